@@ -1,0 +1,76 @@
+/**
+ * Errors that decide an exit code. Anything else that is thrown is a defect and exits 1.
+ */
+
+/** errno of Linux on x86_64 and aarch64, as far as this program meets them. */
+const ERRNO_NAMES: Record<number, [name: string, meaning: string]> = {
+  1: ["EPERM", "operation not permitted"],
+  2: ["ENOENT", "no such file or object"],
+  4: ["EINTR", "interrupted"],
+  5: ["EIO", "input or output error"],
+  6: ["ENXIO", "no such device or address"],
+  7: ["E2BIG", "no room left"],
+  9: ["EBADF", "bad file descriptor"],
+  11: ["EAGAIN", "try again"],
+  12: ["ENOMEM", "out of memory"],
+  13: ["EACCES", "permission denied"],
+  14: ["EFAULT", "bad address"],
+  16: ["EBUSY", "in use"],
+  17: ["EEXIST", "exists already"],
+  19: ["ENODEV", "no such device"],
+  20: ["ENOTDIR", "not a folder"],
+  22: ["EINVAL", "invalid argument"],
+  24: ["EMFILE", "too many open files"],
+  28: ["ENOSPC", "no space left"],
+  34: ["ERANGE", "out of range"],
+  38: ["ENOSYS", "not in this kernel"],
+  75: ["EOVERFLOW", "value too large"],
+  90: ["EMSGSIZE", "message too long"],
+  95: ["EOPNOTSUPP", "not supported"],
+  105: ["ENOBUFS", "no buffer space"],
+  110: ["ETIMEDOUT", "timed out"],
+  524: ["ENOTSUPP", "not supported"],
+};
+
+export const EPERM = 1, ENOENT = 2, E2BIG = 7, EACCES = 13, EBUSY = 16, EEXIST = 17, ENODEV = 19, EINVAL = 22;
+export const ENOSPC = 28, ERANGE = 34, ENOSYS = 38, EMSGSIZE = 90, EOPNOTSUPP = 95, ENOTSUPP = 524;
+
+/** `EPERM`, or `errno 200` for one without a name here. */
+export function errnoName(errno: number): string {
+  return ERRNO_NAMES[errno]?.[0] ?? `errno ${errno}`;
+}
+
+/** A call into the kernel or libbpf that failed. Exits 3 for a missing privilege, else 1. */
+export class SystemError extends Error {
+  override readonly name = "SystemError";
+  /** Positive errno. */
+  readonly errno: number;
+  /** Verifier or libbpf log, for `--debug`. */
+  readonly log: string;
+
+  /** @param action what was attempted, as in `load program "flow"` */
+  constructor(action: string, errno: number, options: { log?: string; hint?: string; cause?: unknown } = {}) {
+    const meaning = ERRNO_NAMES[errno]?.[1];
+    const state = meaning ? `${errnoName(errno)} (${meaning})` : errnoName(errno);
+    super(`Cannot ${action}: ${state}${options.hint ? `; ${options.hint}` : ""}`, { cause: options.cause });
+    this.errno = errno;
+    this.log = options.log ?? "";
+  }
+}
+
+/** The process lacks a capability. Exits 3. */
+export class PrivilegeError extends Error {
+  override readonly name = "PrivilegeError";
+}
+
+/** The kernel or libbpf lacks a feature, or something else holds the place. Exits 4. */
+export class UnsupportedError extends Error {
+  override readonly name = "UnsupportedError";
+}
+
+/** The exit code that DESIGN section 2 gives to a failure while running. */
+export function exitCodeOf(error: unknown): 1 | 3 | 4 {
+  if (error instanceof PrivilegeError) return 3;
+  if (error instanceof UnsupportedError) return 4;
+  return 1;
+}

@@ -1,0 +1,230 @@
+/**
+ * Attaching programs. A link lives as long as its file descriptor: however the process dies, the kernel detaches.
+ */
+import { EINVAL, ENODEV, SystemError } from "../errors.ts";
+import { objectInfo } from "./bpf_map.ts";
+import { closeFd, lastErrno } from "./libc.ts";
+import type { Libbpf } from "./libbpf.ts";
+
+/** enum bpf_attach_type, Linux 6.6. */
+const ATTACH_XDP = 37;
+const ATTACH_TCX_INGRESS = 46;
+const ATTACH_TCX_EGRESS = 47;
+
+const XDP_FLAGS = { generic: 1 << 1, native: 1 << 2 } as const;
+
+/** struct bpf_link_info: enough for every kind of link that is read here. */
+const LINK_INFO_BYTES = 64;
+
+/** An attached program, by a descriptor that we own. */
+export class BpfLink implements Disposable {
+  readonly fd: number;
+  readonly #libbpf: Libbpf;
+  #closed = false;
+
+  constructor(libbpf: Libbpf, fd: number) {
+    this.#libbpf = libbpf;
+    this.fd = fd;
+  }
+
+  /** False once the interface is gone: the kernel then clears the link's ifindex. Only for links to an interface. */
+  get attached(): boolean {
+    return objectInfo(this.#libbpf, this.fd, LINK_INFO_BYTES, "a link").getUint32(16, true) !== 0;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    closeFd(this.fd);
+  }
+}
+
+function createLink(
+  libbpf: Libbpf,
+  target: { programFd: number; ifindex: number; attachType: number; flags: number },
+): BpfLink | number {
+  // struct bpf_link_create_opts: size_t sz; __u32 flags
+  const opts = new DataView(new ArrayBuffer(16));
+  opts.setBigUint64(0, 16n, true);
+  opts.setUint32(8, target.flags, true);
+  const { programFd, ifindex, attachType } = target;
+  const fd = libbpf.symbols.bpf_link_create(programFd, ifindex, attachType, new Uint8Array(opts.buffer));
+  return fd < 0 ? -fd : new BpfLink(libbpf, fd);
+}
+
+/** @returns the link, or the positive errno of an interface that has no room or no driver support for it */
+export function attachXdp(
+  libbpf: Libbpf,
+  programFd: number,
+  ifindex: number,
+  mode: "native" | "generic",
+): BpfLink | number {
+  return createLink(libbpf, { programFd, ifindex, attachType: ATTACH_XDP, flags: XDP_FLAGS[mode] });
+}
+
+/** @returns the link, or the positive errno; EINVAL is a kernel before 6.6 */
+export function attachTcx(
+  libbpf: Libbpf,
+  programFd: number,
+  ifindex: number,
+  direction: "ingress" | "egress",
+): BpfLink | number {
+  const attachType = direction === "ingress" ? ATTACH_TCX_INGRESS : ATTACH_TCX_EGRESS;
+  return createLink(libbpf, { programFd, ifindex, attachType, flags: 0 });
+}
+
+/** An index that no interface has: the kernel looks for the interface only after it knows the attach type. */
+const NO_IFINDEX = 0x7fff_fffe;
+
+/** Whether the kernel has TCX (Linux 6.6). Attaches to nothing. @param programFd any loaded tc program */
+export function probeTcx(libbpf: Libbpf, programFd: number): boolean {
+  const link = attachTcx(libbpf, programFd, NO_IFINDEX, "egress");
+  if (typeof link === "number") return link === ENODEV;
+  link[Symbol.dispose]();
+  return true;
+}
+
+/** What holds an interface's XDP place. */
+export interface AttachedProgram {
+  id: number;
+  name: string;
+}
+
+/** struct bpf_prog_info up to `verified_insns`. */
+const PROGRAM_INFO_BYTES = 224;
+
+/** Name, run time and runs of a loaded program. Times are zero unless the kernel's BPF statistics are on. */
+export function programInfo(libbpf: Libbpf, fd: number): { id: number; name: string; runNs: bigint; runs: bigint } {
+  const info = objectInfo(libbpf, fd, PROGRAM_INFO_BYTES, "a program");
+  const name = new Uint8Array(info.buffer, 64, 16);
+  const end = name.indexOf(0);
+  return {
+    id: info.getUint32(4, true),
+    name: new TextDecoder().decode(name.subarray(0, end < 0 ? 16 : end)),
+    runNs: info.getBigUint64(192, true),
+    runs: info.getBigUint64(200, true),
+  };
+}
+
+/** The XDP program on an interface, in whichever mode; null when there is none. */
+export function attachedXdp(libbpf: Libbpf, ifindex: number): AttachedProgram | null {
+  const id = new Uint32Array(1);
+  const result = libbpf.symbols.bpf_xdp_query_id(ifindex, 0, new Uint8Array(id.buffer));
+  if (result < 0) throw new SystemError(`ask for the XDP program of interface ${ifindex}`, -result);
+  if (id[0] === 0) return null;
+  const fd = libbpf.symbols.bpf_prog_get_fd_by_id(id[0]);
+  if (fd < 0) return { id: id[0], name: "" };
+  try {
+    return { id: id[0], name: programInfo(libbpf, fd).name };
+  } finally {
+    closeFd(fd);
+  }
+}
+
+/**
+ * Removes whatever XDP program is on the interface: through its link where it has one, else through netlink.
+ *
+ * @throws {SystemError}
+ */
+export function detachXdp(libbpf: Libbpf, ifindex: number, programId: number): void {
+  const { symbols } = libbpf;
+  const id = new Uint32Array(1);
+  for (let previous = 0; symbols.bpf_link_get_next_id(previous, new Uint8Array(id.buffer)) === 0; previous = id[0]) {
+    const fd = symbols.bpf_link_get_fd_by_id(id[0]);
+    if (fd < 0) continue;
+    try {
+      const info = objectInfo(libbpf, fd, LINK_INFO_BYTES, "a link");
+      if (info.getUint32(8, true) !== programId || info.getUint32(16, true) !== ifindex) continue;
+      const errno = -symbols.bpf_link_detach(fd);
+      if (errno !== 0) throw new SystemError(`detach the link of XDP program ${programId}`, errno);
+      return;
+    } finally {
+      closeFd(fd);
+    }
+  }
+  const errno = -symbols.bpf_xdp_detach(ifindex, 0, null);
+  if (errno !== 0) throw new SystemError(`detach XDP program ${programId}`, errno);
+}
+
+const TC_EGRESS = 2;
+/** Ours among a hook's filters: both in decimal what EBPF spells in hexadecimal, cut to 16 bits. */
+const TC_HANDLE = 0xebf;
+const TC_PRIORITY = 0xebf;
+
+function tcHook(ifindex: number): Uint8Array<ArrayBuffer> {
+  // struct bpf_tc_hook: size_t sz; int ifindex; enum bpf_tc_attach_point; __u32 parent
+  const hook = new DataView(new ArrayBuffer(24));
+  hook.setBigUint64(0, 24n, true);
+  hook.setInt32(8, ifindex, true);
+  hook.setInt32(12, TC_EGRESS, true);
+  return new Uint8Array(hook.buffer);
+}
+
+function tcOpts(programFd: number, flags: number): Uint8Array<ArrayBuffer> {
+  // struct bpf_tc_opts: size_t sz; int prog_fd; __u32 flags, prog_id, handle, priority
+  const opts = new DataView(new ArrayBuffer(32));
+  opts.setBigUint64(0, 32n, true);
+  opts.setInt32(8, programFd, true);
+  opts.setUint32(12, flags, true);
+  opts.setUint32(20, TC_HANDLE, true);
+  opts.setUint32(24, TC_PRIORITY, true);
+  return new Uint8Array(opts.buffer);
+}
+
+const TC_REPLACE = 1;
+
+/**
+ * A filter on the clsact qdisc, for kernels before 6.6. No descriptor holds it: a kill -9 leaves it behind, and the
+ * next start takes its place. The qdisc stays, since others may have come to use it.
+ */
+export class ClsactFilter implements Disposable {
+  readonly #libbpf: Libbpf;
+  readonly #ifindex: number;
+  #attached = true;
+
+  private constructor(libbpf: Libbpf, ifindex: number) {
+    this.#libbpf = libbpf;
+    this.#ifindex = ifindex;
+  }
+
+  /** @throws {SystemError} */
+  static attachEgress(libbpf: Libbpf, programFd: number, ifindex: number): ClsactFilter {
+    // Its answer is -EEXIST where the qdisc is there already, which suits; any other failure shows in the attach.
+    libbpf.symbols.bpf_tc_hook_create(tcHook(ifindex));
+    const errno = -libbpf.symbols.bpf_tc_attach(tcHook(ifindex), tcOpts(programFd, TC_REPLACE));
+    if (errno !== 0) throw new SystemError(`attach a clsact filter to interface ${ifindex}`, errno);
+    return new ClsactFilter(libbpf, ifindex);
+  }
+
+  get attached(): boolean {
+    const errno = -this.#libbpf.symbols.bpf_tc_query(tcHook(this.#ifindex), tcOpts(0, 0));
+    return errno === 0;
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#attached) return;
+    this.#attached = false;
+    this.#libbpf.symbols.bpf_tc_detach(tcHook(this.#ifindex), tcOpts(0, 0));
+  }
+}
+
+/** A link that libbpf made from a program's section name: tracepoints and their kin. */
+export class LibbpfLink implements Disposable {
+  readonly #libbpf: Libbpf;
+  #link: Deno.PointerObject | null;
+
+  /** @throws {SystemError} */
+  constructor(libbpf: Libbpf, program: Deno.PointerObject, name: string) {
+    this.#libbpf = libbpf;
+    this.#link = libbpf.symbols.bpf_program__attach(program);
+    if (this.#link === null) {
+      throw new SystemError(`attach program "${name}"`, lastErrno() || EINVAL, { log: libbpf.takeMessages() });
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#link === null) return;
+    this.#libbpf.symbols.bpf_link__destroy(this.#link);
+    this.#link = null;
+  }
+}

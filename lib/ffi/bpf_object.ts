@@ -1,0 +1,170 @@
+/**
+ * A BPF object: an ELF of programs and maps, opened from memory, configured, then loaded into the kernel.
+ */
+import { EACCES, EPERM, PrivilegeError, SystemError, UnsupportedError } from "../errors.ts";
+import { BpfMap, type MapTypeNumber } from "./bpf_map.ts";
+import { addressOf, cString, lastErrno } from "./libc.ts";
+import type { Libbpf } from "./libbpf.ts";
+
+/** Verifier log kept from a failed load. The last lines say why. */
+const LOG_BYTES = 1 << 20;
+
+/** Which privileges each kind of work takes, for the error of someone who lacks them. */
+const CAPABILITIES = "it needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
+
+export class BpfObject implements Disposable {
+  readonly name: string;
+  readonly #libbpf: Libbpf;
+  readonly #object: Deno.PointerObject;
+  /** libbpf reads the ELF and writes the log for as long as the object is open. */
+  readonly #held: { elf: Uint8Array<ArrayBuffer>; log: Uint8Array<ArrayBuffer>; name: Uint8Array<ArrayBuffer> };
+  #open = true;
+
+  private constructor(
+    libbpf: Libbpf,
+    name: string,
+    object: Deno.PointerObject,
+    held: { elf: Uint8Array<ArrayBuffer>; log: Uint8Array<ArrayBuffer>; name: Uint8Array<ArrayBuffer> },
+  ) {
+    this.#libbpf = libbpf;
+    this.name = name;
+    this.#object = object;
+    this.#held = held;
+  }
+
+  /**
+   * Parses the ELF; nothing reaches the kernel yet.
+   *
+   * @throws {SystemError} when it is no BPF object that this libbpf can read
+   */
+  static open(libbpf: Libbpf, name: string, elf: Uint8Array<ArrayBuffer>): BpfObject {
+    const held = { elf, log: new Uint8Array(LOG_BYTES), name: cString(name) };
+    // struct bpf_object_open_opts
+    const opts = new DataView(new ArrayBuffer(80));
+    opts.setBigUint64(0, 80n, true); // sz
+    opts.setBigUint64(8, addressOf(held.name), true); // object_name
+    opts.setBigUint64(56, addressOf(held.log), true); // kernel_log_buf
+    opts.setBigUint64(64, BigInt(LOG_BYTES), true); // kernel_log_size
+    const { symbols } = libbpf;
+    const object = symbols.bpf_object__open_mem(elf, BigInt(elf.length), new Uint8Array(opts.buffer));
+    if (object === null) {
+      throw new SystemError(`open BPF object "${name}"`, lastErrno(), { log: libbpf.takeMessages() });
+    }
+    return new BpfObject(libbpf, name, object, held);
+  }
+
+  /** Chooses whether `load` loads a program; all are by default. */
+  setAutoload(program: string, load: boolean): void {
+    this.#check(this.#libbpf.symbols.bpf_program__set_autoload(this.#program(program), load), `configure "${program}"`);
+  }
+
+  /** Sets a map's capacity before `load`. */
+  setMaxEntries(map: string, entriesMax: number): void {
+    this.#check(this.#libbpf.symbols.bpf_map__set_max_entries(this.#map(map), entriesMax), `size map "${map}"`);
+  }
+
+  /** Gives a map of maps the blueprint of its inner maps before `load`; `template` can be disposed of after it. */
+  setInnerMap(map: string, template: BpfMap): void {
+    this.#check(this.#libbpf.symbols.bpf_map__set_inner_map_fd(this.#map(map), template.fd), `shape map "${map}"`);
+  }
+
+  /**
+   * The initial bytes of a data section (`.rodata`, `.data`, `.bss`), writable until `load` and lent until disposal.
+   */
+  initialValue(section: string): DataView<ArrayBuffer> {
+    const size = new BigUint64Array(1);
+    const value = this.#libbpf.symbols.bpf_map__initial_value(this.#map(section), new Uint8Array(size.buffer));
+    if (value === null) throw new SystemError(`find section "${section}" of "${this.name}"`, lastErrno());
+    return new DataView(Deno.UnsafePointerView.getArrayBuffer(value, Number(size[0])));
+  }
+
+  /**
+   * Creates the maps and loads the programs.
+   *
+   * @throws {PrivilegeError} when capabilities are missing
+   * @throws {UnsupportedError} when the verifier or the kernel refuses; the log goes with it
+   */
+  load(): void {
+    this.#libbpf.takeMessages();
+    const errno = -this.#libbpf.symbols.bpf_object__load(this.#object);
+    if (errno === 0) return;
+    const verifierLog = this.#verifierLog();
+    const log = `${this.#libbpf.takeMessages()}\n${verifierLog}`;
+    const cause = new SystemError(`load BPF object "${this.name}"`, errno, { log });
+    if ((errno === EPERM || errno === EACCES) && verifierLog === "") {
+      throw new PrivilegeError(`${cause.message}; ${CAPABILITIES}`, { cause });
+    }
+    const lastLines = verifierLog.trimEnd().split("\n").filter((line) => !/^processed \d+ insns/.test(line)).slice(-2);
+    const reason = verifierLog === "" ? "" : `; the verifier says: ${lastLines.join(" | ")}`;
+    throw new UnsupportedError(`${cause.message}${reason}; run "ebpfmon doctor"`, { cause });
+  }
+
+  #verifierLog(): string {
+    const end = this.#held.log.indexOf(0);
+    return new TextDecoder().decode(this.#held.log.subarray(0, end < 0 ? LOG_BYTES : end));
+  }
+
+  /** A map of the loaded object; the object closes it. */
+  map(name: string): BpfMap {
+    const { symbols } = this.#libbpf;
+    const map = this.#map(name);
+    return new BpfMap(
+      this.#libbpf,
+      this.#check(symbols.bpf_map__fd(map), `use map "${name}"`),
+      {
+        name,
+        type: symbols.bpf_map__type(map) as MapTypeNumber,
+        keyBytes: symbols.bpf_map__key_size(map),
+        valueBytes: symbols.bpf_map__value_size(map),
+        entriesMax: symbols.bpf_map__max_entries(map),
+      },
+      false,
+    );
+  }
+
+  /** Descriptor of a loaded program; the object closes it. */
+  programFd(name: string): number {
+    return this.#check(this.#libbpf.symbols.bpf_program__fd(this.#program(name)), `use program "${name}"`);
+  }
+
+  /** libbpf's pointer to a program, for attaching by its section's name. */
+  programPointer(name: string): Deno.PointerObject {
+    return this.#program(name);
+  }
+
+  /** Names of all programs in the ELF, loaded or not. */
+  programNames(): string[] {
+    const { symbols } = this.#libbpf;
+    const names: string[] = [];
+    let program = symbols.bpf_object__next_program(this.#object, null);
+    while (program !== null) {
+      names.push(Deno.UnsafePointerView.getCString(symbols.bpf_program__name(program)!));
+      program = symbols.bpf_object__next_program(this.#object, program);
+    }
+    return names;
+  }
+
+  #program(name: string): Deno.PointerObject {
+    const program = this.#libbpf.symbols.bpf_object__find_program_by_name(this.#object, cString(name));
+    if (program === null) throw new SystemError(`find program "${name}" in "${this.name}"`, lastErrno());
+    return program;
+  }
+
+  #map(name: string): Deno.PointerObject {
+    const map = this.#libbpf.symbols.bpf_object__find_map_by_name(this.#object, cString(name));
+    if (map === null) throw new SystemError(`find map "${name}" in "${this.name}"`, lastErrno());
+    return map;
+  }
+
+  /** @returns `result` unless it is -errno */
+  #check(result: number, action: string): number {
+    if (result < 0) throw new SystemError(`${action} of "${this.name}"`, -result);
+    return result;
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#libbpf.symbols.bpf_object__close(this.#object);
+  }
+}

@@ -1,0 +1,362 @@
+/**
+ * The flow programs in the kernel: loading, attaching, and the two sides of their maps.
+ */
+import { SystemError, UnsupportedError } from "../errors.ts";
+import type { AggregatorOptions, AttachedInterface, IngressMode, ProgramStats } from "../aggregate/protocol.ts";
+import type { ClockSample, CounterBlock, MapBatch } from "../records.ts";
+import {
+  attachedXdp,
+  attachTcx,
+  attachXdp,
+  type BpfLink,
+  ClsactFilter,
+  detachXdp,
+  probeTcx,
+  programInfo,
+} from "./bpf_link.ts";
+import { BpfMap, type MapSpec, MapType } from "./bpf_map.ts";
+import { BpfObject } from "./bpf_object.ts";
+import { type Side, Switchover } from "./double_buffer.ts";
+import { readField, writeField } from "./layout.ts";
+import { FLOW4_KEY, FLOW6_KEY, FLOW_BSS, FLOW_RODATA, FLOW_VALUE, PACKET_COUNTERS } from "./layouts.gen.ts";
+import { ifindexOf, type Mapping, monotonicNs } from "./libc.ts";
+import type { Libbpf } from "./libbpf.ts";
+import { interfaceNames, mtuBytes } from "./netdev.ts";
+import { testRun } from "./test_run.ts";
+import { findSlots } from "./slots.ts";
+
+/** Programs of bpf/flow.bpf.c. */
+export const FLOW_PROGRAMS = ["ingress_xdp", "ingress_xdp_frags", "ingress_tcx", "egress_tcx", "sample_clock"] as const;
+export type FlowProgram = typeof FLOW_PROGRAMS[number];
+
+const BPF_PROG_TYPE_XDP = 6;
+const HELPER_XDP_GET_BUFF_LEN = 188; // Linux 5.18
+
+/** Above this a driver may want a program that can handle frames in several buffers: a page less its headroom. */
+const SINGLE_BUFFER_MTU = 3_000;
+
+/** Entries a drain moves a system call: 16,384 IPv6 flows take 1.3 MB. */
+const DRAIN_BATCH_MAX = 16_384;
+
+/** The shortest frame a test run takes. */
+const ETHERNET_HEADER_BYTES = 14;
+
+const SIDES: readonly Side[] = [0, 1];
+
+export type FlowProbeOptions = Pick<AggregatorOptions, "flowsMax" | "values">;
+export type AttachOptions = Pick<AggregatorOptions, "direction" | "ingressMode" | "egressHook" | "force">;
+
+interface Attachment {
+  iface: AttachedInterface;
+  links: (BpfLink | ClsactFilter)[];
+  gone: boolean;
+}
+
+/** The interfaces by name, each with its index. @throws {SystemError} for one that does not exist */
+export function resolveInterfaces(names: string[]): { name: string; ifindex: number }[] {
+  return [...new Set(names)].map((name) => {
+    const ifindex = name.includes("\0") ? 0 : ifindexOf(name);
+    if (ifindex === 0) {
+      throw new Error(
+        `Cannot watch ${JSON.stringify(name)}: no such interface; there are ${interfaceNames().join(", ")}`,
+      );
+    }
+    return { name, ifindex };
+  });
+}
+
+interface FlowMaps {
+  v4: BpfMap;
+  v6: BpfMap;
+}
+
+function flowMapSpecs(options: FlowProbeOptions, side: Side): [v4: MapSpec, v6: MapSpec] {
+  const type = options.values === "percpu" ? MapType.percpuHash : MapType.hash;
+  const common = { type, valueBytes: FLOW_VALUE.size, entriesMax: options.flowsMax };
+  return [
+    { ...common, name: `flows4_side${side}`, keyBytes: FLOW4_KEY.size },
+    { ...common, name: `flows6_side${side}`, keyBytes: FLOW6_KEY.size },
+  ];
+}
+
+async function createFlowMaps(libbpf: Libbpf, options: FlowProbeOptions, side: Side): Promise<FlowMaps> {
+  const made = await Promise.allSettled(flowMapSpecs(options, side).map((spec) => BpfMap.createAsync(libbpf, spec)));
+  const failed = made.find((result) => result.status === "rejected");
+  if (failed !== undefined) {
+    for (const result of made) if (result.status === "fulfilled") result.value[Symbol.dispose]();
+    throw failed.reason;
+  }
+  const [v4, v6] = made.map((result) => (result as PromiseFulfilledResult<BpfMap>).value);
+  return { v4, v6 };
+}
+
+export class FlowProbe implements Disposable {
+  /** CPUs a counter block and a per-CPU value hold. */
+  readonly cpus: number;
+  /** Slot numbers of `interfaces`, in their order. */
+  readonly slotOf: readonly number[];
+  readonly interfaces: readonly { name: string; ifindex: number }[];
+  readonly #libbpf: Libbpf;
+  readonly #owned: DisposableStack;
+  readonly #object: BpfObject;
+  readonly #options: FlowProbeOptions;
+  /** By side; the second one comes with `prepareSpare`. */
+  readonly #flows: FlowMaps[];
+  readonly #counters: Mapping;
+  readonly #switchover: Switchover;
+  readonly #globals: DataView<ArrayBuffer>;
+  readonly #loaded: readonly FlowProgram[];
+  readonly #slots: number;
+  #attachments: Attachment[] = [];
+
+  /**
+   * Loads the programs and makes the maps; attaches to nothing yet.
+   *
+   * @param elf the compiled bpf/flow.bpf.c
+   * @throws {PrivilegeError}
+   * @throws {UnsupportedError}
+   */
+  constructor(
+    libbpf: Libbpf,
+    elf: Uint8Array<ArrayBuffer>,
+    interfaces: { name: string; ifindex: number }[],
+    options: FlowProbeOptions,
+    first?: FlowMaps,
+  ) {
+    using stack = new DisposableStack();
+    const [v4, v6] = first === undefined
+      ? flowMapSpecs(options, 0).map((spec) => BpfMap.create(libbpf, spec))
+      : [first.v4, first.v6];
+    this.#flows = [{ v4: stack.use(v4), v6: stack.use(v6) }];
+    this.#libbpf = libbpf;
+    this.interfaces = interfaces;
+    this.cpus = libbpf.symbols.libbpf_num_possible_cpus();
+    const table = findSlots(interfaces.map((iface) => iface.ifindex));
+    this.slotOf = table.slotOf;
+    this.#slots = table.slots;
+    const hasFrags = libbpf.symbols.libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, HELPER_XDP_GET_BUFF_LEN, null) === 1;
+
+    const object = stack.use(BpfObject.open(libbpf, "flow", elf));
+    const rodata = object.initialValue(".rodata");
+    writeField(rodata, FLOW_RODATA, "cpus", this.cpus);
+    writeField(rodata, FLOW_RODATA, "slots", table.slots);
+    writeField(rodata, FLOW_RODATA, "slot_multiplier", table.multiplier);
+    writeField(rodata, FLOW_RODATA, "slot_shift", table.shift);
+    writeField(rodata, FLOW_RODATA, "per_cpu_values", options.values === "percpu");
+    this.#loaded = FLOW_PROGRAMS.filter((name) => name !== "ingress_xdp_frags" || hasFrags);
+    for (const name of FLOW_PROGRAMS) object.setAutoload(name, this.#loaded.includes(name));
+    object.setMaxEntries("packet_counters", SIDES.length * table.slots * 2 * this.cpus);
+    object.setInnerMap("flows4", this.#flows[0].v4);
+    object.setInnerMap("flows6", this.#flows[0].v6);
+    object.load();
+    this.#object = object;
+    this.#options = options;
+    this.#putSide(0);
+    this.#counters = stack.use(object.map("packet_counters").map({ writable: true }));
+    const globals = stack.use(object.map(".bss").map({ writable: true }));
+    this.#globals = new DataView(globals.buffer);
+    this.#switchover = new Switchover(new Uint32Array(globals.buffer, FLOW_BSS.fields.active_side.offset, 1), {
+      outer: object.map("flows4"),
+      inner: this.#flows[0].v4,
+    });
+    this.#owned = stack.move();
+  }
+
+  /** The same with the maps made on several threads: the way to start fast. */
+  static async open(
+    libbpf: Libbpf,
+    elf: Uint8Array<ArrayBuffer>,
+    interfaces: { name: string; ifindex: number }[],
+    options: FlowProbeOptions,
+  ): Promise<FlowProbe> {
+    return new FlowProbe(libbpf, elf, interfaces, options, await createFlowMaps(libbpf, options, 0));
+  }
+
+  #putSide(side: Side): void {
+    this.#object.map("flows4").putInner(side, this.#flows[side].v4);
+    this.#object.map("flows6").putInner(side, this.#flows[side].v6);
+  }
+
+  /**
+   * Makes the maps of the second side. Counting needs only the first, so that this can wait until programs are
+   * attached; `swap` needs it done.
+   */
+  async prepareSpare(): Promise<void> {
+    const spare = await createFlowMaps(this.#libbpf, this.#options, 1);
+    this.#flows.push({ v4: this.#owned.use(spare.v4), v6: this.#owned.use(spare.v6) });
+    this.#putSide(1);
+  }
+
+  /** Entries both flow maps of a side can hold. */
+  get capacity(): number {
+    return 2 * this.#options.flowsMax;
+  }
+
+  /** The programs that this kernel takes. */
+  get programs(): readonly FlowProgram[] {
+    return this.#loaded;
+  }
+
+  programFd(program: FlowProgram): number {
+    return this.#object.programFd(program);
+  }
+
+  /**
+   * Attaches to every interface, or to none when one of them fails.
+   *
+   * @returns what was attached where, and what had to be done without
+   * @throws {UnsupportedError} when somebody else's program holds the place
+   */
+  attach(options: AttachOptions): { interfaces: AttachedInterface[]; notices: string[] } {
+    const notices: string[] = [];
+    const egress = this.#egressHook(options, notices);
+    for (const { name, ifindex } of this.interfaces) {
+      const attachment: Attachment = {
+        iface: { name, ifindex, mode: null, egress: null },
+        links: [],
+        gone: false,
+      };
+      this.#attachments.push(attachment);
+      if (options.direction !== "egress") this.#attachIngress(attachment, options);
+      if (egress !== null) this.#attachEgress(attachment, egress);
+    }
+    return { interfaces: this.#attachments.map((attachment) => attachment.iface), notices };
+  }
+
+  #egressHook(options: AttachOptions, notices: string[]): "tcx" | "clsact" | null {
+    if (options.direction === "ingress") return null;
+    if (options.egressHook === "clsact") return "clsact";
+    if (probeTcx(this.#libbpf, this.programFd("egress_tcx"))) return "tcx";
+    const lacks = "this kernel has no TCX (Linux 6.6)";
+    const remedy = "--egress-hook clsact works without, but its filter outlives a kill -9 until the next start";
+    if (options.direction === "egress") throw new UnsupportedError(`Cannot watch egress: ${lacks}; ${remedy}`);
+    notices.push(`watching ingress only: ${lacks}; ${remedy}`);
+    return null;
+  }
+
+  #attachIngress(attachment: Attachment, options: AttachOptions): void {
+    const { name, ifindex } = attachment.iface;
+    const modes: IngressMode[] = options.ingressMode === "auto" ? ["native", "generic", "tcx"] : [options.ingressMode];
+    if (modes[0] !== "tcx") this.#clearXdp(name, ifindex, options.force);
+    let errno = 0;
+    for (const mode of modes) {
+      for (const program of this.#ingressPrograms(mode, name)) {
+        const programFd = this.programFd(program);
+        const link = mode === "tcx"
+          ? attachTcx(this.#libbpf, programFd, ifindex, "ingress")
+          : attachXdp(this.#libbpf, programFd, ifindex, mode);
+        if (typeof link !== "number") {
+          attachment.links.push(link);
+          attachment.iface.mode = mode;
+          return;
+        }
+        errno = link;
+      }
+    }
+    throw new SystemError(`attach to ${name} for ingress (${modes.join(", ")})`, errno, {
+      hint: "try another --mode",
+    });
+  }
+
+  #ingressPrograms(mode: IngressMode, iface: string): FlowProgram[] {
+    if (mode === "tcx") return ["ingress_tcx"];
+    if (mode === "generic" || mtuBytes(iface) <= SINGLE_BUFFER_MTU) return ["ingress_xdp"];
+    return this.#loaded.includes("ingress_xdp_frags") ? ["ingress_xdp", "ingress_xdp_frags"] : ["ingress_xdp"];
+  }
+
+  #clearXdp(name: string, ifindex: number, force: boolean): void {
+    const other = attachedXdp(this.#libbpf, ifindex);
+    if (other === null) return;
+    if (force) {
+      detachXdp(this.#libbpf, ifindex, other.id);
+      return;
+    }
+    const remedy = "--mode tcx watches beside it, --force replaces it";
+    throw new UnsupportedError(
+      `Cannot attach to ${name}: XDP program ${other.id}${other.name && ` ("${other.name}")`} is on it; ${remedy}`,
+    );
+  }
+
+  #attachEgress(attachment: Attachment, hook: "tcx" | "clsact"): void {
+    const { name, ifindex } = attachment.iface;
+    const programFd = this.programFd("egress_tcx");
+    const link = hook === "tcx"
+      ? attachTcx(this.#libbpf, programFd, ifindex, "egress")
+      : ClsactFilter.attachEgress(this.#libbpf, programFd, ifindex);
+    if (typeof link === "number") throw new SystemError(`attach to ${name} for egress (${hook})`, link);
+    attachment.links.push(link);
+    attachment.iface.egress = hook;
+  }
+
+  /** Interfaces that were deleted since the last call. */
+  takeGone(): AttachedInterface[] {
+    const gone = this.#attachments.filter((it) => !it.gone && it.links.some((link) => !link.attached));
+    for (const attachment of gone) attachment.gone = true;
+    return gone.map((attachment) => attachment.iface);
+  }
+
+  /** Interfaces still watched. */
+  get watched(): number {
+    return this.#attachments.filter((attachment) => !attachment.gone).length;
+  }
+
+  /** Stops counting. */
+  detach(): void {
+    for (const link of this.#attachments.flatMap((attachment) => attachment.links)) link[Symbol.dispose]();
+  }
+
+  /**
+   * Ends a window: programs count on the other side from `atNs` on. When this returns nothing writes to `side` any
+   * more; it must be drained and its counters taken before the next swap.
+   */
+  swap(): { side: Side; atNs: bigint } {
+    if (this.#flows.length < SIDES.length) throw new Error("Cannot end a window: its spare maps are not prepared");
+    const side = this.#switchover.flip();
+    const atNs = monotonicNs();
+    this.#switchover.quiesce();
+    return { side, atNs };
+  }
+
+  /** The kernel's exact clock and its tick counter, which flows carry, read together. */
+  sampleClock(): ClockSample {
+    testRun(this.#libbpf, this.programFd("sample_clock"), new Uint8Array(ETHERNET_HEADER_BYTES));
+    return {
+      monotonicNs: readField(this.#globals, FLOW_BSS, "clock_sample.monotonic_ns"),
+      jiffies: readField(this.#globals, FLOW_BSS, "clock_sample.jiffies"),
+    };
+  }
+
+  /** Empties the flow maps of a quiet side; `family` is 4 or 6. The batches are lent. */
+  drain(side: Side, take: (family: 4 | 6, batch: MapBatch) => void): void {
+    const { v4, v6 } = this.#flows[side];
+    const batchMax = Math.min(DRAIN_BATCH_MAX, this.#options.flowsMax);
+    v4.drain((batch) => take(4, batch), batchMax);
+    v6.drain((batch) => take(6, batch), batchMax);
+  }
+
+  /** Hands out the counters of a quiet side, then zeroes them. */
+  takeCounters(side: Side, take: (block: CounterBlock) => void): void {
+    const strideBytes = PACKET_COUNTERS.size;
+    const blockBytes = this.cpus * strideBytes;
+    for (const slot of this.slotOf) {
+      for (const direction of [0, 1]) {
+        const byteOffset = ((side * this.#slots + slot) * 2 + direction) * blockBytes;
+        take({ slot, direction, bytes: this.#counters.buffer, byteOffset, cpus: this.cpus, strideBytes });
+        new Uint8Array(this.#counters.buffer, byteOffset, blockBytes).fill(0);
+      }
+    }
+  }
+
+  /** Runs and run time of the loaded programs; zero unless the kernel's BPF statistics are on. */
+  programStats(): ProgramStats[] {
+    return this.#loaded.map((program) => {
+      const { runs, runNs } = programInfo(this.#libbpf, this.programFd(program));
+      return { program, runs, runNs };
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.detach();
+    this.#owned[Symbol.dispose]();
+  }
+}

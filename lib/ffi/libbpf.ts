@@ -1,0 +1,115 @@
+/**
+ * Opening libbpf: the machine's, or the copy that is embedded with its libelf and zlib.
+ */
+import { UnsupportedError } from "../errors.ts";
+import { closeFd, formatVaList, memoryFile } from "./libc.ts";
+import { LIBBPF_SYMBOLS } from "./libbpf_symbols.ts";
+
+const SYSTEM_LIBBPF = "libbpf.so.1";
+
+export type LibbpfSource = "system" | "embedded" | "path";
+type Symbols = Deno.DynamicLibrary<typeof LIBBPF_SYMBOLS>["symbols"];
+
+/** An open libbpf. Everything made with it must be disposed of before it is. */
+export class Libbpf implements Disposable {
+  readonly symbols: Symbols;
+  readonly source: LibbpfSource;
+  /** Without the leading `v`. */
+  readonly version: string;
+  readonly #libraries: { close(): void }[];
+  readonly #memoryFds: number[];
+  #printer: Deno.UnsafeCallback<typeof PRINT_CALLBACK> | undefined;
+  #messages: string[] = [];
+
+  /** Use `openLibbpf`. */
+  constructor(
+    library: Deno.DynamicLibrary<typeof LIBBPF_SYMBOLS>,
+    source: LibbpfSource,
+    held: { libraries: { close(): void }[]; memoryFds: number[] },
+  ) {
+    this.symbols = library.symbols;
+    this.source = source;
+    this.#libraries = [library, ...held.libraries];
+    this.#memoryFds = held.memoryFds;
+    this.version = Deno.UnsafePointerView.getCString(library.symbols.libbpf_version_string()!).replace(/^v/, "");
+    // libbpf prints to stderr unless told otherwise; an operator gets one line, so it is kept for `--debug`.
+    this.#printer = new Deno.UnsafeCallback(PRINT_CALLBACK, (_level, format, args) => {
+      this.#messages.push(formatVaList(format, args).trimEnd());
+      return 0;
+    });
+    library.symbols.libbpf_set_print(this.#printer.pointer);
+  }
+
+  /** What libbpf has said since the last call, a line a message. */
+  takeMessages(): string {
+    const messages = this.#messages.join("\n");
+    this.#messages = [];
+    return messages;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#printer === undefined) return;
+    this.symbols.libbpf_set_print(null);
+    this.#printer.close();
+    this.#printer = undefined;
+    for (const library of this.#libraries) library.close();
+    for (const fd of this.#memoryFds) closeFd(fd);
+  }
+}
+
+const PRINT_CALLBACK = {
+  parameters: ["i32", "pointer", "pointer"],
+  result: "i32",
+} as const satisfies Deno.UnsafeCallbackDefinition;
+
+/**
+ * The libraries beside libbpf's copy, each before those that need it: the loader finds a library that is already open
+ * by its name, so no search path is needed.
+ */
+function* embeddedLibraries(dir: string): Generator<string> {
+  const names = [...Deno.readDirSync(dir)].map((entry) => entry.name).filter((name) => name.includes(".so"));
+  const last = ["libelf.so.1", SYSTEM_LIBBPF];
+  yield* names.filter((name) => !last.includes(name)).sort();
+  yield* last;
+}
+
+function openEmbedded(dir: string): Libbpf {
+  const libraries: { close(): void }[] = [];
+  const memoryFds: number[] = [];
+  const open = <S extends Deno.ForeignLibraryInterface>(name: string, symbols: S): Deno.DynamicLibrary<S> => {
+    const fd = memoryFile(name, Deno.readFileSync(`${dir}/${name}`));
+    memoryFds.push(fd);
+    return Deno.dlopen(`/proc/self/fd/${fd}`, symbols);
+  };
+  for (const name of embeddedLibraries(dir)) {
+    if (name === SYSTEM_LIBBPF) return new Libbpf(open(name, LIBBPF_SYMBOLS), "embedded", { libraries, memoryFds });
+    libraries.push(open(name, {}));
+  }
+  throw new Deno.errors.NotFound(`no ${SYSTEM_LIBBPF} in ${dir}`);
+}
+
+/**
+ * Opens libbpf: the file at `path` if one is given, else the system's, else the embedded copy.
+ *
+ * @param embeddedDir folder with libbpf.so.1 and the libraries it needs
+ * @throws {UnsupportedError} when none of them can be opened
+ */
+export function openLibbpf(options: { path?: string; embeddedDir: string }): Libbpf {
+  if (options.path !== undefined) {
+    try {
+      return new Libbpf(Deno.dlopen(options.path, LIBBPF_SYMBOLS), "path", { libraries: [], memoryFds: [] });
+    } catch (cause) {
+      throw new UnsupportedError(`Cannot open libbpf at ${options.path}: ${(cause as Error).message}`, { cause });
+    }
+  }
+  try {
+    return new Libbpf(Deno.dlopen(SYSTEM_LIBBPF, LIBBPF_SYMBOLS), "system", { libraries: [], memoryFds: [] });
+  } catch (systemCause) {
+    try {
+      return openEmbedded(options.embeddedDir);
+    } catch (cause) {
+      const message = `the system's: ${(systemCause as Error).message}; embedded: ${(cause as Error).message}`;
+      throw new UnsupportedError(`Cannot open libbpf: ${message}`, { cause });
+    }
+  }
+}

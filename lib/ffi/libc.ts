@@ -1,0 +1,151 @@
+/**
+ * The few libc functions that ebpfmon needs and Deno does not offer. They are in the process already, so the library
+ * is opened once and stays open; nothing is owned.
+ */
+import { SystemError } from "../errors.ts";
+
+export const LIBC_SYMBOLS = {
+  mmap: { parameters: ["usize", "usize", "i32", "i32", "i32", "i64"], result: "pointer" },
+  munmap: { parameters: ["pointer", "usize"], result: "i32" },
+  close: { parameters: ["i32"], result: "i32" },
+  memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
+  write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
+  if_nametoindex: { parameters: ["buffer"], result: "u32" },
+  sysconf: { parameters: ["i32"], result: "i64" },
+  vsnprintf: { parameters: ["buffer", "usize", "pointer", "pointer"], result: "i32" },
+  __errno_location: { parameters: [], result: "pointer" },
+  poll: { parameters: ["buffer", "u64", "i32"], result: "i32", nonblocking: true },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+let libc: Deno.DynamicLibrary<typeof LIBC_SYMBOLS> | undefined;
+
+function symbols(): Deno.DynamicLibrary<typeof LIBC_SYMBOLS>["symbols"] {
+  libc ??= Deno.dlopen("libc.so.6", LIBC_SYMBOLS);
+  return libc.symbols;
+}
+
+/** errno of the libc call just made on this thread. Anything run in between may overwrite it. */
+export function lastErrno(): number {
+  const location = symbols().__errno_location();
+  return new Deno.UnsafePointerView(location!).getInt32();
+}
+
+/** A NUL-terminated copy of `text`. @throws {TypeError} if it holds a NUL itself */
+export function cString(text: string): Uint8Array<ArrayBuffer> {
+  if (text.includes("\0")) throw new TypeError(`Cannot pass ${JSON.stringify(text)} to C: it holds a NUL`);
+  const bytes = new TextEncoder().encode(text);
+  const terminated = new Uint8Array(bytes.length + 1);
+  terminated.set(bytes);
+  return terminated;
+}
+
+/** Address of a buffer's first byte, for a field of a C struct. The buffer must outlive the call. */
+export function addressOf(buffer: ArrayBufferView<ArrayBuffer> | null): bigint {
+  return buffer === null ? 0n : Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer));
+}
+
+export function closeFd(fd: number): void {
+  symbols().close(fd);
+}
+
+const CLOCK_MONOTONIC = 1;
+const timespec = new BigInt64Array(2);
+
+/** CLOCK_MONOTONIC in nanoseconds: the clock of bpf_ktime_get_ns(). */
+export function monotonicNs(): bigint {
+  symbols().clock_gettime(CLOCK_MONOTONIC, timespec);
+  return timespec[0] * 1_000_000_000n + timespec[1];
+}
+
+/** The interface's index, or 0 if there is none of that name. */
+export function ifindexOf(name: string): number {
+  return symbols().if_nametoindex(cString(name));
+}
+
+const SC_PAGESIZE = 30;
+let pageBytes: number | undefined;
+
+export function pageSizeBytes(): number {
+  return pageBytes ??= Number(symbols().sysconf(SC_PAGESIZE));
+}
+
+const MFD_CLOEXEC = 1;
+
+/**
+ * An anonymous file that holds `bytes`; the caller closes the fd. A library opened from it needs no folder that is
+ * writable and executable, and leaves nothing behind.
+ */
+export function memoryFile(name: string, bytes: Uint8Array<ArrayBuffer>): number {
+  const fd = symbols().memfd_create(cString(name), MFD_CLOEXEC);
+  if (fd < 0) throw new SystemError(`make a memory file for ${name}`, lastErrno());
+  for (let written = 0; written < bytes.length;) {
+    const n = Number(symbols().write(fd, bytes.subarray(written), BigInt(bytes.length - written)));
+    if (n <= 0) {
+      const errno = lastErrno();
+      closeFd(fd);
+      throw new SystemError(`write ${name} to a memory file`, errno);
+    }
+    written += n;
+  }
+  return fd;
+}
+
+/** printf's formatting for a `va_list` handed to a callback; at most 4,095 bytes. */
+export function formatVaList(format: Deno.PointerValue, args: Deno.PointerValue): string {
+  const text = new Uint8Array(4096);
+  const length = symbols().vsnprintf(text, BigInt(text.length), format, args);
+  return new TextDecoder().decode(text.subarray(0, Math.max(0, Math.min(length, text.length - 1))));
+}
+
+const POLLIN = 1;
+
+/**
+ * Waits on another thread until `fd` is readable.
+ * @returns false after `timeoutMs` without anything to read
+ */
+export async function pollReadable(fd: number, timeoutMs: number): Promise<boolean> {
+  const pollfd = new DataView(new ArrayBuffer(8));
+  pollfd.setInt32(0, fd, true);
+  pollfd.setInt16(4, POLLIN, true);
+  return await symbols().poll(new Uint8Array(pollfd.buffer), 1n, timeoutMs) > 0;
+}
+
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const MAP_SHARED = 1;
+const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
+
+/**
+ * A shared mapping of a map's or ring's memory. `buffer` aliases kernel memory: it must not be read after disposal,
+ * nor posted to another thread without a copy.
+ */
+export class Mapping implements Disposable {
+  readonly buffer: ArrayBuffer;
+  readonly #address: Deno.PointerObject;
+  readonly #lengthBytes: number;
+  #mapped = true;
+
+  /**
+   * @param lengthBytes rounded up to whole pages
+   * @throws {SystemError}
+   */
+  constructor(fd: number, lengthBytes: number, options: { writable: boolean; offsetBytes?: number; what: string }) {
+    const page = pageSizeBytes();
+    this.#lengthBytes = Math.ceil(lengthBytes / page) * page;
+    const protection = options.writable ? PROT_READ | PROT_WRITE : PROT_READ;
+    const offset = BigInt(options.offsetBytes ?? 0);
+    const address = symbols().mmap(0n, BigInt(this.#lengthBytes), protection, MAP_SHARED, fd, offset);
+    if (address === null || Deno.UnsafePointer.value(address) === MAP_FAILED) {
+      throw new SystemError(`map ${options.what} into memory`, lastErrno());
+    }
+    this.#address = address;
+    this.buffer = Deno.UnsafePointerView.getArrayBuffer(address, lengthBytes);
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#mapped) return;
+    this.#mapped = false;
+    symbols().munmap(this.#address, BigInt(this.#lengthBytes));
+  }
+}

@@ -1,0 +1,74 @@
+/** What the benches share: compiling their baselines, medians over interleaved rounds, the frame they send. */
+import { BpfObject } from "../lib/ffi/bpf_object.ts";
+import type { FlowProbe } from "../lib/ffi/flow_probe.ts";
+import type { Libbpf } from "../lib/ffi/libbpf.ts";
+
+export const BUILD_DIR = "build/bench";
+export const FLOW_OBJECT = "build/bpf/flow.bpf.o";
+
+export async function run(command: string, ...args: string[]): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(command, { args }).output();
+  const text = new TextDecoder();
+  if (!success) throw new Error(`Cannot run ${command} ${args.join(" ")}: ${text.decode(stderr)}`);
+  return text.decode(stdout);
+}
+
+/** Compiles bench/bpf/NAME.bpf.c. @returns the ELF */
+export async function compileBpf(name: string): Promise<Uint8Array<ArrayBuffer>> {
+  await Deno.mkdir(BUILD_DIR, { recursive: true });
+  const [raw, linked] = [`${BUILD_DIR}/${name}.raw.o`, `${BUILD_DIR}/${name}.bpf.o`];
+  const arch = (await run("clang", "-print-multiarch").catch(() => run("clang", "-dumpmachine"))).trim();
+  const include = `-I/usr/include/${arch.replace("-pc-", "-")}`;
+  const flags = ["-g", "-O2", "-target", "bpf", "-mcpu=v3", include];
+  await run("clang", ...flags, "-c", `bench/bpf/${name}.bpf.c`, "-o", raw);
+  await run("bpftool", "gen", "object", linked, raw);
+  return await Deno.readFile(linked);
+}
+
+/** Compiles bench/NAME.c against libbpf. @returns the program's path */
+export async function compileC(name: string): Promise<string> {
+  await Deno.mkdir(BUILD_DIR, { recursive: true });
+  const program = `${BUILD_DIR}/${name}`;
+  await run("clang", "-O2", "-Wall", `bench/${name}.c`, "-o", program, "-lbpf");
+  return program;
+}
+
+export function median(values: number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[sorted.length >> 1];
+}
+
+/** Ethernet, IPv4, then TCP with ACK set or UDP: 64 bytes. */
+export function benchFrame(proto: "tcp" | "udp"): Uint8Array<ArrayBuffer> {
+  const frame = new DataView(new ArrayBuffer(64));
+  frame.setUint16(12, 0x0800);
+  frame.setUint8(14, 0x45);
+  frame.setUint16(16, 50);
+  frame.setUint8(23, proto === "tcp" ? 6 : 17);
+  frame.setUint32(26, 0x0a000001);
+  frame.setUint32(30, 0x0a010001);
+  frame.setUint16(34, 40_000);
+  frame.setUint16(36, 443);
+  if (proto === "tcp") frame.setUint16(46, 0x5010);
+  return new Uint8Array(frame.buffer);
+}
+
+/** The programs of bench/bpf/packet_cost.bpf.c, with `drive` walking through `flows` flows. */
+export function openDriver(
+  libbpf: Libbpf,
+  elf: Uint8Array<ArrayBuffer>,
+  flows: number,
+): { object: BpfObject; aim(programFd: number): void; driveFd: number } {
+  const object = BpfObject.open(libbpf, "bench", elf);
+  object.initialValue(".rodata").setUint32(0, flows, true);
+  object.load();
+  const target = object.map("target");
+  return {
+    object,
+    aim: (programFd) => target.update(new Uint8Array(4), new Uint8Array(Int32Array.of(programFd).buffer)),
+    driveFd: object.programFd("drive"),
+  };
+}
+
+/** The shipped programs in the kernel, attached to nothing: test runs say that they come from `lo`. */
+export const LOOPBACK: Parameters<typeof FlowProbe.open>[2] = [{ name: "lo", ifindex: 1 }];

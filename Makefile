@@ -1,0 +1,148 @@
+# Builds ./ebpfmon. What TypeScript can do is in tools/ and in deno.json's tasks; here is what depends on what.
+# V=1 shows the commands.
+
+DENO_VERSION := 2.9.3
+PREFIX ?= /usr/local
+IFACE ?=
+
+Q := $(if $(filter 1,$(V)),,@)
+# L: build/bin/deno is a link, as old as itself and not as the binary.
+MAKEFLAGS += --no-print-directory -L
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# Debian keeps bpftool and setcap where only root's PATH looks.
+export PATH := $(CURDIR)/build/bin:$(PATH):/usr/sbin:/sbin
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+
+PACKAGES := clang llvm libbpf-dev libbpf1 bpftool libelf1 zlib1g linux-libc-dev libc6-dev git
+TEST_PACKAGES := clang-format iproute2 iputils-ping tcpdump ethtool util-linux libcap2-bin procps
+
+DENO := build/bin/deno
+RUN := $(DENO) run --quiet --no-prompt --allow-read --allow-env
+BPF_OBJECTS := $(patsubst %.c,build/%.o,$(wildcard bpf/*.bpf.c))
+TEST_OBJECTS := $(patsubst %.c,build/%.o,$(wildcard tests/bpf/*.bpf.c))
+BENCH_OBJECTS := $(patsubst %.c,build/%.o,$(wildcard bench/bpf/*.bpf.c))
+C_SOURCES := $(wildcard bpf/*.[ch] */bpf/*.[ch] tools/*.c)
+SOURCES := $(shell find main.ts lib -name '*.ts' ! -name '*_test.ts' 2>/dev/null)
+PARTS := $(addprefix build/,stamps/app stamps/assets launcher packager commit)
+# Reproducible: no path of this machine ends up in BTF.
+BPF_FLAGS = -g -O2 -Wall -Werror -target bpf -mcpu=v3 -ffile-prefix-map=$(CURDIR)=. \
+	-I/usr/include/$(shell clang -print-multiarch 2>/dev/null || clang -dumpmachine)
+
+##@ Build
+
+ebpfmon: $(PARTS) tools/pack.ts tools/permissions.ts ## Build ./ebpfmon (the default)
+	$(Q)$(RUN) --allow-write=. --allow-run tools/pack.ts $(DENO_VERSION)
+	@echo "Built ./ebpfmon ($$(cat build/packager))"
+
+.DEFAULT_GOAL := ebpfmon
+
+build/stamps/packages: tools/install_packages Makefile
+	$(Q)mkdir -p $(@D)
+	$(Q)tools/install_packages $(PACKAGES)
+	$(Q)touch $@
+
+build/bin/deno: tools/install_deno Makefile | build/stamps/packages
+	$(Q)tools/install_deno $(DENO_VERSION) $@
+
+build/stamps/node_modules: deno.json deno.lock | $(DENO)
+	$(Q)$(DENO) install --quiet
+	$(Q)touch $@
+
+# `bpftool gen object` fills in the offsets of variables, which clang leaves zero in BTF, and drops DWARF.
+build/%.bpf.o: %.bpf.c $(wildcard bpf/*.h) | build/stamps/packages
+	$(Q)mkdir -p $(@D)
+	$(Q)clang $(BPF_FLAGS) -c $< -o build/$*.raw.o
+	$(Q)bpftool gen object $@ build/$*.raw.o
+	$(Q)rm build/$*.raw.o
+
+build/stamps/layouts: $(BPF_OBJECTS) tools/layouts.ts | $(DENO)
+	$(Q)$(RUN) --allow-write=lib/ffi --allow-run=bpftool tools/layouts.ts
+	$(Q)touch $@
+
+build/stamps/app: $(SOURCES) tools/bundle.ts build/stamps/node_modules build/stamps/layouts
+	$(Q)$(RUN) --allow-write=build --allow-run tools/bundle.ts
+	$(Q)touch $@
+
+build/stamps/assets: $(BPF_OBJECTS) tools/assets.ts | $(DENO)
+	$(Q)$(RUN) --allow-write=build --allow-run tools/assets.ts
+	$(Q)touch $@
+
+# Without a static libc the launcher works all the same: the loader trusts no environment where capabilities are gained.
+build/launcher: tools/launcher.c | build/stamps/packages
+	$(Q)clang -O2 -Wall -Wextra -Werror -static -s $< -o $@ 2>/dev/null || \
+		clang -O2 -Wall -Wextra -Werror -s $< -o $@
+
+build/packager: tools/packager.ts | $(DENO)
+	$(Q)$(RUN) --allow-write --allow-run tools/packager.ts > $@
+
+# Looked at each time, but only a new commit makes anything new.
+build/commit: FORCE
+	@mkdir -p $(@D)
+	@commit=$$(git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null || echo unknown); \
+	[ "$$commit" = "$$(cat $@ 2>/dev/null || true)" ] || echo "$$commit" > $@
+
+.PHONY: FORCE
+FORCE:
+
+.PHONY: layouts
+layouts: build/stamps/layouts ## Generate lib/ffi/layouts.gen.ts from the BPF objects' BTF
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	$(Q)rm -rf build ebpfmon node_modules
+
+##@ Run and check
+
+.PHONY: run
+run: ebpfmon ## Watch an interface: make run IFACE=eth0
+	$(Q)$(SUDO) ./ebpfmon monitor $(IFACE)
+
+.PHONY: test
+test: ebpfmon lint $(TEST_OBJECTS) build/bin/promtool ## Lint, type check and run every test (as root)
+	$(Q)$(SUDO) env PATH="$$PATH" $(DENO) task --quiet test $(TESTS)
+
+.PHONY: lint
+lint: build/stamps/node_modules build/stamps/layouts build/stamps/test-packages ## Check types, style and format
+	$(Q)$(DENO) check --quiet .
+	$(Q)$(DENO) lint --quiet
+	$(Q)$(DENO) fmt --quiet --check
+	$(Q)clang-format --dry-run -Werror $(C_SOURCES)
+
+.PHONY: fmt
+fmt: build/stamps/test-packages | $(DENO) ## Format the code
+	$(Q)$(DENO) fmt --quiet
+	$(Q)clang-format -i $(C_SOURCES)
+
+.PHONY: bench
+bench: ebpfmon $(TEST_OBJECTS) $(BENCH_OBJECTS) build/stamps/test-packages ## Run the benches (as root)
+	$(Q)$(SUDO) env PATH="$$PATH" $(DENO) task bench
+
+build/stamps/test-packages: tools/install_packages Makefile
+	$(Q)mkdir -p $(@D)
+	$(Q)tools/install_packages $(TEST_PACKAGES)
+	$(Q)touch $@
+
+build/bin/promtool: tools/install_promtool
+	$(Q)tools/install_promtool $@
+
+##@ Install
+
+# With DESTDIR, for building packages: no group, no capabilities, which are the package's own business.
+.PHONY: install
+install: ebpfmon ## Install below PREFIX (/usr/local), with a systemd unit and capabilities instead of root
+	$(Q)$(SUDO) env DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" packaging/install
+
+.PHONY: uninstall
+uninstall: ## Remove what install made
+	$(Q)$(SUDO) env DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" packaging/uninstall
+
+##@ Help
+
+.PHONY: help
+help: ## Show this
+	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' \
+		$(MAKEFILE_LIST)

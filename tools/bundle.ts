@@ -1,0 +1,90 @@
+/**
+ * Bundles main.ts and every lib/NAME/worker.ts into build/app, each as one self-contained module: what is packed needs
+ * no node_modules, no import map and no network. esbuild, because `deno bundle` panics where JSR cannot be reached.
+ */
+import { builtinModules } from "node:module";
+import * as esbuild from "esbuild";
+
+const OUTPUT_DIR = "build/app";
+
+const RESOLVED = Symbol("resolved");
+
+type ImportMap = Record<string, string>;
+
+/** `NAME/PATH`, as Node would write it, for `npm:NAME@VERSION/PATH`; null for anything else. */
+function npmPath(specifier: string): string | null {
+  const match = /^npm:\/?((?:@[^/]+\/)?[^@/]+)(?:@[^/]+)?(\/.*)?$/.exec(specifier);
+  return match && match[1] + (match[2] ?? "");
+}
+
+/** Resolves what Deno resolves and esbuild does not: the import map, `npm:`, `jsr:` and Node's modules. */
+function denoSpecifiers(imports: ImportMap): esbuild.Plugin {
+  return {
+    name: "deno-specifiers",
+    setup(build) {
+      build.onResolve({ filter: /^[^.]/ }, (args) => {
+        // What we hand to build.resolve() below comes back here; its name may well be a key of the import map.
+        if (args.kind === "entry-point" || args.pluginData === RESOLVED) return;
+        const inPackage = args.importer.includes("/node_modules/");
+        const specifier = inPackage ? args.path : mapped(args.path, imports);
+        if (/^(node|jsr):/.test(specifier)) return { path: specifier, external: true };
+        if (inPackage && builtinModules.includes(specifier)) return { path: `node:${specifier}`, external: true };
+        const path = npmPath(specifier);
+        if (path) return build.resolve(path, { kind: args.kind, resolveDir: Deno.cwd(), pluginData: RESOLVED });
+      });
+    },
+  };
+}
+
+function mapped(specifier: string, imports: ImportMap): string {
+  if (specifier in imports) return imports[specifier];
+  const prefix = Object.keys(imports)
+    .filter((key) => key.endsWith("/") && specifier.startsWith(key))
+    .sort((a, b) => b.length - a.length)[0];
+  return prefix ? imports[prefix] + specifier.slice(prefix.length) : specifier;
+}
+
+async function entryPoints(): Promise<Record<string, string>> {
+  const entries: Record<string, string> = { main: "main.ts" };
+  for await (const { name, isDirectory } of Deno.readDir("lib")) {
+    const worker = `lib/${name}/worker.ts`;
+    const isWorker = isDirectory && await Deno.stat(worker).then(() => true, () => false);
+    if (isWorker) entries[`${name}_worker`] = worker;
+  }
+  return entries;
+}
+
+/**
+ * Deno fetches what a literal `import("jsr:…")` names when the program starts, asked for or not, and says so on
+ * stderr. It cannot see through this expression, and fetches when the line is reached.
+ */
+function hideDynamicImports(code: string): string {
+  return code.replaceAll(/\bimport\(("jsr:[^"]+")\)/g, "import([$1][0])");
+}
+
+const { imports } = JSON.parse(await Deno.readTextFile("deno.json")) as { imports: ImportMap };
+const entries = await entryPoints();
+const { outputFiles } = await esbuild.build({
+  entryPoints: entries,
+  outdir: OUTPUT_DIR,
+  bundle: true,
+  write: false,
+  format: "esm",
+  platform: "neutral",
+  target: "esnext",
+  mainFields: ["module", "main"],
+  conditions: ["deno", "node", "import", "default"],
+  keepNames: true, // error classes and pipeline stages are shown by name
+  define: { EBPFMON_BUNDLED: "true" },
+  // CommonJS packages call require() for Node's modules.
+  banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
+  plugins: [denoSpecifiers(imports)],
+  logLevel: "warning",
+}).finally(() => esbuild.stop());
+
+await Deno.mkdir(OUTPUT_DIR, { recursive: true });
+for await (const { name } of Deno.readDir(OUTPUT_DIR)) {
+  const gone = name.endsWith(".js") && !(name.slice(0, -3) in entries);
+  if (gone) await Deno.remove(`${OUTPUT_DIR}/${name}`);
+}
+for (const file of outputFiles) await Deno.writeTextFile(file.path, hideDynamicImports(file.text));

@@ -69,7 +69,7 @@ static __u64 drain(int fd, struct row *top)
 			packets += values[i].packets;
 			if (values[i].packets <= top[least].packets)
 				continue;
-			top[least] = (struct row){ keys[i], values[i].packets };
+			top[least] = (struct row) { keys[i], values[i].packets };
 			for (int j = 0; j < TOP; j++)
 				if (top[j].packets < top[least].packets)
 					least = j;
@@ -96,8 +96,8 @@ int main(int argc, char **argv)
 	rodata[0] = cpus;
 	bpf_map__set_max_entries(bpf_object__find_map_by_name(flow, "packet_counters"), 2 * 2 * 2 * cpus);
 	for (int i = 0; i < 2; i++)
-		maps[i] = bpf_map_create(BPF_MAP_TYPE_HASH, "flows4", sizeof(struct key), sizeof(struct value), MAP_ENTRIES,
-					 NULL);
+		maps[i] = bpf_map_create(BPF_MAP_TYPE_HASH, "flows4", sizeof(struct key), sizeof(struct value),
+					 MAP_ENTRIES, NULL);
 	maps6 = bpf_map_create(BPF_MAP_TYPE_HASH, "flows6", 40, sizeof(struct value), 1, NULL);
 	bpf_map__set_inner_map_fd(bpf_object__find_map_by_name(flow, "flows4"), maps[0]);
 	bpf_map__set_inner_map_fd(bpf_object__find_map_by_name(flow, "flows6"), maps6);
@@ -120,7 +120,8 @@ int main(int argc, char **argv)
 		struct row top[TOP] = {};
 		double start;
 		__u64 packets;
-		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame), .repeat = 2 * flows);
+		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame),
+			    .repeat = 2 * flows);
 
 		check(bpf_prog_test_run_opts(bpf_program__fd(bpf_object__find_program_by_name(bench, "drive")), &opts),
 		      "send packets");

@@ -15,10 +15,10 @@ enum flow_direction {
 
 /* Why a packet belongs to no flow. */
 enum other_class {
-	OTHER_NON_IP = 0,    /* ARP, LLDP, a third VLAN tag, any other EtherType */
+	OTHER_NON_IP = 0, /* ARP, LLDP, a third VLAN tag, any other EtherType */
 	OTHER_TRUNCATED = 1, /* a header, or the length an IP header states, reaches past the frame's end */
 	OTHER_MALFORMED = 2, /* a header contradicts itself: version, header length, total length, extension chain */
-	OTHER_FRAGMENT = 3,  /* any fragment but the first: it carries no ports */
+	OTHER_FRAGMENT = 3, /* any fragment but the first: it carries no ports */
 	OTHER_CLASSES = 4,
 };
 

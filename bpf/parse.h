@@ -229,8 +229,8 @@ static __always_inline int parse_ipv6(void *ctx, bool is_xdp, void *cur, void *d
 	proto = ip->nexthdr;
 	if (is_ipv6_extension(proto)) {
 		__u32 offset = pkt->headers_bytes + sizeof(*ip);
-		int walked = is_xdp ? walk_extensions_xdp(ctx, offset, payload_bytes, proto) :
-				      walk_extensions_skb(ctx, offset, payload_bytes, proto);
+		int walked = is_xdp ? walk_extensions_xdp(ctx, offset, payload_bytes, proto)
+				    : walk_extensions_skb(ctx, offset, payload_bytes, proto);
 
 		if (walked < 0)
 			return -walked;

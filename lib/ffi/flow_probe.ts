@@ -347,12 +347,13 @@ export class FlowProbe implements Disposable {
     }
   }
 
-  /** Runs and run time of the loaded programs; zero unless the kernel's BPF statistics are on. */
+  /** Runs and run time of the programs that count; empty while the kernel's BPF statistics are off. */
   programStats(): ProgramStats[] {
-    return this.#loaded.map((program) => {
+    const stats = this.#loaded.filter((program) => program !== "sample_clock").map((program) => {
       const { runs, runNs } = programInfo(this.#libbpf, this.programFd(program));
       return { program, runs, runNs };
     });
+    return stats.some(({ runs }) => runs > 0n) ? stats : [];
   }
 
   [Symbol.dispose](): void {

@@ -1,0 +1,36 @@
+/** A histogram as Prometheus has it: observations counted in buckets by upper bound. */
+export class Histogram {
+  /** Upper bounds, ascending; the bucket above the last is implied. */
+  readonly bounds: readonly number[];
+  #counts: number[];
+  #sum = 0;
+
+  /** @throws {RangeError} where the bounds are not finite and strictly ascending. */
+  constructor(bounds: readonly number[]) {
+    if (!bounds.every((bound, i) => Number.isFinite(bound) && (i === 0 || bound > bounds[i - 1]))) {
+      throw new RangeError(`Cannot make a histogram: bounds ${bounds.join(", ")} do not ascend`);
+    }
+    this.bounds = bounds;
+    this.#counts = new Array(bounds.length + 1).fill(0);
+  }
+
+  observe(value: number): void {
+    const bucket = this.bounds.findIndex((bound) => value <= bound);
+    this.#counts[bucket === -1 ? this.bounds.length : bucket]++;
+    this.#sum += value;
+  }
+
+  get sum(): number {
+    return this.#sum;
+  }
+
+  get count(): number {
+    return this.#counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  /** For each bound, how many observations were at most that. */
+  cumulative(): number[] {
+    let sum = 0;
+    return this.bounds.map((_, i) => sum += this.#counts[i]);
+  }
+}

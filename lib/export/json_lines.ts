@@ -1,0 +1,204 @@
+/** The objects of `--json`, and how they become lines. */
+
+import { protocolName, tcpFlagLetters } from "../aggregate/iana.ts";
+import {
+  type AttachedInterface,
+  type FlowRow,
+  type FlowWindow,
+  OTHER_CLASSES,
+  type OtherClass,
+} from "../aggregate/protocol.ts";
+import { type Measurement, reduction } from "../aggregate/reduction.ts";
+import {
+  addWindow,
+  type Breakdown,
+  emptyTotals,
+  isBalanced,
+  otherTotal,
+  type Totals,
+  type TrafficTotal,
+} from "../aggregate/totals.ts";
+
+/** When, and on which host, something was. */
+export interface Stamp {
+  /** Nanoseconds since the epoch. */
+  unixNs: bigint;
+  host: string;
+}
+
+/** A line before it is one: every object has these three, in this order. */
+export type JsonObject = { type: string; time: string; host: string } & Record<string, unknown>;
+
+/** Counters of one ring buffer. */
+export interface RingHealth {
+  ring: "critical" | "normal" | "debug";
+  submitted: bigint;
+  dropped: bigint;
+  failures: bigint;
+  spilled: bigint;
+  consumed: bigint;
+  /** Dropped per attempt, 0 to 1. */
+  dropRate: number;
+  /** Share of the ring in use, 0 to 1. */
+  fill: number;
+}
+
+/** What JSON.stringify leaves alone but terminals obey or line readers split at: DEL, C1, separators, bidi controls. */
+const UNSAFE = /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/**
+ * One line of JSON with its newline. A bigint becomes a number while that is exact (below 2^53), else a string.
+ *
+ * @example
+ * ```ts
+ * jsonLine({ a: 1n, b: 2n ** 53n }); // '{"a":1,"b":"9007199254740992"}\n'
+ * ```
+ */
+export function jsonLine(object: object): string {
+  const json = JSON.stringify(object, (_, value) => typeof value === "bigint" ? exactNumber(value) : value);
+  return json.replace(UNSAFE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`) + "\n";
+}
+
+/** RFC 3339 in UTC with nanoseconds: `2026-01-02T03:04:05.000000006Z`. */
+export function rfc3339(unixNs: bigint): string {
+  const seconds = new Date(Number(unixNs / 1_000_000_000n) * 1000).toISOString().slice(0, 19);
+  return `${seconds}.${String(unixNs % 1_000_000_000n).padStart(9, "0")}Z`;
+}
+
+/** `ready`: programs are attached. `listen` is where HTTP answers, or null. */
+export function readyObject(
+  stamp: Stamp,
+  { interfaces, listen }: { interfaces: AttachedInterface[]; listen: string | null },
+): JsonObject {
+  return {
+    ...head("ready", stamp),
+    interfaces: interfaces.map(({ name, mode, egress }) => ({ name, mode, egress })),
+    listen,
+  };
+}
+
+/** `window`, stamped with its own end. `filtered`: a `--filter` was given, so what it matched is said too. */
+export function windowObject(host: string, window: FlowWindow, filtered: boolean): JsonObject {
+  const totals = emptyTotals();
+  addWindow(totals, window);
+  return {
+    ...head("window", { unixNs: window.endUnixNs, host }),
+    sequence: window.sequence,
+    start_ns: window.startNs,
+    end_ns: window.endNs,
+    duration_ms: Number(window.endNs - window.startNs) / 1e6,
+    flows: window.flows,
+    ...totalsFields(totals, filtered),
+    top: window.top.map(flowFields),
+  };
+}
+
+/** `measure`: what a run of the command found. */
+export function measureObject(stamp: Stamp, measurement: Measurement): JsonObject {
+  const { ratio, rawBytesPerSecond, summaryBytesPerSecond } = reduction(measurement);
+  return {
+    ...head("measure", stamp),
+    seconds: measurement.seconds,
+    raw_events: measurement.rawEvents,
+    summaries: measurement.summaries,
+    reduction_ratio: ratio,
+    raw_bytes_per_second: rawBytesPerSecond,
+    summary_bytes_per_second: summaryBytesPerSecond,
+    raw_record_bytes: measurement.rawRecordBytes,
+    summary_record_bytes: measurement.summaryRecordBytes,
+    overflow_packets: measurement.overflowPackets,
+    seen_packets: measurement.seenPackets,
+  };
+}
+
+/** `summary`: the totals of a run. `flows` counts a flow once in each window; `balanced`: every packet is accounted for. */
+export function summaryObject(stamp: Stamp, totals: Totals, filtered: boolean): JsonObject {
+  return {
+    ...head("summary", stamp),
+    windows: totals.windows,
+    flows: totals.flowSummaries,
+    ...totalsFields(totals, filtered),
+    balanced: isBalanced(totals),
+  };
+}
+
+/** `alert`: something needs attention. `fields` are the numbers behind the message. */
+export function alertObject(
+  stamp: Stamp,
+  alert: string,
+  message: string,
+  fields: Record<string, unknown> = {},
+): JsonObject {
+  return { ...head("alert", stamp), alert, message, ...fields };
+}
+
+/** `health`: the counters of the rings. */
+export function healthObject(stamp: Stamp, rings: RingHealth[]): JsonObject {
+  return {
+    ...head("health", stamp),
+    rings: rings.map(({ dropRate, ...counters }) => ({ ...counters, drop_rate: dropRate })),
+  };
+}
+
+function head(type: string, { unixNs, host }: Stamp): JsonObject {
+  return { type, time: rfc3339(unixNs), host };
+}
+
+function totalsFields(totals: Totals, filtered: boolean): Record<string, unknown> {
+  const { matched } = totals;
+  return {
+    ...breakdownFields(totals),
+    ...filtered && {
+      matched_flows: matched.flowSummaries,
+      matched_packets: matched.packets,
+      matched_bytes: matched.bytes,
+    },
+    other: byClass(totals.other),
+    interfaces: totals.interfaces.map((traffic) => ({
+      name: traffic.iface,
+      direction: traffic.direction,
+      ...breakdownFields(traffic),
+    })),
+  };
+}
+
+function breakdownFields(breakdown: Breakdown): Record<string, bigint> {
+  const { seen, flows, overflow } = breakdown;
+  const other = otherTotal(breakdown);
+  return {
+    packets: flows.packets,
+    bytes: flows.bytes,
+    overflow_packets: overflow.packets,
+    overflow_bytes: overflow.bytes,
+    other_packets: other.packets,
+    other_bytes: other.bytes,
+    seen_packets: seen.packets,
+    seen_bytes: seen.bytes,
+  };
+}
+
+function byClass(other: Record<OtherClass, TrafficTotal>): Record<string, TrafficTotal> {
+  return Object.fromEntries(OTHER_CLASSES.map((otherClass) => [otherClass, other[otherClass]]));
+}
+
+function flowFields(flow: FlowRow): Record<string, unknown> {
+  return {
+    iface: flow.iface,
+    direction: flow.direction,
+    src: flow.src,
+    dst: flow.dst,
+    sport: flow.sport,
+    dport: flow.dport,
+    proto: protocolName(flow.proto),
+    packets: flow.packets,
+    bytes: flow.bytes,
+    tcp_flags: tcpFlagLetters(flow.tcpFlags),
+    first_seen_ns: flow.firstSeenNs,
+    last_seen_ns: flow.lastSeenNs,
+  };
+}
+
+function exactNumber(value: bigint): number | string {
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : String(value);
+}

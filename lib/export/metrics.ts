@@ -1,0 +1,113 @@
+/** The metrics of a run, as Prometheus scrapes them. */
+
+import { type FlowWindow, OTHER_CLASSES, type ProgramStats } from "../aggregate/protocol.ts";
+import type { Totals, TrafficTotal } from "../aggregate/totals.ts";
+import type { Histogram } from "./histogram.ts";
+import { PrometheusText, type Sample } from "./prometheus.ts";
+
+/** Upper bounds for swaps and drains: 100 µs to 10 s. */
+export const WINDOW_SECONDS_BOUNDS: readonly number[] = [
+  0.0001,
+  0.00025,
+  0.0005,
+  0.001,
+  0.0025,
+  0.005,
+  0.01,
+  0.025,
+  0.05,
+  0.1,
+  0.25,
+  0.5,
+  1,
+  2.5,
+  5,
+  10,
+];
+
+export interface MetricsSnapshot {
+  /** Labels of `ebpfmon_build_info`; `version` at least. */
+  build: { version: string } & Record<string, string>;
+  totals: Totals;
+  lastWindow: FlowWindow | null;
+  swapSeconds: Histogram;
+  drainSeconds: Histogram;
+  /** Empty where the kernel keeps no statistics. */
+  programs: ProgramStats[];
+  process: {
+    residentMemoryBytes: number;
+    /** Since the epoch. */
+    startTimeSeconds: number;
+    /** User and system time. */
+    cpuSeconds: number;
+  };
+}
+
+/** The page of `/metrics`. */
+export function renderMetrics(snapshot: MetricsSnapshot): string {
+  const { totals, lastWindow, programs, process } = snapshot;
+  const text = new PrometheusText();
+  text.gauge("ebpfmon_build_info", "Version of this program; always 1.", [{ labels: snapshot.build, value: 1 }]);
+
+  text.counter("ebpfmon_seen_packets_total", "Packets seen.", seenSamples(totals, "packets"));
+  text.counter("ebpfmon_seen_bytes_total", "Bytes of the packets seen, from layer 2 on.", seenSamples(totals, "bytes"));
+  text.counter(
+    "ebpfmon_packets_total",
+    "Packets by what became of them; the classes add up to the packets seen.",
+    classSamples(totals, "packets"),
+  );
+  text.counter(
+    "ebpfmon_bytes_total",
+    "Bytes by what became of them; the classes add up to the bytes seen.",
+    classSamples(totals, "bytes"),
+  );
+
+  text.gauge("ebpfmon_flows", "Flows in the last window.", [{ value: lastWindow?.flows ?? 0 }]);
+  text.gauge("ebpfmon_flow_map_entries", "Entries drained from the flow maps at the last window's end.", [
+    { value: lastWindow?.flows ?? 0 },
+  ]);
+  text.gauge(
+    "ebpfmon_flow_map_capacity",
+    "Entries that the flow maps can hold, IPv4 and IPv6 together.",
+    lastWindow === null ? [] : [{ value: lastWindow.capacity }],
+  );
+  text.counter("ebpfmon_flow_overflow_packets_total", "Packets whose flow found no room in the flow maps.", [
+    { value: totals.overflow.packets },
+  ]);
+  text.counter("ebpfmon_windows_total", "Windows completed.", [{ value: totals.windows }]);
+  text.histogram("ebpfmon_window_swap_seconds", "Time to put the spare flow maps in place.", snapshot.swapSeconds);
+  text.histogram("ebpfmon_window_drain_seconds", "Time to read and rank the old flow maps.", snapshot.drainSeconds);
+
+  text.counter(
+    "ebpfmon_bpf_program_run_seconds_total",
+    "Time spent in a BPF program.",
+    programs.map(({ program, runNs }) => ({ labels: { program }, value: Number(runNs) / 1e9 })),
+  );
+  text.counter(
+    "ebpfmon_bpf_program_runs_total",
+    "Runs of a BPF program.",
+    programs.map(({ program, runs }) => ({ labels: { program }, value: runs })),
+  );
+
+  text.gauge("ebpfmon_process_resident_memory_bytes", "Resident memory.", [{ value: process.residentMemoryBytes }]);
+  text.gauge("ebpfmon_process_start_time_seconds", "Start of the process since the epoch.", [
+    { value: process.startTimeSeconds },
+  ]);
+  text.counter("ebpfmon_process_cpu_seconds_total", "User and system time.", [{ value: process.cpuSeconds }]);
+  return text.toString();
+}
+
+function seenSamples(totals: Totals, unit: keyof TrafficTotal): Sample[] {
+  return totals.interfaces.map(({ iface, direction, seen }) => ({ labels: { iface, direction }, value: seen[unit] }));
+}
+
+function classSamples(totals: Totals, unit: keyof TrafficTotal): Sample[] {
+  return totals.interfaces.flatMap(({ iface, direction, flows, overflow, other }) => [
+    { labels: { iface, direction, class: "flow" }, value: flows[unit] },
+    { labels: { iface, direction, class: "overflow" }, value: overflow[unit] },
+    ...OTHER_CLASSES.map((otherClass) => ({
+      labels: { iface, direction, class: otherClass },
+      value: other[otherClass][unit],
+    })),
+  ]);
+}

@@ -117,6 +117,9 @@ static __always_inline bool count_flow(void *flows, __u32 side, const void *key,
 		if (!value)
 			return false;
 	}
+	/* A new per-CPU entry is zero on every CPU but the one that made it. */
+	if (per_cpu_values && !value->first_seen_jiffies)
+		value->first_seen_jiffies = now_jiffies;
 	add(&value->packets, packets);
 	add(&value->bytes, bytes);
 	/* Most packets fall in the tick of the one before: no store, no cache line taken from another CPU. */

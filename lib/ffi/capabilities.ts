@@ -1,5 +1,6 @@
 /** Linux capabilities of this process. */
 import { PrivilegeError } from "../errors.ts";
+import { readKernelFile } from "./libc.ts";
 
 const CAPABILITY_BITS = { CAP_NET_ADMIN: 12, CAP_SYS_ADMIN: 21, CAP_PERFMON: 38, CAP_BPF: 39 } as const;
 export type Capability = keyof typeof CAPABILITY_BITS;
@@ -16,7 +17,7 @@ export function missingCapabilities(statusText: string, needed: Capability[] = N
 
 /** @throws {PrivilegeError} naming what is missing */
 export function requireCapabilities(attempt: string): void {
-  const missing = missingCapabilities(Deno.readTextFileSync("/proc/self/status"));
+  const missing = missingCapabilities(readKernelFile("/proc/self/status"));
   if (missing.length > 0) {
     throw new PrivilegeError(`Cannot ${attempt}: ${missing.join(", ")} missing; run it with sudo`);
   }

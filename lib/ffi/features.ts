@@ -4,6 +4,7 @@
 import { probeTcx } from "./bpf_link.ts";
 import { missingCapabilities } from "./capabilities.ts";
 import { FLOW_PROGRAMS, FlowProbe } from "./flow_probe.ts";
+import { fileExists, readKernelFile } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
 import { testRun } from "./test_run.ts";
 
@@ -39,18 +40,9 @@ const MAP_TYPES = [
 
 function readText(path: string): string | null {
   try {
-    return Deno.readTextFileSync(path).trim();
+    return readKernelFile(path).trim();
   } catch {
     return null;
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
   }
 }
 
@@ -110,8 +102,8 @@ async function flowFeatures(libbpf: Libbpf, flowElf: Uint8Array<ArrayBuffer>): P
 function systemFeatures(): Feature[] {
   const jit = readText("/proc/sys/net/core/bpf_jit_enable");
   const lockdown = /\[(\w+)\]/.exec(readText("/sys/kernel/security/lockdown") ?? "")?.[1];
-  const btf = exists("/sys/kernel/btf/vmlinux");
-  const kprobes = exists("/sys/bus/event_source/devices/kprobe");
+  const btf = fileExists("/sys/kernel/btf/vmlinux");
+  const kprobes = fileExists("/sys/bus/event_source/devices/kprobe/type");
   const notNeeded = "nothing to do: ebpfmon works without";
   return [
     {

@@ -8,6 +8,8 @@ export const LIBC_SYMBOLS = {
   mmap: { parameters: ["usize", "usize", "i32", "i32", "i32", "i64"], result: "pointer" },
   munmap: { parameters: ["pointer", "usize"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
+  open: { parameters: ["buffer", "i32"], result: "i32" },
+  read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
@@ -47,6 +49,39 @@ export function addressOf(buffer: ArrayBufferView<ArrayBuffer> | null): bigint {
 
 export function closeFd(fd: number): void {
   symbols().close(fd);
+}
+
+const O_RDONLY_CLOEXEC = 0o2000000;
+
+/**
+ * Text of a file in /proc or /sys, read as the kernel makes it. Deno keeps these folders behind --allow-all, which a
+ * program that runs as root should not have.
+ *
+ * @throws {SystemError}
+ */
+export function readKernelFile(path: string): string {
+  const fd = symbols().open(cString(path), O_RDONLY_CLOEXEC);
+  if (fd < 0) throw new SystemError(`open ${path}`, lastErrno());
+  try {
+    const chunks: string[] = [];
+    const decoder = new TextDecoder();
+    const chunk = new Uint8Array(16_384);
+    for (;;) {
+      const n = Number(symbols().read(fd, chunk, BigInt(chunk.length)));
+      if (n < 0) throw new SystemError(`read ${path}`, lastErrno());
+      if (n === 0) return chunks.join("") + decoder.decode();
+      chunks.push(decoder.decode(chunk.subarray(0, n), { stream: true }));
+    }
+  } finally {
+    closeFd(fd);
+  }
+}
+
+/** Whether a file in /proc or /sys can be opened. */
+export function fileExists(path: string): boolean {
+  const fd = symbols().open(cString(path), O_RDONLY_CLOEXEC);
+  if (fd >= 0) closeFd(fd);
+  return fd >= 0;
 }
 
 const CLOCK_MONOTONIC = 1;

@@ -1,15 +1,16 @@
 /** Network interfaces as /proc and /sys show them. */
+import { readKernelFile } from "./libc.ts";
 
 /** Names of the interfaces in this network namespace, sorted. */
 export function interfaceNames(): string[] {
-  const lines = Deno.readTextFileSync("/proc/net/dev").trimEnd().split("\n").slice(2);
+  const lines = readKernelFile("/proc/net/dev").trimEnd().split("\n").slice(2);
   return lines.map((line) => line.slice(0, line.indexOf(":")).trim()).sort();
 }
 
 /** Largest payload of a frame, bytes; 1500 when the interface does not say. */
 export function mtuBytes(iface: string): number {
   try {
-    return Number(Deno.readTextFileSync(`/sys/class/net/${iface}/mtu`));
+    return Number(readKernelFile(`/sys/class/net/${iface}/mtu`));
   } catch {
     return 1500; // /sys can be that of another network namespace
   }
@@ -44,7 +45,7 @@ export function defaultRouteIpv6(text: string): string | null {
 export function defaultInterface(): string | null {
   const read = (path: string) => {
     try {
-      return Deno.readTextFileSync(path);
+      return readKernelFile(path);
     } catch {
       return "";
     }

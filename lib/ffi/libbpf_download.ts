@@ -1,0 +1,34 @@
+/**
+ * `--libbpf-url`: a libbpf from the network, fetched and cached by @denosaurs/plug. The one place that uses it, and only
+ * when asked: its registry may be out of reach.
+ */
+import { UnsupportedError } from "../errors.ts";
+
+/** Not a literal in `import()`: building, checking and testing must not look for it. */
+const PLUG = "jsr:@denosaurs/plug@1.1.0";
+
+interface Plug {
+  download(options: { url: string; cache: "use" }): Promise<string>;
+}
+
+/**
+ * @returns path of the cached library
+ * @throws {UnsupportedError} when the package or the library cannot be fetched
+ */
+export async function downloadLibbpf(url: string): Promise<string> {
+  let plug: Plug;
+  try {
+    plug = await import(PLUG);
+  } catch (cause) {
+    const remedy =
+      "the machine must reach the JSR registry; without --libbpf-url the system's or the embedded one is used";
+    throw new UnsupportedError(`Cannot fetch libbpf from ${url}: @denosaurs/plug is out of reach; ${remedy}`, {
+      cause,
+    });
+  }
+  try {
+    return await plug.download({ url, cache: "use" });
+  } catch (cause) {
+    throw new UnsupportedError(`Cannot fetch libbpf from ${url}: ${(cause as Error).message}`, { cause });
+  }
+}

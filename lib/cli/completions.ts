@@ -1,0 +1,157 @@
+/** Completion scripts, made from the table of commands. */
+
+import { COMMANDS, type CommandSpec, type Shell } from "./commands.ts";
+import type { ValueSpec } from "./flags.ts";
+
+const INTERFACES = "command ls /sys/class/net 2>/dev/null";
+
+/** A word that completes itself, and what it means. */
+type Described = [word: string, help: string];
+
+/** The script that teaches `shell` to complete ebpfmon. */
+export function completionScript(shell: Shell): string {
+  switch (shell) {
+    case "bash":
+      return bashScript();
+    case "zsh":
+      return zshScript();
+    case "fish":
+      return fishScript();
+    default:
+      return shell satisfies never;
+  }
+}
+
+function commands(): [name: string, command: CommandSpec][] {
+  return Object.entries(COMMANDS);
+}
+
+function flagWords(command: CommandSpec): Described[] {
+  return [
+    ...Object.entries(command.flags).map(([flag, spec]): Described => [`--${flag}`, spec.help]),
+    ["--help", "this help"],
+  ];
+}
+
+/** Flags with a value, each once: a flag means the same to every command. */
+function valueFlags(): [flag: string, spec: ValueSpec<unknown>][] {
+  const flags = Object.assign({}, ...commands().map(([, command]) => command.flags));
+  return Object.entries<CommandSpec["flags"][string]>(flags)
+    .flatMap(([flag, spec]) => spec.value === null ? [] : [[`--${flag}`, spec]]);
+}
+
+/** What a command's positional arguments may be; the table never has two that complete differently. */
+function positionalSpec(command: CommandSpec): ValueSpec<unknown> | undefined {
+  return Object.values(command.positionals).map(({ spec }) => spec).find(({ choices, completes }) =>
+    choices ?? completes
+  );
+}
+
+function bashScript(): string {
+  const generator = (spec?: ValueSpec<unknown>) => {
+    if (spec?.choices) return `COMPREPLY=($(compgen -W "${spec.choices.join(" ")}" -- "$word"))`;
+    if (spec?.completes === "interface") return `COMPREPLY=($(compgen -W "$(${INTERFACES})" -- "$word"))`;
+    return spec?.completes === "file" ? 'COMPREPLY=($(compgen -f -- "$word"))' : "COMPREPLY=()";
+  };
+  const names = [...commands().map(([name]) => name), "help", "--help", "--version"];
+  return `# bash completion for ebpfmon
+_ebpfmon() {
+  local word=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD - 1]}
+  if ((COMP_CWORD == 1)); then
+    COMPREPLY=($(compgen -W "${names.join(" ")}" -- "$word"))
+    return
+  fi
+  case $previous in
+${valueFlags().map(([flag, spec]) => `    ${flag}) ${generator(spec)}; return ;;\n`).join("")}  esac
+  if [[ $word == -* ]]; then
+    case \${COMP_WORDS[1]} in
+${
+    commands().map(([name, command]) => {
+      const words = flagWords(command).map(([flag]) => flag).join(" ");
+      return `      ${name}) COMPREPLY=($(compgen -W "${words}" -- "$word")) ;;\n`;
+    }).join("")
+  }    esac
+    return
+  fi
+  case \${COMP_WORDS[1]} in
+    help) COMPREPLY=($(compgen -W "${commands().map(([name]) => name).join(" ")}" -- "$word")) ;;
+${commands().map(([name, command]) => `    ${name}) ${generator(positionalSpec(command))} ;;\n`).join("")}  esac
+}
+complete -F _ebpfmon ebpfmon
+`;
+}
+
+function zshScript(): string {
+  const action = (spec?: ValueSpec<unknown>) => {
+    if (spec?.choices) return `(${spec.choices.join(" ")})`;
+    return spec?.completes === "interface" ? "_net_interfaces" : spec?.completes === "file" ? "_files" : " ";
+  };
+  // Inside _arguments a colon, a bracket and a backslash are syntax.
+  const plain = (text: string) => text.replace(/[\\:[\]]/g, "\\$&");
+  return `#compdef ebpfmon
+_ebpfmon() {
+  local -a commands
+  commands=(
+${commands().map(([name, command]) => `    ${singleQuoted(`${name}:${command.summary}`)}\n`).join("")}  )
+  if ((CURRENT == 2)); then
+    _describe command commands
+    return
+  fi
+  shift words
+  ((CURRENT--))
+  case $words[1] in
+    help) _describe command commands ;;
+${
+    commands().map(([name, command]) => {
+      const specs = [
+        ...flagWords(command).map(([flag, help]) => {
+          const spec = command.flags[flag.slice(2)];
+          const value = !spec || spec.value === null ? "" : `:${plain(spec.value)}:${action(spec)}`;
+          return `${flag}[${plain(help)}]${value}`;
+        }),
+        `*:argument:${action(positionalSpec(command))}`,
+      ];
+      return `    ${name})\n      _arguments \\\n${
+        specs.map((spec) => `        ${singleQuoted(spec)}`).join(" \\\n")
+      }\n      ;;\n`;
+    }).join("")
+  }  esac
+}
+if [[ $funcstack[1] == _ebpfmon ]]; then
+  _ebpfmon "$@"
+else
+  compdef _ebpfmon ebpfmon
+fi
+`;
+}
+
+function fishScript(): string {
+  const values = (spec?: ValueSpec<unknown>) => {
+    if (spec?.choices) return ` -a ${singleQuoted(spec.choices.join(" "))}`;
+    if (spec?.completes === "interface") return ` -a ${singleQuoted(`(${INTERFACES})`)}`;
+    return spec?.completes === "file" ? " -F" : "";
+  };
+  const lines = commands().flatMap(([name, command]) => [
+    `complete -c ebpfmon -n __fish_use_subcommand -a ${name} -d ${singleQuoted(command.summary)}`,
+    ...flagWords(command).map(([flag, help]) => {
+      const spec = command.flags[flag.slice(2)];
+      const value = !spec || spec.value === null ? "" : ` ${spec.completes === "file" ? "-r" : "-x"}${values(spec)}`;
+      const described = `-l ${flag.slice(2)} -d ${singleQuoted(help)}${value}`;
+      return `complete -c ebpfmon -n '__fish_seen_subcommand_from ${name}' ${described}`;
+    }),
+    ...positionalSpec(command)
+      ? [`complete -c ebpfmon -n '__fish_seen_subcommand_from ${name}'${values(positionalSpec(command))}`]
+      : [],
+  ]);
+  return `# fish completion for ebpfmon
+complete -c ebpfmon -f
+complete -c ebpfmon -n __fish_use_subcommand -l help -s h -d 'this help'
+complete -c ebpfmon -n __fish_use_subcommand -l version -s V -d 'the version'
+${lines.join("\n")}
+`;
+}
+
+/** For shells: nothing is special between single quotes but the quote itself. */
+function singleQuoted(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}

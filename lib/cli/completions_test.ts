@@ -1,0 +1,36 @@
+import { assertEquals, assertStringIncludes } from "../../tests/assert.ts";
+import { COMMAND_NAMES, COMMANDS, type CommandSpec, SHELLS } from "./commands.ts";
+import { completionScript } from "./completions.ts";
+
+for (const shell of SHELLS) {
+  Deno.test(`completionScript("${shell}") knows every command and every flag of the table`, () => {
+    const script = completionScript(shell);
+    for (const [name, command] of Object.entries<CommandSpec>(COMMANDS)) {
+      assertStringIncludes(script, name);
+      for (const flag of Object.keys(command.flags)) {
+        assertStringIncludes(script, shell === "fish" ? `-l ${flag}` : `--${flag}`);
+      }
+    }
+  });
+}
+
+/** What bash offers for these words, the last of which is being typed. */
+async function bashOffers(...words: string[]): Promise<string[]> {
+  const driver = `${completionScript("bash")}
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _ebpfmon; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const bash = new Deno.Command("bash", { args: ["-eu", "-c", driver, "bash", "ebpfmon", ...words] });
+  const { stdout, stderr } = await bash.output();
+  assertEquals(new TextDecoder().decode(stderr), "");
+  return new TextDecoder().decode(stdout).split("\n").filter((line) => line !== "");
+}
+
+Deno.test("the bash script completes commands, flags, choices, interfaces and shells", async () => {
+  assertEquals(await bashOffers(""), [...COMMAND_NAMES, "help", "--help", "--version"]);
+  assertEquals(await bashOffers("mo"), ["monitor"]);
+  assertEquals(await bashOffers("monitor", "--win"), ["--window"]);
+  assertEquals(await bashOffers("doctor", "--win"), []);
+  assertEquals(await bashOffers("monitor", "--direction", "e"), ["egress"]);
+  assertEquals(await bashOffers("monitor", "--window", ""), []);
+  assertEquals(await bashOffers("monitor", "l"), ["lo"]);
+  assertEquals(await bashOffers("completions", ""), [...SHELLS]);
+});

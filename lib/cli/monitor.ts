@@ -1,0 +1,135 @@
+/** `ebpfmon monitor`: flows in windows, on a screen, as lines, or as JSON, until told to stop. */
+import type { AttachedInterface, FlowWindow } from "../aggregate/protocol.ts";
+import { emptyTotals, type Totals } from "../aggregate/totals.ts";
+import { alertObject, jsonLine, readyObject, summaryObject, windowObject } from "../export/json_lines.ts";
+import { assetsDir } from "../worker_url.ts";
+import type { MonitorOptions } from "./args.ts";
+import { buildInfo } from "./build_info.ts";
+import { print, unixNs, warn } from "./console.ts";
+import { EXIT, type ExitCode } from "./exit.ts";
+import { runFlows } from "./flow_run.ts";
+import { type LiveState, renderPiped, renderSummary } from "./monitor_view.ts";
+import { Screen } from "./screen.ts";
+import { watchedInterfaces } from "./watched.ts";
+
+/** An alert that lasts is repeated this often. */
+const OVERFLOW_ALERT_MS = 10_000;
+
+/** One way of showing a run. */
+interface Output extends Disposable {
+  ready(interfaces: AttachedInterface[], listen: string | null): void;
+  window(window: FlowWindow, totals: Totals): void;
+  /** Something an operator should know. `alert` names its kind. */
+  alert(alert: string, message: string): void;
+  summary(totals: Totals): void;
+}
+
+function jsonOutput(host: string, filtered: boolean, quiet: boolean): Output {
+  const stamp = () => ({ unixNs: unixNs(), host });
+  return {
+    ready: (interfaces, listen) => print(jsonLine(readyObject(stamp(), { interfaces, listen }))),
+    window: (window) => print(jsonLine(windowObject(host, window, filtered))),
+    alert(alert, message) {
+      print(jsonLine(alertObject(stamp(), alert, message)));
+      if (!quiet) warn(message);
+    },
+    summary: (totals) => print(jsonLine(summaryObject(stamp(), totals, filtered))),
+    [Symbol.dispose]() {},
+  };
+}
+
+function lineOutput(options: MonitorOptions): Output {
+  return {
+    ready(interfaces, listen) {
+      if (options.quiet) return;
+      const watched = interfaces.map(({ name, mode, egress }) => `${name} (${mode ?? "-"}/${egress ?? "-"})`).join(
+        ", ",
+      );
+      warn(`watching ${watched}${listen === null ? "" : `, http://${listen}/metrics`}`);
+    },
+    window: (window) => print(renderPiped(window, { filter: options.filter, topMax: options.topMax })),
+    alert: (_alert, message) => options.quiet || warn(message),
+    summary: (totals) => print(renderSummary(totals)),
+    [Symbol.dispose]() {},
+  };
+}
+
+function screenOutput(options: MonitorOptions, host: string, stop: AbortController): Output {
+  const started = performance.now();
+  const alerts: string[] = [];
+  const shown = {
+    interfaces: [] as AttachedInterface[],
+    listen: null as string | null,
+    window: null as FlowWindow | null,
+    totals: emptyTotals(),
+  };
+  const state = (paused: boolean): LiveState => ({
+    ...shown,
+    host,
+    uptimeSeconds: (performance.now() - started) / 1000,
+    filter: options.filter,
+    paused,
+    alerts,
+  });
+  const screen = new Screen(state, stop);
+  return {
+    ready(interfaces, listen) {
+      Object.assign(shown, { interfaces, listen });
+      screen.draw();
+    },
+    window(window, totals) {
+      Object.assign(shown, { window, totals });
+      screen.draw();
+    },
+    alert(_alert, message) {
+      alerts.push(message);
+      screen.draw();
+    },
+    summary(totals) {
+      screen[Symbol.dispose]();
+      print(renderSummary(totals));
+    },
+    [Symbol.dispose]: () => screen[Symbol.dispose](),
+  };
+}
+
+function chooseOutput(options: MonitorOptions, host: string, stop: AbortController): Output {
+  if (options.json) return jsonOutput(host, options.filter !== "", options.quiet);
+  if (Deno.stdout.isTerminal()) return screenOutput(options, host, stop);
+  return lineOutput(options);
+}
+
+export async function monitor(options: MonitorOptions, host: string, stop: AbortController): Promise<ExitCode> {
+  const { json: _json, quiet: _quiet, debug: _debug, listen, durationSeconds, ...aggregator } = options;
+  const interfaces = watchedInterfaces(options.interfaces);
+  using output = chooseOutput(options, host, stop);
+  let overflowAlertMs = -Infinity;
+  const { totals, allGone } = await runFlows(
+    {
+      aggregator: { ...aggregator, interfaces, assetsDir: assetsDir() },
+      listen,
+      durationMs: durationSeconds === null ? null : durationSeconds * 1000,
+      host,
+      build: { version: buildInfo().version },
+    },
+    {
+      ready(report, address) {
+        output.ready(report.interfaces, address);
+        for (const notice of report.notices) output.alert("notice", notice);
+      },
+      window(window, totals) {
+        output.window(window, totals);
+        const lost = window.interfaces.reduce((sum, { overflow }) => sum + overflow.packets, 0);
+        if (lost === 0 || performance.now() - overflowAlertMs < OVERFLOW_ALERT_MS) return;
+        overflowAlertMs = performance.now();
+        output.alert("flow_overflow", `flow map full: ${lost} packets in overflow; raise --max-flows`);
+      },
+      interfaceGone: (iface, remaining) =>
+        output.alert("interface_gone", `${iface} was deleted; ${remaining} interfaces are still watched`),
+    },
+    stop.signal,
+  );
+  output.summary(totals);
+  if (allGone) throw new Error(`Cannot go on: no interface is left, ${interfaces.join(", ")} was deleted`);
+  return EXIT.done;
+}

@@ -1,0 +1,137 @@
+/** The terminal while the live view has it: alternate screen, size, keys; given back whatever happens. */
+
+import { type LiveState, renderLive } from "./monitor_view.ts";
+
+const ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"; // alternate screen, no cursor, no wrapping, clear
+const LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l";
+// A terminal that knows synchronized output shows the frame at once; others ignore the marks.
+const FRAME_START = "\x1b[?2026h\x1b[H";
+const FRAME_END = "\x1b[J\x1b[?2026l";
+const EXIT_EVENTS = ["unload", "error", "unhandledrejection"];
+const FALLBACK_SIZE = { columns: 80, rows: 24 };
+
+/**
+ * Takes the terminal on construction and draws `source()` on it: `p` holds the picture, `q` fires `stop`, and Ctrl-C
+ * stays a signal. Keys are read only where stdin is a terminal.
+ *
+ * @example
+ * ```ts ignore
+ * using screen = new Screen((paused) => ({ ...state, paused }), stop);
+ * screen.draw();
+ * ```
+ */
+export class Screen implements Disposable {
+  readonly #source: (paused: boolean) => LiveState;
+  readonly #stop: AbortController;
+  readonly #keys: ReadableStreamDefaultReader<Uint8Array> | null;
+  /** What `p` holds, a copy because totals are added to in place; null while the picture moves. */
+  #held: LiveState | null = null;
+  #shown = false;
+  #disposed = false;
+
+  /** @param stop Gives the terminal back when it fires, whoever fires it. */
+  constructor(source: (paused: boolean) => LiveState, stop: AbortController) {
+    this.#source = source;
+    this.#stop = stop;
+    this.#keys = Deno.stdin.isTerminal() ? Deno.stdin.readable.getReader() : null;
+    this.#show();
+    stop.signal.addEventListener("abort", this.#restore);
+    // Whatever ends the process without going through dispose: Deno.exit(), an error nobody caught.
+    for (const event of EXIT_EVENTS) globalThis.addEventListener(event, this.#restore);
+    Deno.addSignalListener("SIGWINCH", this.#redraw);
+    Deno.addSignalListener("SIGTSTP", this.#suspend);
+    Deno.addSignalListener("SIGCONT", this.#resume);
+    if (stop.signal.aborted) this[Symbol.dispose]();
+    else this.#readKeys();
+  }
+
+  /** Shows the state as it is now, or the one that is held. */
+  draw(): void {
+    if (!this.#shown) return;
+    const { columns, rows } = terminalSize();
+    const lines = renderLive(this.#held ?? this.#source(false), columns, rows, !Deno.noColor);
+    write(FRAME_START + lines.map((line) => `${line}\x1b[K`).join("\r\n") + FRAME_END);
+  }
+
+  /** Gives the terminal back; may be called twice. */
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#hide();
+    this.#stop.signal.removeEventListener("abort", this.#restore);
+    for (const event of EXIT_EVENTS) globalThis.removeEventListener(event, this.#restore);
+    Deno.removeSignalListener("SIGWINCH", this.#redraw);
+    Deno.removeSignalListener("SIGTSTP", this.#suspend);
+    Deno.removeSignalListener("SIGCONT", this.#resume);
+    // A pending read would keep the process alive.
+    this.#keys?.cancel().catch(() => {});
+  }
+
+  readonly #restore = () => this[Symbol.dispose]();
+  readonly #redraw = () => this.draw();
+
+  /** Ctrl-Z: the shell gets its screen back before we stop. */
+  readonly #suspend = () => {
+    this.#hide();
+    Deno.kill(Deno.pid, "SIGSTOP");
+  };
+
+  readonly #resume = () => {
+    this.#show();
+    this.draw();
+  };
+
+  #show(): void {
+    if (this.#shown) return;
+    this.#shown = true;
+    // cbreak: keys arrive one by one, and Ctrl-C and Ctrl-Z still send their signals.
+    if (this.#keys !== null) Deno.stdin.setRaw(true, { cbreak: true });
+    write(ENTER);
+  }
+
+  #hide(): void {
+    if (!this.#shown) return;
+    this.#shown = false;
+    try {
+      write(LEAVE);
+      if (this.#keys !== null) Deno.stdin.setRaw(false);
+    } catch {
+      // The terminal is gone: nothing is left to restore.
+    }
+  }
+
+  #press(key: string): void {
+    if (key === "q") this.#stop.abort();
+    if (key !== "p") return;
+    this.#held = this.#held === null ? structuredClone(this.#source(true)) : null;
+    this.draw();
+  }
+
+  async #readKeys(): Promise<void> {
+    if (this.#keys === null) return;
+    try {
+      const decoder = new TextDecoder();
+      for (let read = await this.#keys.read(); !read.done; read = await this.#keys.read()) {
+        const text = decoder.decode(read.value);
+        // An arrow or a function key is one sequence, whose letters are no keys of their own.
+        for (const key of text.startsWith("\x1b") ? [text] : text) this.#press(key);
+      }
+    } catch {
+      // The terminal hung up; SIGHUP says so to whoever must know.
+    }
+  }
+}
+
+function terminalSize(): { columns: number; rows: number } {
+  try {
+    const size = Deno.consoleSize();
+    return size.columns > 0 && size.rows > 0 ? size : FALLBACK_SIZE;
+  } catch {
+    return FALLBACK_SIZE;
+  }
+}
+
+function write(text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  for (let written = 0; written < bytes.length;) written += Deno.stdout.writeSync(bytes.subarray(written));
+}

@@ -1,0 +1,74 @@
+/**
+ * ebpfmon: the command line, its signals and its exit codes. Everything else is in lib/.
+ */
+import { AggregatorError } from "./lib/aggregate/aggregator.ts";
+import { parseCommandLine, type ParsedCommand, UsageError } from "./lib/cli/args.ts";
+import { buildInfo } from "./lib/cli/build_info.ts";
+import { completionScript } from "./lib/cli/completions.ts";
+import { OutputClosed, print, warn } from "./lib/cli/console.ts";
+import { doctor } from "./lib/cli/doctor.ts";
+import { EXIT, type ExitCode } from "./lib/cli/exit.ts";
+import { measure } from "./lib/cli/measure.ts";
+import { monitor } from "./lib/cli/monitor.ts";
+import { exitCodeOf } from "./lib/errors.ts";
+
+function versionText(): string {
+  const { version, commit, packaging, deno, libbpf } = buildInfo();
+  return `ebpfmon ${version} (${commit}), ${packaging}, Deno ${deno}, embedded libbpf ${libbpf}\n`;
+}
+
+/** Aborts on the first SIGINT or SIGTERM; further ones change nothing, so that the last flush is not cut short. */
+function stopSignal(): AbortController {
+  const controller = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(signal, () => controller.abort());
+  }
+  return controller;
+}
+
+async function run(parsed: ParsedCommand): Promise<ExitCode> {
+  switch (parsed.command) {
+    case "help":
+      print(parsed.text);
+      return EXIT.done;
+    case "version":
+      print(versionText());
+      return EXIT.done;
+    case "completions":
+      print(completionScript(parsed.shell));
+      return EXIT.done;
+    case "doctor":
+      return await doctor(parsed.options, Deno.hostname());
+    case "monitor":
+      return await monitor(parsed.options, Deno.hostname(), stopSignal());
+    case "measure":
+      return await measure(parsed.options, Deno.hostname(), stopSignal());
+    default:
+      return parsed satisfies never;
+  }
+}
+
+/** One line for whatever went wrong; the rest with `--debug`. */
+function explain(error: unknown, debug: boolean): ExitCode {
+  if (error instanceof OutputClosed) return EXIT.done;
+  const failure = error instanceof AggregatorError ? error.failure : null;
+  const message = error instanceof Error ? error.message : String(error);
+  warn(message.replace(/\s*\n\s*/g, " "));
+  if (debug) warn(failure?.detail ?? (error instanceof Error ? error.stack ?? "" : ""));
+  if (error instanceof UsageError) return EXIT.usage;
+  return failure?.exitCode ?? exitCodeOf(error);
+}
+
+async function main(words: string[]): Promise<ExitCode> {
+  let debug = words.includes("--debug");
+  try {
+    const parsed = parseCommandLine(words, (path) => Deno.readTextFileSync(path));
+    if ("options" in parsed) debug = parsed.options.debug;
+    return await run(parsed);
+  } catch (error) {
+    return explain(error, debug);
+  }
+}
+
+// Exit at once: what is left are workers and handles that end with the process.
+Deno.exit(await main(Deno.args));

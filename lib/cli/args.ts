@@ -20,7 +20,10 @@ export interface OutputOptions {
 }
 
 /** The part of the aggregator's options that a user sets. */
-export type AttachOptions = Omit<AggregatorOptions, "assetsDir" | "topMax" | "filter" | "debug">;
+export interface AttachOptions extends Omit<AggregatorOptions, "assetsDir" | "topMax" | "filter" | "libbpfPath"> {
+  /** Empty for none. */
+  libbpfUrl: string;
+}
 
 export interface MonitorOptions extends OutputOptions, AttachOptions {
   /** null: no HTTP. */
@@ -120,6 +123,7 @@ function attachOptions(values: MeasureFlags, interfaces: string[]): AttachOption
     windowMs: values.window,
     flowsMax: values["max-flows"],
     values: values.values,
+    libbpfUrl: values["libbpf-url"],
   };
 }
 

@@ -42,6 +42,7 @@ Deno.test("monitor without arguments has the documented defaults", () => {
       flowsMax: 131_072,
       values: "atomic",
       force: false,
+      libbpfUrl: "",
       filter: "",
     },
   });
@@ -49,7 +50,7 @@ Deno.test("monitor without arguments has the documented defaults", () => {
 
 Deno.test("monitor takes every flag, before, between and after interfaces", () => {
   const words = "--json eth0 --listen [::1]:0 --duration 1.5 --window=250 0eth --top 1 --direction egress --mode tcx " +
-    "--egress-hook clsact --max-flows 7 --values percpu --force --quiet --debug";
+    "--egress-hook clsact --max-flows 7 --values percpu --force --quiet --debug --libbpf-url https://example.com/l.so";
   assertEquals(monitor([...words.split(" "), "--filter", "tcp and port 80"]), {
     interfaces: ["eth0", "0eth"],
     json: true,
@@ -65,6 +66,7 @@ Deno.test("monitor takes every flag, before, between and after interfaces", () =
     flowsMax: 7,
     values: "percpu",
     force: true,
+    libbpfUrl: "https://example.com/l.so",
     filter: "tcp and port 80",
   });
 });

@@ -75,6 +75,11 @@ const ATTACH_FLAGS = {
   ),
   values: choiceFlag(["atomic", "percpu"], "atomic", "how counts stay exact: atomic adds, or a value a CPU"),
   force: switchFlag("replace an XDP program that is already attached"),
+  "libbpf-url": textFlag({
+    value: "URL",
+    help: "fetch and cache a libbpf.so from there, in the place of the system's; root only",
+    takes: "a URL",
+  }),
 };
 
 const WINDOW_FLAG = {

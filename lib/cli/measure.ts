@@ -3,6 +3,7 @@ import type { Measurement } from "../aggregate/reduction.ts";
 import type { Totals } from "../aggregate/totals.ts";
 import { jsonLine, measureObject, readyObject, summaryObject } from "../export/json_lines.ts";
 import { FLOW4_KEY, FLOW_VALUE } from "../ffi/layouts.gen.ts";
+import { downloadLibbpf } from "../ffi/libbpf_download.ts";
 import { assetsDir } from "../worker_url.ts";
 import type { MeasureOptions } from "./args.ts";
 import { buildInfo } from "./build_info.ts";
@@ -29,8 +30,9 @@ function measurementOf(totals: Totals, seconds: number): Measurement {
 }
 
 export async function measure(options: MeasureOptions, host: string, stop: AbortController): Promise<ExitCode> {
-  const { seconds: secondsMax, json, quiet, debug: _debug, ...attach } = options;
+  const { seconds: secondsMax, json, quiet, debug: _debug, libbpfUrl, ...attach } = options;
   const interfaces = watchedInterfaces(options.interfaces);
+  const libbpfPath = await downloadLibbpf(libbpfUrl);
   const notice = (text: string) => quiet || warn(text);
   const report = (text: string) => Deno.stderr.writeSync(new TextEncoder().encode(text));
   const progress = !json && !quiet && Deno.stderr.isTerminal();
@@ -38,7 +40,7 @@ export async function measure(options: MeasureOptions, host: string, stop: Abort
   let seconds = 0;
   const { totals, allGone } = await runFlows(
     {
-      aggregator: { ...attach, interfaces, topMax: 1, filter: "", assetsDir: assetsDir() },
+      aggregator: { ...attach, interfaces, topMax: 1, filter: "", assetsDir: assetsDir(), libbpfPath },
       listen: null,
       durationMs: secondsMax * 1000,
       host,

@@ -2,6 +2,7 @@
 import type { AttachedInterface, FlowWindow } from "../aggregate/protocol.ts";
 import { emptyTotals, type Totals } from "../aggregate/totals.ts";
 import { alertObject, jsonLine, readyObject, summaryObject, windowObject } from "../export/json_lines.ts";
+import { downloadLibbpf } from "../ffi/libbpf_download.ts";
 import { assetsDir } from "../worker_url.ts";
 import type { MonitorOptions } from "./args.ts";
 import { buildInfo } from "./build_info.ts";
@@ -100,13 +101,14 @@ function chooseOutput(options: MonitorOptions, host: string, stop: AbortControll
 }
 
 export async function monitor(options: MonitorOptions, host: string, stop: AbortController): Promise<ExitCode> {
-  const { json: _json, quiet: _quiet, debug: _debug, listen, durationSeconds, ...aggregator } = options;
+  const { json: _json, quiet: _quiet, debug: _debug, listen, durationSeconds, libbpfUrl, ...aggregator } = options;
   const interfaces = watchedInterfaces(options.interfaces);
+  const libbpfPath = await downloadLibbpf(libbpfUrl);
   using output = chooseOutput(options, host, stop);
   let overflowAlertMs = -Infinity;
   const { totals, allGone } = await runFlows(
     {
-      aggregator: { ...aggregator, interfaces, assetsDir: assetsDir() },
+      aggregator: { ...aggregator, interfaces, assetsDir: assetsDir(), libbpfPath },
       listen,
       durationMs: durationSeconds === null ? null : durationSeconds * 1000,
       host,

@@ -60,7 +60,7 @@ const ENDPOINT_MIN = 21; // 255.255.255.255:65535
 export function renderLive(state: LiveState, columns: number, rows: number, colour: boolean): string[] {
   const top = [headerLine(state), ratesLine(state), accountingLine(state.totals)];
   const room = Math.max(0, rows - top.length);
-  const alerts = state.alerts.slice(-ALERTS_MAX).map(alertLine).slice(-room || Infinity);
+  const alerts = room > 0 ? state.alerts.slice(-Math.min(ALERTS_MAX, room)).map(alertLine) : [];
   const left = room - alerts.length;
   const bottom = [
     ...left > 2 ? [totalsLine(state)] : [],
@@ -130,7 +130,8 @@ function headerLine({ host, interfaces, uptimeSeconds, filter }: LiveState): Lin
   const names = interfaces.map(({ name, mode, egress }) =>
     `${escapeControls(name)} (${[mode, egress].filter((hook) => hook !== null).join("+")})`
   );
-  const parts = [`ebpfmon ${escapeControls(host)}`, humanDuration(uptimeSeconds), names.join(", ")];
+  const parts = [`ebpfmon ${escapeControls(host)}`, humanDuration(uptimeSeconds)];
+  if (names.length > 0) parts.push(names.join(", "));
   if (filter !== "") parts.push(`filter: ${escapeControls(filter)}`);
   return { text: parts.join(" · "), style: "bold" };
 }

@@ -6,7 +6,16 @@ const ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"; // alternate screen, no cur
 const LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 // A terminal that knows synchronized output shows the frame at once; others ignore the marks.
 const FRAME_START = "\x1b[?2026h\x1b[H";
-const FRAME_END = "\x1b[J\x1b[?2026l";
+const FRAME_END = "\x1b[?2026l";
+/**
+ * Clears before a line, not after it: behind a line as wide as the terminal the cursor stands on the last character,
+ * and clearing from there would take it.
+ */
+const CLEAR_LINE = "\x1b[K";
+const CLEAR_BELOW = "\r\n\x1b[J";
+/** An arrow or a function key: its letters are no keys of their own. */
+// deno-lint-ignore no-control-regex
+const ESCAPE_SEQUENCE = /\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|.)?/gs;
 const EXIT_EVENTS = ["unload", "error", "unhandledrejection"];
 const FALLBACK_SIZE = { columns: 80, rows: 24 };
 
@@ -39,7 +48,7 @@ export class Screen implements Disposable {
     // Whatever ends the process without going through dispose: Deno.exit(), an error nobody caught.
     for (const event of EXIT_EVENTS) globalThis.addEventListener(event, this.#restore);
     Deno.addSignalListener("SIGWINCH", this.#redraw);
-    Deno.addSignalListener("SIGTSTP", this.#suspend);
+    Deno.addSignalListener("SIGTSTP", this.#ignore);
     Deno.addSignalListener("SIGCONT", this.#resume);
     if (stop.signal.aborted) this[Symbol.dispose]();
     else this.#readKeys();
@@ -50,7 +59,8 @@ export class Screen implements Disposable {
     if (!this.#shown) return;
     const { columns, rows } = terminalSize();
     const lines = renderLive(this.#held ?? this.#source(false), columns, rows, !Deno.noColor);
-    write(FRAME_START + lines.map((line) => `${line}\x1b[K`).join("\r\n") + FRAME_END);
+    const text = lines.map((line) => CLEAR_LINE + line).join("\r\n");
+    write(FRAME_START + text + (lines.length < rows ? CLEAR_BELOW : "") + FRAME_END);
   }
 
   /** Gives the terminal back; may be called twice. */
@@ -61,7 +71,7 @@ export class Screen implements Disposable {
     this.#stop.signal.removeEventListener("abort", this.#restore);
     for (const event of EXIT_EVENTS) globalThis.removeEventListener(event, this.#restore);
     Deno.removeSignalListener("SIGWINCH", this.#redraw);
-    Deno.removeSignalListener("SIGTSTP", this.#suspend);
+    Deno.removeSignalListener("SIGTSTP", this.#ignore);
     Deno.removeSignalListener("SIGCONT", this.#resume);
     // A pending read would keep the process alive.
     this.#keys?.cancel().catch(() => {});
@@ -70,13 +80,12 @@ export class Screen implements Disposable {
   readonly #restore = () => this[Symbol.dispose]();
   readonly #redraw = () => this.draw();
 
-  /** Ctrl-Z: the shell gets its screen back before we stop. */
-  readonly #suspend = () => {
-    this.#hide();
-    Deno.kill(Deno.pid, "SIGSTOP");
-  };
+  /** For Ctrl-Z: it would leave the shell on our screen, and to stop after giving that back takes `--allow-run`. */
+  readonly #ignore = () => {};
 
+  /** After a stop from outside: the shell has had the terminal since. */
   readonly #resume = () => {
+    this.#hide();
     this.#show();
     this.draw();
   };
@@ -84,7 +93,7 @@ export class Screen implements Disposable {
   #show(): void {
     if (this.#shown) return;
     this.#shown = true;
-    // cbreak: keys arrive one by one, and Ctrl-C and Ctrl-Z still send their signals.
+    // cbreak: keys arrive one by one, and Ctrl-C still sends its signal.
     if (this.#keys !== null) Deno.stdin.setRaw(true, { cbreak: true });
     write(ENTER);
   }
@@ -112,9 +121,7 @@ export class Screen implements Disposable {
     try {
       const decoder = new TextDecoder();
       for (let read = await this.#keys.read(); !read.done; read = await this.#keys.read()) {
-        const text = decoder.decode(read.value);
-        // An arrow or a function key is one sequence, whose letters are no keys of their own.
-        for (const key of text.startsWith("\x1b") ? [text] : text) this.#press(key);
+        for (const key of decoder.decode(read.value).replace(ESCAPE_SEQUENCE, "")) this.#press(key);
       }
     } catch {
       // The terminal hung up; SIGHUP says so to whoever must know.

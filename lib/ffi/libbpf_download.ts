@@ -2,7 +2,7 @@
  * `--libbpf-url`: a libbpf from the network, fetched and cached by @denosaurs/plug. The one place that uses it, and only
  * when asked: its registry may be out of reach.
  */
-import { UnsupportedError } from "../errors.ts";
+import { PrivilegeError, UnsupportedError } from "../errors.ts";
 
 /** Not a literal in `import()`: building, checking and testing must not look for it. */
 const PLUG = "jsr:@denosaurs/plug@1.1.0";
@@ -12,10 +12,14 @@ interface Plug {
 }
 
 /**
- * @returns path of the cached library
+ * @param url empty for none
+ * @returns path of the cached library; undefined for none
+ * @throws {PrivilegeError} unless root asks: a program with file capabilities must not load whatever its user names
  * @throws {UnsupportedError} when the package or the library cannot be fetched
  */
-export async function downloadLibbpf(url: string): Promise<string> {
+export async function downloadLibbpf(url: string): Promise<string | undefined> {
+  if (url === "") return undefined;
+  if (Deno.uid() !== 0) throw new PrivilegeError(`Cannot use the libbpf from ${url}: only root may choose one`);
   let plug: Plug;
   try {
     plug = await import(PLUG);

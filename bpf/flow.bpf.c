@@ -187,7 +187,7 @@ static __always_inline void watch_frame(struct xdp_md *ctx, __u32 len_bytes)
 	if (!counters)
 		return;
 	pkt.tcp_flags = 0;
-	parsed = parse_packet(ctx, true, data, data_end, len_bytes, false, &pkt);
+	parsed = parse_packet(ctx, true, data, data_end, len_bytes, false, false, &pkt);
 	count_packet(counters, parsed, &pkt, side, slot, FLOW_INGRESS, 1, len_bytes);
 }
 
@@ -198,7 +198,9 @@ static __always_inline void watch_skb(struct __sk_buff *skb, __u32 direction)
 	struct packet_counters *counters;
 	__u32 side = active_side & 1;
 	__u32 packets = 1;
-	__u64 bytes = len_bytes;
+	/* The kernel or the NIC took the outer VLAN tag out of the frame; on the wire it is there. */
+	__u32 tag_bytes = skb->vlan_present ? sizeof(struct vlan_tag) : 0;
+	__u64 bytes = len_bytes + tag_bytes;
 	struct packet pkt;
 	void *data, *data_end;
 	int parsed;
@@ -215,11 +217,11 @@ static __always_inline void watch_skb(struct __sk_buff *skb, __u32 direction)
 		data_end = (void *)(long)skb->data_end;
 	}
 	pkt.tcp_flags = 0;
-	parsed = parse_packet(skb, false, data, data_end, len_bytes, skb->gso_size != 0, &pkt);
+	parsed = parse_packet(skb, false, data, data_end, len_bytes, skb->gso_size != 0, tag_bytes != 0, &pkt);
 	/* A GSO packet is several packets on the wire, each with its own headers. */
 	if (skb->gso_segs > 1 && parsed < PARSED_OTHER) {
 		packets = skb->gso_segs;
-		bytes += (__u64)(packets - 1) * pkt.headers_bytes;
+		bytes += (__u64)(packets - 1) * (pkt.headers_bytes + tag_bytes);
 	}
 	count_packet(counters, parsed, &pkt, side, slot, direction, packets, bytes);
 }

@@ -252,10 +252,11 @@ static __always_inline int parse_ipv6(void *ctx, bool is_xdp, void *cur, void *d
 
 /*
  * Fills the key of the family it returns, but for direction and iface_slot, which the packet does not hold. `ctx` is
- * what the program was given, a struct xdp_md or a struct __sk_buff.
+ * what the program was given, a struct xdp_md or a struct __sk_buff. `tag_offloaded`: the frame had one VLAN tag more,
+ * which is kept beside it.
  */
 static __always_inline int parse_packet(void *ctx, bool is_xdp, void *data, void *data_end, __u32 len_bytes, bool gso,
-					struct packet *pkt)
+					bool tag_offloaded, struct packet *pkt)
 {
 	struct ethhdr *eth = data;
 	void *cur = eth + 1;
@@ -271,6 +272,8 @@ static __always_inline int parse_packet(void *ctx, bool is_xdp, void *data, void
 		struct vlan_tag *tag = cur;
 
 		if (ethertype != bpf_htons(ETH_P_8021Q) && ethertype != bpf_htons(ETH_P_8021AD))
+			break;
+		if (tag_offloaded && i == VLAN_TAGS_MAX - 1)
 			break;
 		cur = tag + 1;
 		if (cur > data_end)

@@ -16,6 +16,9 @@ import { watchedInterfaces } from "./watched.ts";
 /** An alert that lasts is repeated this often. */
 const OVERFLOW_ALERT_MS = 10_000;
 
+/** More than the screen shows of them. */
+const SCREEN_ALERTS_MAX = 10;
+
 /** One way of showing a run. */
 interface Output extends Disposable {
   ready(interfaces: AttachedInterface[], listen: string | null): void;
@@ -84,6 +87,7 @@ function screenOutput(options: MonitorOptions, host: string, stop: AbortControll
     },
     alert(_alert, message) {
       alerts.push(message);
+      alerts.splice(0, alerts.length - SCREEN_ALERTS_MAX);
       screen.draw();
     },
     summary(totals) {

@@ -52,6 +52,8 @@ interface Line {
 }
 
 const ARROW = " -> ";
+const SOURCE = "SOURCE";
+const DESTINATION = "DESTINATION";
 const ALERTS_MAX = 3;
 /** Endpoints narrower than this are given the room of a less important column. */
 const ENDPOINT_MIN = 21; // 255.255.255.255:65535
@@ -203,13 +205,17 @@ function flowLines({ window }: LiveState, width: number, rows: number): Line[] {
 
   const sources = flows.map((flow) => endpoint(flow.src, flow.sport, flow.proto));
   const destinations = flows.map((flow) => endpoint(flow.dst, flow.dport, flow.proto));
-  const [sourceWidth, destinationWidth] = shareRoom(endpointsRoom(), longest(sources), longest(destinations));
+  const [sourceWidth, destinationWidth] = shareRoom(
+    endpointsRoom(),
+    longest([SOURCE, ...sources]),
+    longest([DESTINATION, ...destinations]),
+  );
   const line = (source: string, destination: string, arrow: string, cell: (column: FlowColumn) => string) =>
     fit(shortenEndpoint(source, sourceWidth), sourceWidth) + arrow +
     fit(shortenEndpoint(destination, destinationWidth), destinationWidth) +
     columns.map((column) => "  " + fit(cell(column), widths.get(column)!, column.align)).join("");
   return [
-    { text: line("SOURCE", "DESTINATION", " ".repeat(ARROW.length), (column) => column.title), style: "bold" },
+    { text: line(SOURCE, DESTINATION, " ".repeat(ARROW.length), (column) => column.title), style: "bold" },
     ...flows.map((flow, i) => ({
       text: line(sources[i], destinations[i], ARROW, (column) => column.cell(flow)).trimEnd(),
     })),
@@ -225,8 +231,8 @@ function shareRoom(room: number, left: number, right: number): [left: number, ri
 
 function pipedTable(flows: FlowRow[]): string[] {
   const columns: FlowColumn[] = [
-    { title: "SOURCE", align: "left", cell: (flow) => endpoint(flow.src, flow.sport, flow.proto) },
-    { title: "DESTINATION", align: "left", cell: (flow) => endpoint(flow.dst, flow.dport, flow.proto) },
+    { title: SOURCE, align: "left", cell: (flow) => endpoint(flow.src, flow.sport, flow.proto) },
+    { title: DESTINATION, align: "left", cell: (flow) => endpoint(flow.dst, flow.dport, flow.proto) },
     PROTO_COLUMN,
     DIRECTION_COLUMN,
     IFACE_COLUMN,

@@ -17,12 +17,21 @@ function versionText(): string {
   return `ebpfmon ${version} (${commit}), ${packaging}, Deno ${deno}, embedded libbpf ${libbpf}\n`;
 }
 
-/** Aborts on the first SIGINT or SIGTERM; further ones change nothing, so that the last flush is not cut short. */
+/** A terminal and sudo may both pass on one Ctrl-C. */
+const SAME_SIGNAL_MS = 1_000;
+
+/** Aborts on the first SIGINT, SIGTERM or SIGHUP. A later one gives up on the last flush; the kernel detaches anyway. */
 function stopSignal(): AbortController {
   const controller = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    Deno.addSignalListener(signal, () => controller.abort());
-  }
+  let firstMs: number | null = null;
+  const stop = () => {
+    firstMs ??= performance.now();
+    controller.abort();
+    if (performance.now() - firstMs < SAME_SIGNAL_MS) return;
+    warn("stopped before the last flush");
+    Deno.exit(EXIT.failed);
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) Deno.addSignalListener(signal, stop);
   return controller;
 }
 

@@ -5,6 +5,9 @@ import { ENDS, type NetSide, type TestNet } from "./namespaces.ts";
 /** EBPFMON names another build of it to test. */
 const PROGRAM = Deno.env.get("EBPFMON") ?? decodeURIComponent(new URL("../../ebpfmon", import.meta.url).pathname);
 
+/** Looked at whenever a line comes, and a window comes every 200 ms. */
+const WAIT_MS = 15_000;
+
 // deno-lint-ignore no-explicit-any
 export type JsonObject = Record<string, any> & { type: string };
 
@@ -51,14 +54,16 @@ export class Cli {
     return this.stdout.map((line) => JSON.parse(line));
   }
 
-  /** Waits for an object of standard output that `accepts` takes. @throws when the program ends without one */
+  /** Waits for an object of standard output that `accepts` takes. @throws when the program ends without one, or late */
   async until(accepts: (object: JsonObject) => boolean): Promise<JsonObject> {
+    const deadlineMs = performance.now() + WAIT_MS;
     for (let at = 0;;) {
       for (; at < this.stdout.length; at++) {
         const object: JsonObject = JSON.parse(this.stdout[at]);
         if (accepts(object)) return object;
       }
       if (this.#ended) throw new Error(`Cannot find what was expected: the program ended: ${await this.#stderr}`);
+      if (performance.now() > deadlineMs) throw new Error("Cannot find what was expected: it does not come");
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
   }

@@ -247,6 +247,7 @@ export function sampleFrames(): Map<string, Bytes> {
     ["IPv6 routing", v6(routing, extension(PROTO.tcp, tcp(), 2))],
     ["IPv6 destination options of 2040 bytes", v6(destination, extension(PROTO.udp, udp(), 254))],
     ["IPv6 destination options of 2048 bytes", v6(destination, extension(PROTO.udp, udp(), 255))],
+    ["a fragment behind options of 2040 bytes", v6(destination, extension(fragment, fragment6(17, filler(8), 3), 254))],
     ["IPv6 authentication", v6(ah, authentication(PROTO.tcp, tcp()))],
     ["IPv6 authentication, then destination options", v6(ah, authentication(destination, extension(17, udp()), 4))],
     ["IPv6 ESP", v6(PROTO.esp, filler(40))],

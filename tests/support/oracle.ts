@@ -102,11 +102,11 @@ function ipv6(region: Region): FlowVerdict {
   for (let headers = 0; EXTENSION_HEADERS.includes(proto); headers++) {
     if (headers === EXTENSION_HEADERS_MAX) throw new Other("malformed");
     const extension = region.header(8, true);
-    if (proto === 44 && extension.getUint16(2) >> 3 > 0) throw new Other("fragment");
     const length = extension.getUint8(1);
     const extensionBytes = proto === 44 ? 8 : proto === 51 ? (length + 2) * 4 : (length + 1) * 8;
     const chainBytes = region.at - chainStart + extensionBytes;
     if (extensionBytes > region.left || chainBytes > EXTENSION_BYTES_MAX) throw new Other("malformed");
+    if (proto === 44 && extension.getUint16(2) >> 3 > 0) throw new Other("fragment");
     region.at += extensionBytes;
     proto = extension.getUint8(0);
   }

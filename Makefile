@@ -18,7 +18,8 @@ export PATH := $(CURDIR)/build/bin:$(PATH):/usr/sbin:/sbin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 PACKAGES := clang llvm libbpf-dev libbpf1 bpftool libelf1 zlib1g linux-libc-dev libc6-dev git
-TEST_PACKAGES := clang-format iproute2 iputils-ping tcpdump ethtool util-linux libcap2-bin procps
+TEST_PACKAGES := clang-format curl iproute2 iputils-ping tcpdump util-linux libcap2-bin procps
+BENCH_PACKAGES := ethtool softflowd
 
 DENO := build/bin/deno
 RUN := $(DENO) run --quiet --no-prompt --allow-read --allow-env
@@ -118,12 +119,17 @@ fmt: build/stamps/test-packages | $(DENO) ## Format the code
 	$(Q)clang-format -i $(C_SOURCES)
 
 .PHONY: bench
-bench: ebpfmon $(TEST_OBJECTS) $(BENCH_OBJECTS) build/stamps/test-packages ## Run the benches (as root)
+bench: ebpfmon $(TEST_OBJECTS) $(BENCH_OBJECTS) build/stamps/test-packages build/stamps/bench-packages ## Run the benches (as root)
 	$(Q)$(SUDO) env PATH="$$PATH" $(DENO) task bench
 
 build/stamps/test-packages: tools/install_packages Makefile
 	$(Q)mkdir -p $(@D)
 	$(Q)tools/install_packages $(TEST_PACKAGES)
+	$(Q)touch $@
+
+build/stamps/bench-packages: tools/install_packages Makefile
+	$(Q)mkdir -p $(@D)
+	$(Q)tools/install_packages $(BENCH_PACKAGES)
 	$(Q)touch $@
 
 build/bin/promtool: tools/install_promtool

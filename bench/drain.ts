@@ -7,17 +7,7 @@ import { TickClock } from "../lib/aggregate/tick_clock.ts";
 import { FlowProbe } from "../lib/ffi/flow_probe.ts";
 import { openLibbpf } from "../lib/ffi/libbpf.ts";
 import { testRun } from "../lib/ffi/test_run.ts";
-import {
-  benchFrame,
-  BUILD_DIR,
-  compileBpf,
-  compileC,
-  FLOW_OBJECT,
-  LOOPBACK,
-  median,
-  openDriver,
-  run,
-} from "./support.ts";
+import { benchFrame, compileC, DRIVER_OBJECT, FLOW_OBJECT, LOOPBACK, median, openDriver, run } from "./support.ts";
 
 const FLOWS = 100_000;
 const ROUNDS = 5;
@@ -27,7 +17,7 @@ export async function benchDrain(): Promise<void> {
   console.log(`\n2. End of a window of ${FLOWS} flows (ms; ratio = ours / C)`);
   using libbpf = openLibbpf({ embeddedDir: "build/app/lib" });
   const peer = await compileC("drain");
-  const { object, aim, driveFd } = openDriver(libbpf, await compileBpf("packet_cost"), FLOWS);
+  const { object, aim, driveFd } = openDriver(libbpf, await Deno.readFile(DRIVER_OBJECT), FLOWS);
   using _object = object;
   using probe = new FlowProbe(libbpf, await Deno.readFile(FLOW_OBJECT), LOOPBACK, {
     flowsMax: 131_072,
@@ -41,7 +31,7 @@ export async function benchDrain(): Promise<void> {
   const ours: { total: number; swap: number }[] = [];
   const theirs: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    const peerArgs = [FLOW_OBJECT, `${BUILD_DIR}/packet_cost.bpf.o`, String(FLOWS), String(WINDOWS_A_ROUND)];
+    const peerArgs = [FLOW_OBJECT, DRIVER_OBJECT, String(FLOWS), String(WINDOWS_A_ROUND)];
     theirs.push(...(await run(peer, ...peerArgs)).trim().split("\n").map((us) => Number(us) / 1000));
     for (let i = 0; i < WINDOWS_A_ROUND; i++) {
       testRun(libbpf, driveFd, benchFrame("udp"), { repeat: 2 * FLOWS });

@@ -5,7 +5,7 @@
 import { FlowProbe } from "../lib/ffi/flow_probe.ts";
 import { openLibbpf } from "../lib/ffi/libbpf.ts";
 import { testRun } from "../lib/ffi/test_run.ts";
-import { benchFrame, compileBpf, FLOW_OBJECT, LOOPBACK, median, openDriver } from "./support.ts";
+import { benchFrame, DRIVER_OBJECT, FLOW_OBJECT, LOOPBACK, median, openDriver } from "./support.ts";
 
 const ROUNDS = 15;
 const PACKETS = 1_000_000;
@@ -14,7 +14,7 @@ const FLOWS_MAX = 131_072;
 export async function benchPacketCost(): Promise<void> {
   console.log("\n1. Cost of a packet (BPF_PROG_TEST_RUN, ns; ratio = (ours - pass) / (simple - pass))");
   using libbpf = openLibbpf({ embeddedDir: "build/app/lib" });
-  const driverElf = await compileBpf("packet_cost");
+  const driverElf = await Deno.readFile(DRIVER_OBJECT);
   const flowElf = await Deno.readFile(FLOW_OBJECT);
   for (const flows of [1, 100_000]) {
     for (const proto of ["udp", "tcp"] as const) {

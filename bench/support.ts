@@ -4,6 +4,8 @@ import type { FlowProbe } from "../lib/ffi/flow_probe.ts";
 import type { Libbpf } from "../lib/ffi/libbpf.ts";
 
 export const BUILD_DIR = "build/bench";
+/** Built by the Makefile, from bench/bpf/. */
+export const DRIVER_OBJECT = `${BUILD_DIR}/bpf/packet_cost.bpf.o`;
 export const FLOW_OBJECT = "build/bpf/flow.bpf.o";
 
 export async function run(command: string, ...args: string[]): Promise<string> {
@@ -11,18 +13,6 @@ export async function run(command: string, ...args: string[]): Promise<string> {
   const text = new TextDecoder();
   if (!success) throw new Error(`Cannot run ${command} ${args.join(" ")}: ${text.decode(stderr)}`);
   return text.decode(stdout);
-}
-
-/** Compiles bench/bpf/NAME.bpf.c. @returns the ELF */
-export async function compileBpf(name: string): Promise<Uint8Array<ArrayBuffer>> {
-  await Deno.mkdir(BUILD_DIR, { recursive: true });
-  const [raw, linked] = [`${BUILD_DIR}/${name}.raw.o`, `${BUILD_DIR}/${name}.bpf.o`];
-  const arch = (await run("clang", "-print-multiarch").catch(() => run("clang", "-dumpmachine"))).trim();
-  const include = `-I/usr/include/${arch.replace("-pc-", "-")}`;
-  const flags = ["-g", "-O2", "-target", "bpf", "-mcpu=v3", include];
-  await run("clang", ...flags, "-c", `bench/bpf/${name}.bpf.c`, "-o", raw);
-  await run("bpftool", "gen", "object", linked, raw);
-  return await Deno.readFile(linked);
 }
 
 /** Compiles bench/NAME.c against libbpf. @returns the program's path */

@@ -56,7 +56,7 @@ export async function measure(options: MeasureOptions, host: string, stop: Abort
         seconds = Number(window.endNs - startNs) / 1e9;
         if (progress) report(renderProgress(seconds, secondsMax, totals));
       },
-      interfaceGone: (iface) => notice(`${iface} is gone`),
+      interfaceGone: (iface, remaining) => remaining === 0 || notice(`${iface} was deleted`),
     },
     stop.signal,
   );

@@ -28,15 +28,12 @@ interface Output extends Disposable {
   summary(totals: Totals): void;
 }
 
-function jsonOutput(host: string, filtered: boolean, quiet: boolean): Output {
+function jsonOutput(host: string, filtered: boolean): Output {
   const stamp = () => ({ unixNs: unixNs(), host });
   return {
     ready: (interfaces, listen) => print(jsonLine(readyObject(stamp(), { interfaces, listen }))),
     window: (window) => print(jsonLine(windowObject(host, window, filtered))),
-    alert(alert, message) {
-      print(jsonLine(alertObject(stamp(), alert, message)));
-      if (!quiet) warn(message);
-    },
+    alert: (alert, message) => print(jsonLine(alertObject(stamp(), alert, message))),
     summary: (totals) => print(jsonLine(summaryObject(stamp(), totals, filtered))),
     [Symbol.dispose]() {},
   };
@@ -99,7 +96,7 @@ function screenOutput(options: MonitorOptions, host: string, stop: AbortControll
 }
 
 function chooseOutput(options: MonitorOptions, host: string, stop: AbortController): Output {
-  if (options.json) return jsonOutput(host, options.filter !== "", options.quiet);
+  if (options.json) return jsonOutput(host, options.filter !== "");
   if (Deno.stdout.isTerminal()) return screenOutput(options, host, stop);
   return lineOutput(options);
 }
@@ -130,8 +127,11 @@ export async function monitor(options: MonitorOptions, host: string, stop: Abort
         overflowAlertMs = performance.now();
         output.alert("flow_overflow", `flow map full: ${lost} packets in overflow; raise --max-flows`);
       },
-      interfaceGone: (iface, remaining) =>
-        output.alert("interface_gone", `${iface} was deleted; ${remaining} interfaces are still watched`),
+      interfaceGone(iface, remaining) {
+        // Of the last one the error tells that ends the run.
+        if (remaining === 0 && !options.json) return;
+        output.alert("interface_gone", `${iface} was deleted; interfaces still watched: ${remaining}`);
+      },
     },
     stop.signal,
   );

@@ -70,8 +70,10 @@ export class Capture {
       said += value;
     }
     const file = new Uint8Array(await this.#file);
-    await this.#child.status;
-    if (!/^0 packets dropped by kernel/m.test(said)) throw new Error(`Cannot trust the capture: ${said.trim()}`);
+    const { code, signal } = await this.#child.status;
+    if (!/^0 packets dropped by kernel/m.test(said)) {
+      throw new Error(`Cannot trust the capture: ${said.trim()}; tcpdump ended with ${signal ?? code}`);
+    }
     return readPcap(file);
   }
 }

@@ -123,12 +123,17 @@ Deno.test("a GSO packet counts as the packets that it becomes on the wire", asyn
   await using net = await TestNet.create({ gso: true });
   const sender = await Monitor.start(net, { direction: "egress" }, "watched");
   const receiver = await Monitor.start(net, { direction: "ingress", ingressMode: "native" }, "peer");
+  const dropped = async () => (await net.counters("watched")).txDropped + (await net.counters("peer")).rxDropped;
+  const droppedBefore = await dropped();
   for (const family of ["ipv4", "ipv6"] as const) await connectTcp(net, family, 100_000, 8_000_000);
   await net.settle();
+  // A burst may overrun the veth's queue: counted on its way out, never in.
+  const lost = await dropped() - droppedBefore;
   const sent = totalsOf(await sender.stop());
   const received = totalsOf(await receiver.stop());
   assertEquals([...sent.broken, ...received.broken], []);
-  assertEquals(differences(sent.totals.ledgers.egress, received.totals.ledgers.ingress), []);
+  assertEquals(sent.totals.seen.egress.packets, received.totals.seen.ingress.packets + lost);
+  if (lost === 0) assertEquals(differences(sent.totals.ledgers.egress, received.totals.ledgers.ingress), []);
   assertGreater(sent.totals.seen.egress.bytes, 16_000_000);
   assert(sent.totals.seen.egress.packets > 10_000);
 });

@@ -29,6 +29,7 @@ export interface DeviceCounters {
   rxDropped: number;
   txPackets: number;
   txBytes: number;
+  txDropped: number;
 }
 
 export class TestNet implements AsyncDisposable {
@@ -155,7 +156,8 @@ export class TestNet implements AsyncDisposable {
     const line = text.split("\n").find((line) => line.trim().startsWith(`${ENDS[side].iface}:`));
     if (line === undefined) throw new Error(`Cannot read the counters of ${ENDS[side].iface}: it is gone`);
     const fields = line.slice(line.indexOf(":") + 1).trim().split(/\s+/).map(Number);
-    return { rxBytes: fields[0], rxPackets: fields[1], rxDropped: fields[3], txBytes: fields[8], txPackets: fields[9] };
+    const [rxBytes, rxPackets, , rxDropped, , , , , txBytes, txPackets, , txDropped] = fields;
+    return { rxBytes, rxPackets, rxDropped, txBytes, txPackets, txDropped };
   }
 
   /** Waits until neither end has moved a packet for a while. */

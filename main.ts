@@ -1,16 +1,17 @@
 /**
  * ebpfmon: the command line, its signals and its exit codes. Everything else is in lib/.
  */
-import { AggregatorError } from "./lib/aggregate/aggregator.ts";
 import { parseCommandLine, type ParsedCommand, UsageError } from "./lib/cli/args.ts";
 import { buildInfo } from "./lib/cli/build_info.ts";
 import { completionScript } from "./lib/cli/completions.ts";
 import { OutputClosed, print, warn } from "./lib/cli/console.ts";
 import { doctor } from "./lib/cli/doctor.ts";
+import { events } from "./lib/cli/events.ts";
 import { EXIT, type ExitCode } from "./lib/cli/exit.ts";
 import { measure } from "./lib/cli/measure.ts";
 import { monitor } from "./lib/cli/monitor.ts";
 import { exitCodeOf } from "./lib/errors.ts";
+import { WorkerError } from "./lib/worker_handle.ts";
 
 function versionText(): string {
   const { version, commit, packaging, deno, libbpf } = buildInfo();
@@ -48,6 +49,8 @@ async function run(parsed: ParsedCommand): Promise<ExitCode> {
       return EXIT.done;
     case "doctor":
       return await doctor(parsed.options, Deno.hostname());
+    case "events":
+      return await events(parsed.options, Deno.hostname(), stopSignal());
     case "monitor":
       return await monitor(parsed.options, Deno.hostname(), stopSignal());
     case "measure":
@@ -60,7 +63,7 @@ async function run(parsed: ParsedCommand): Promise<ExitCode> {
 /** One line for whatever went wrong; the rest with `--debug`. */
 function explain(error: unknown, debug: boolean): ExitCode {
   if (error instanceof OutputClosed) return EXIT.done;
-  const failure = error instanceof AggregatorError ? error.failure : null;
+  const failure = error instanceof WorkerError ? error.failure : null;
   const message = error instanceof Error ? error.message : String(error);
   warn(message.replace(/\s*\n\s*/g, " "));
   if (debug) warn(failure?.detail ?? (error instanceof Error ? error.stack ?? "" : ""));

@@ -3,8 +3,10 @@ declare const EBPFMON_BUNDLED: boolean | undefined;
 
 const BUNDLED = typeof EBPFMON_BUNDLED !== "undefined";
 
+export type WorkerName = "aggregate" | "router";
+
 /** Module of a worker: `lib/NAME/worker.ts` in the source tree, `NAME_worker.js` in the packed program. */
-export function workerUrl(name: "aggregate"): URL {
+export function workerUrl(name: WorkerName): URL {
   return new URL(BUNDLED ? `./${name}_worker.js` : `./${name}/worker.ts`, import.meta.url);
 }
 

@@ -1,67 +1,26 @@
-/**
- * The main thread's handle on the aggregator worker: requests out, reports in, in order.
- */
-import { workerUrl } from "../worker_url.ts";
-import type { AggregatorOptions, AggregatorReport, AggregatorRequest, WorkerFailure } from "./protocol.ts";
-
-/** What the worker said that ended it. Carries its exit code and the log for `--debug`. */
-export class AggregatorError extends Error {
-  override readonly name = "AggregatorError";
-  readonly failure: WorkerFailure;
-
-  constructor(failure: WorkerFailure) {
-    super(failure.message);
-    this.failure = failure;
-  }
-}
+/** The main thread's handle on the aggregator worker. */
+import { WorkerHandle } from "../worker_handle.ts";
+import type { AggregatorOptions, AggregatorReport, AggregatorRequest } from "./protocol.ts";
 
 export class Aggregator implements Disposable {
-  readonly #worker: Worker;
-  #reports: AggregatorReport[] = [];
-  #wake: () => void = () => {};
+  readonly #worker: WorkerHandle<AggregatorRequest, AggregatorReport>;
   #stopping = false;
 
-  /** Starts the worker and attaches; the first report is `ready` or `failed`. */
+  /** Starts the worker and attaches; the first report is `ready`. */
   constructor(options: AggregatorOptions) {
-    this.#worker = new Worker(workerUrl("aggregate"), { type: "module", name: "aggregate" });
-    this.#worker.onmessage = (event: MessageEvent<AggregatorReport>) => this.#push(event.data);
-    this.#worker.onerror = (event) => {
-      event.preventDefault();
-      const message = `Cannot go on: the aggregator worker failed: ${event.message}`;
-      this.#push({
-        kind: "failed",
-        failure: { message, exitCode: 1, detail: `${event.filename}:${event.lineno}` },
-      });
-    };
-    this.#send({ kind: "start", options });
-  }
-
-  #send(request: AggregatorRequest): void {
-    this.#worker.postMessage(request);
-  }
-
-  #push(report: AggregatorReport): void {
-    this.#reports.push(report);
-    this.#wake();
+    this.#worker = new WorkerHandle("aggregate", { kind: "start", options });
   }
 
   /**
    * Everything the worker reports until it has stopped.
    *
-   * @throws {AggregatorError} when it failed
+   * @throws {WorkerError} when it failed
    */
   async *reports(): AsyncGenerator<Exclude<AggregatorReport, { kind: "failed" | "stopped" }>> {
     for (;;) {
-      const report = this.#reports.shift();
-      if (report === undefined) {
-        await new Promise<void>((resolve) => this.#wake = resolve);
-      } else if (report.kind === "failed") {
-        throw new AggregatorError(report.failure);
-      } else if (report.kind === "stopped") {
-        return;
-      } else {
-        yield report;
-      }
+      const report = await this.#worker.next();
+      if (report.kind === "stopped") return;
+      yield report;
     }
   }
 
@@ -69,11 +28,10 @@ export class Aggregator implements Disposable {
   stop(): void {
     if (this.#stopping) return;
     this.#stopping = true;
-    this.#send({ kind: "stop" });
+    this.#worker.send({ kind: "stop" });
   }
 
-  /** Ends the worker. Whatever it still holds in the kernel goes with the process. */
   [Symbol.dispose](): void {
-    this.#worker.terminate();
+    this.#worker[Symbol.dispose]();
   }
 }

@@ -3,6 +3,7 @@
  * the other's code. Counts of one window are plain numbers (a window cannot reach 2^53 bytes); running totals and
  * nanoseconds are bigints.
  */
+import type { WorkerFailure } from "../worker_handle.ts";
 
 /** Where a packet was seen. */
 export type Direction = "ingress" | "egress";
@@ -122,14 +123,6 @@ export interface AggregatorOptions {
 export interface LibbpfInfo {
   version: string;
   source: "system" | "embedded" | "path";
-}
-
-/** An error as plain data. `exitCode`: 1 failed, 3 missing privilege, 4 the kernel lacks something. */
-export interface WorkerFailure {
-  message: string;
-  exitCode: 1 | 3 | 4;
-  /** Verifier log or stack, shown with `--debug` only. */
-  detail: string;
 }
 
 export type AggregatorRequest =

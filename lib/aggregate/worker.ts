@@ -3,15 +3,15 @@
  * in it. Composition root of lib/ffi and the pure reducer; the protocol is in protocol.ts.
  */
 /// <reference lib="deno.worker" />
-import { exitCodeOf, SystemError } from "../errors.ts";
 import { requireCapabilities } from "../ffi/capabilities.ts";
 import { FlowProbe, resolveInterfaces } from "../ffi/flow_probe.ts";
 import { monotonicNs } from "../ffi/libc.ts";
 import { openLibbpf } from "../ffi/libbpf.ts";
+import { failureOf } from "../worker_failure.ts";
 import { parseFilter } from "./filter.ts";
 import { FlowReducer } from "./flow_reducer.ts";
 import { TickClock } from "./tick_clock.ts";
-import type { AggregatorOptions, AggregatorReport, AggregatorRequest, FlowWindow, WorkerFailure } from "./protocol.ts";
+import type { AggregatorOptions, AggregatorReport, AggregatorRequest, FlowWindow } from "./protocol.ts";
 
 function report(message: AggregatorReport): void {
   self.postMessage(message);
@@ -122,13 +122,6 @@ class Run implements Disposable {
     clearTimeout(this.#timer);
     this.#owned[Symbol.dispose]();
   }
-}
-
-function failureOf(error: unknown): WorkerFailure {
-  const message = error instanceof Error ? error.message : String(error);
-  const cause = error instanceof Error && error.cause instanceof SystemError ? error.cause : error;
-  const detail = cause instanceof SystemError && cause.log !== "" ? cause.log : (error as Error).stack ?? "";
-  return { message, exitCode: exitCodeOf(error), detail };
 }
 
 let run: Run | undefined;

@@ -1,10 +1,14 @@
 /** The command line: from words to what is to be done. */
 
+import type { ListenAddress } from "../http/serve.ts";
 import { parseFilter } from "../aggregate/filter.ts";
 import type { AggregatorOptions } from "../aggregate/protocol.ts";
+import type { RouterChoices } from "../router/defaults.ts";
+import type { SeverityRule } from "../router/protocol.ts";
+import { parseRules } from "../router/rules.ts";
 import { parseArgs } from "../std.ts";
-import { COMMAND_NAMES, type CommandName, COMMANDS, type CommandSpec, type Shell } from "./commands.ts";
-import type { FlagValues, ListenAddress, ValueSpec } from "./flags.ts";
+import { COMMAND_NAMES, type CommandName, COMMANDS, type CommandSpec, CONFIG_FLAG, type Shell } from "./commands.ts";
+import type { FlagValues, ValueSpec } from "./flags.ts";
 import { commandHelp, programHelp } from "./help.ts";
 import { nearest } from "./suggest.ts";
 
@@ -33,10 +37,26 @@ export interface MonitorOptions extends OutputOptions, AttachOptions {
   topMax: number;
   /** Validated; empty for none. */
   filter: string;
+  /** Without the event router. */
+  flowsOnly: boolean;
 }
 
 export interface MeasureOptions extends OutputOptions, AttachOptions {
   seconds: number;
+}
+
+export interface EventsOptions extends OutputOptions, RouterChoices {
+  /** null: no HTTP. */
+  listen: ListenAddress | null;
+  /** null: until told to stop. */
+  durationSeconds: number | null;
+  /** Those of `--config`, without the built-in ones. */
+  rules: SeverityRule[];
+  /** Share of debug events that may be dropped without an alert. */
+  debugDropRateMax: number;
+  failOnCriticalDrop: boolean;
+  /** URL to post alerts to. */
+  webhook: string | null;
 }
 
 /** What a command line asks for. */
@@ -45,6 +65,7 @@ export type ParsedCommand =
   | { command: "version" }
   | { command: "monitor"; options: MonitorOptions }
   | { command: "measure"; options: MeasureOptions }
+  | { command: "events"; options: EventsOptions }
   | { command: "doctor"; options: OutputOptions }
   | { command: "completions"; shell: Shell };
 
@@ -80,6 +101,7 @@ export function parseCommandLine(words: readonly string[], readFile: (path: stri
           durationSeconds: values.duration,
           topMax: values.top,
           filter: values.filter,
+          flowsOnly: values["flows-only"],
         },
       };
     }
@@ -94,6 +116,11 @@ export function parseCommandLine(words: readonly string[], readFile: (path: stri
           seconds: seconds[0] as number,
         },
       };
+    }
+    case "events": {
+      const values = flagValues(name, COMMANDS[name].flags, flags, readFile);
+      positionalValues(name, COMMANDS[name], positionals);
+      return { command: name, options: eventsOptions(values, readFile) };
     }
     case "doctor":
       positionalValues(name, COMMANDS[name], positionals);
@@ -125,6 +152,52 @@ function attachOptions(values: MeasureFlags, interfaces: string[]): AttachOption
     values: values.values,
     libbpfUrl: values["libbpf-url"],
   };
+}
+
+function eventsOptions(
+  values: FlagValues<typeof COMMANDS.events.flags>,
+  readFile: (path: string) => string,
+): EventsOptions {
+  const ringBytes = {
+    critical: values["ring-critical"],
+    normal: values["ring-normal"],
+    debug: values["ring-debug"],
+  };
+  for (const [ring, bytes] of Object.entries(ringBytes)) {
+    if (bytes > values["ring-max"]) {
+      throw usage("events", `--ring-${ring} ${bytes} is more than --ring-max ${values["ring-max"]}`);
+    }
+  }
+  return {
+    ...outputOptions(values),
+    listen: values.listen === "off" ? null : values.listen,
+    durationSeconds: values.duration,
+    ringBytes,
+    ringBytesMax: values["ring-max"],
+    rateLimit: values["rate-limit"],
+    repeatSuppression: !values["no-repeat-suppression"],
+    isolate: values.isolate,
+    only: { rings: values.only, events: values.event, pid: values.pid, uid: values.uid, comm: values.comm },
+    rules: values.config === "" ? [] : rulesOf(values.config, readFile),
+    debugDropRateMax: values["debug-drop-alert"] / 100,
+    failOnCriticalDrop: values["fail-on-critical-drop"],
+    webhook: values.webhook,
+  };
+}
+
+function rulesOf(file: string, readFile: (path: string) => string): SeverityRule[] {
+  let text: string;
+  try {
+    text = readFile(file);
+  } catch (error) {
+    throw unreadable("events", file, error);
+  }
+  try {
+    return parseRules(text, /\.json$/i.test(file) ? "json" : "yaml", file);
+  } catch (error) {
+    if (error instanceof SyntaxError) throw usage("events", error.message);
+    throw error;
+  }
 }
 
 function commandName(word: string): CommandName {
@@ -189,7 +262,9 @@ function flagValues<Flags extends CommandSpec["flags"]>(
   for (const [name, spec] of Object.entries(specs)) values[name] = spec.fallback;
   const file = given.get("config");
   if (file === "") throw usage(command, "--config takes the name of a file, got nothing");
-  if (typeof file === "string") Object.assign(values, configValues(command, specs, file, readFile));
+  if (typeof file === "string" && specs.config === CONFIG_FLAG.config) {
+    Object.assign(values, configValues(command, specs, file, readFile));
+  }
   for (const [name, text] of given) values[name] = flagValue(command, `--${name}`, specs[name], text);
   return values as FlagValues<Flags>;
 }
@@ -205,7 +280,7 @@ function configValues(
   try {
     config = JSON.parse(readFile(file));
   } catch (error) {
-    throw usage(command, `cannot read --config ${quote(file)}: ${oneLine((error as Error).message)}`);
+    throw unreadable(command, file, error);
   }
   if (typeof config !== "object" || config === null || Array.isArray(config)) {
     throw usage(command, `${file}: expected a JSON object`);
@@ -266,6 +341,10 @@ function checkFilter(command: CommandName, filter: string): void {
 
 function mismatch(name: string, { takes }: ValueSpec<unknown>, text: unknown): string {
   return `${name} takes ${takes}, got ${text === "" ? "nothing" : quote(text)}`;
+}
+
+function unreadable(command: CommandName, file: string, error: unknown): UsageError {
+  return usage(command, `cannot read --config ${quote(file)}: ${oneLine((error as Error).message)}`);
 }
 
 function usage(command: CommandName, mistake: string): UsageError {

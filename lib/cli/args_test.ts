@@ -44,13 +44,15 @@ Deno.test("monitor without arguments has the documented defaults", () => {
       force: false,
       libbpfUrl: "",
       filter: "",
+      flowsOnly: false,
     },
   });
 });
 
 Deno.test("monitor takes every flag, before, between and after interfaces", () => {
   const words = "--json eth0 --listen [::1]:0 --duration 1.5 --window=250 0eth --top 1 --direction egress --mode tcx " +
-    "--egress-hook clsact --max-flows 7 --values percpu --force --quiet --debug --libbpf-url https://example.com/l.so";
+    "--egress-hook clsact --max-flows 7 --values percpu --force --quiet --debug --libbpf-url https://example.com/l.so " +
+    "--flows-only";
   assertEquals(monitor([...words.split(" "), "--filter", "tcp and port 80"]), {
     interfaces: ["eth0", "0eth"],
     json: true,
@@ -68,6 +70,7 @@ Deno.test("monitor takes every flag, before, between and after interfaces", () =
     force: true,
     libbpfUrl: "https://example.com/l.so",
     filter: "tcp and port 80",
+    flowsOnly: true,
   });
 });
 

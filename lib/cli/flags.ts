@@ -1,4 +1,5 @@
 /** Kinds of flags and arguments: what a value must look like, and what it becomes. */
+import type { ListenAddress } from "../http/serve.ts";
 
 /** A flag or a positional argument that takes a value. */
 export interface ValueSpec<T> {
@@ -32,12 +33,6 @@ export type FlagSpec = ValueSpec<any> | SwitchSpec;
 export type FlagValues<Flags extends Record<string, FlagSpec>> = {
   [Name in keyof Flags]: Flags[Name]["fallback"];
 };
-
-/** Where HTTP listens. Port 0: any free one. */
-export interface ListenAddress {
-  hostname: string;
-  port: number;
-}
 
 /** Longest time that a timer of the runtime can wait, in whole seconds. */
 const SECONDS_MAX = 2_147_483;

@@ -7,14 +7,11 @@ import type { AggregatorOptions, AggregatorReport, FlowWindow } from "../aggrega
 import { addWindow, emptyTotals, type Totals } from "../aggregate/totals.ts";
 import { Histogram } from "../export/histogram.ts";
 import { type MetricsSnapshot, WINDOW_SECONDS_BOUNDS } from "../export/metrics.ts";
-import { createApp, isLoopback } from "../http/app.ts";
-import type { ListenAddress } from "./flags.ts";
+import { createApp } from "../http/app.ts";
+import { isLoopback } from "../http/guard.ts";
+import { formatListen, type ListenAddress, serve } from "../http/serve.ts";
+import type { EventTotals } from "../router/event_totals.ts";
 import { processUsage, startedUnixSeconds } from "./process_usage.ts";
-
-/** `127.0.0.1:9464`, `[::1]:9464`. */
-export function formatListen({ hostname, port }: ListenAddress): string {
-  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
-}
 
 export interface FlowRunOptions {
   aggregator: AggregatorOptions;
@@ -24,6 +21,8 @@ export interface FlowRunOptions {
   durationMs: number | null;
   host: string;
   build: MetricsSnapshot["build"];
+  /** Of the router that runs beside; null for none. */
+  events: EventTotals | null;
 }
 
 /** What a command does with the run's events; called in order, on the main thread. */
@@ -39,25 +38,10 @@ export interface FlowRunResult {
   allGone: boolean;
 }
 
-/** Port 0 of `listen` becomes the one that was given. @throws {Error} when it is in use */
-function serve(
-  listen: ListenAddress,
-  app: ReturnType<typeof createApp>,
-): Deno.HttpServer<Deno.NetAddr> {
-  try {
-    return Deno.serve({ hostname: listen.hostname, port: listen.port, onListen: () => {} }, app.fetch);
-  } catch (cause) {
-    const reason = cause instanceof Deno.errors.AddrInUse
-      ? "the address is in use; stop what uses it, or choose another with --listen ADDR:PORT, or --listen off"
-      : (cause as Error).message;
-    throw new Error(`Cannot listen on ${formatListen(listen)}: ${reason}`, { cause });
-  }
-}
-
 /**
  * Watches flows until `signal`, the duration, or the last interface's end. The last window is flushed in every case.
  *
- * @throws {AggregatorError} when the worker fails
+ * @throws {WorkerError} when the worker fails
  * @throws {Error} when the address to listen on is in use: then nothing was attached
  */
 export async function runFlows(
@@ -79,12 +63,13 @@ export async function runFlows(
     lastWindow,
     swapSeconds,
     drainSeconds,
+    events: options.events,
     programs: lastWindow?.programs ?? [],
     process: { ...processUsage(), startTimeSeconds: startedUnixSeconds() },
   });
   const loopback = options.listen !== null && isLoopback(options.listen.hostname);
   const app = createApp(() => ({ attached, host: options.host, filtered, metrics: metrics() }), { loopback });
-  await using server = options.listen === null ? null : serve(options.listen, app);
+  await using server = options.listen === null ? null : serve(options.listen, app.fetch);
   using aggregator = new Aggregator(options.aggregator);
   const stop = () => aggregator.stop();
   signal.addEventListener("abort", stop, { once: true });

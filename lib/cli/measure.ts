@@ -45,6 +45,7 @@ export async function measure(options: MeasureOptions, host: string, stop: Abort
       durationMs: secondsMax * 1000,
       host,
       build: { version: buildInfo().version },
+      events: null,
     },
     {
       ready({ interfaces, startNs: readyNs, notices }) {

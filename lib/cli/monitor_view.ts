@@ -2,6 +2,8 @@
 
 import { type AttachedInterface, type FlowRow, type FlowWindow, OTHER_CLASSES } from "../aggregate/protocol.ts";
 import { addWindow, balance, emptyTotals, isBalanced, otherTotal, type Totals } from "../aggregate/totals.ts";
+import type { HealthReport } from "../router/protocol.ts";
+import { renderHealthLine } from "./events_view.ts";
 import {
   DIRECTION_COLUMN,
   endpoint,
@@ -35,6 +37,8 @@ export interface LiveState {
   filter: string;
   /** Where HTTP answers, or null. */
   listen: string | null;
+  /** Of the event rings; null where they are not watched, or not yet. */
+  rings: Pick<HealthReport, "rings"> | null;
   /** The screen stands still; counting goes on. */
   paused: boolean;
   /** Newest last. */
@@ -66,6 +70,7 @@ export function renderLive(state: LiveState, columns: number, rows: number, colo
   const left = room - alerts.length;
   const bottom = [
     ...left > 2 ? [totalsLine(state)] : [],
+    ...left > 3 && state.rings !== null ? [ringsLine(state.rings)] : [],
     ...left > 1 ? [healthLine(state)] : [],
     ...alerts,
     ...left > 0 ? [hintLine(state)] : [],
@@ -174,6 +179,11 @@ function healthLine({ window, totals, listen }: LiveState): Line {
   if (totals.overflow.packets > 0n) parts.push("map was full: raise --max-flows");
   if (listen !== null) parts.push(`http://${listen}`);
   return { text: parts.join(" · "), style: totals.overflow.packets > 0n ? "yellow" : undefined };
+}
+
+function ringsLine(rings: Pick<HealthReport, "rings">): Line {
+  const dropping = rings.rings.some(({ dropped }) => dropped > 0n);
+  return { text: `events: ${renderHealthLine(rings)}`, style: dropping ? "yellow" : undefined };
 }
 
 function alertLine(alert: string): Line {

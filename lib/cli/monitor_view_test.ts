@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "../../tests/assert.ts";
+import { ringCounters } from "../../tests/support/events.ts";
 import { flowRow, flowWindow, interfaceTraffic } from "../../tests/support/windows.ts";
 import type { FlowWindow } from "../aggregate/protocol.ts";
 import { addWindow, emptyTotals, type Totals } from "../aggregate/totals.ts";
@@ -33,6 +34,7 @@ function live(overrides: Partial<LiveState> = {}): LiveState {
     totals: totalsOf(window),
     filter: "",
     listen: "127.0.0.1:9464",
+    rings: null,
     paused: false,
     alerts: [],
     ...overrides,
@@ -188,4 +190,14 @@ Deno.test("renderSummary() says what a filter left out, and what is not accounte
   const text = renderSummary(totalsOf(LOST));
   assertStringIncludes(text, "\nMatched: 60 packets, 6500 bytes in 1 flow summaries\n");
   assertStringIncludes(text, "\nWARNING: seen differs from flows + overflow + other by 3 packets, 7 bytes\n");
+});
+
+Deno.test("renderLive() has a line for the event rings, loud when they drop, and leaves it out where it is tight", () => {
+  const ring = (name: "critical" | "debug", dropped: bigint) => ringCounters(name, { submitted: 1200n, dropped });
+  const quiet = renderLive(live({ rings: { rings: [ring("critical", 0n)] } }), 100, 24, false);
+  assert(quiet.some((line) => line.startsWith("events: critical 1.2 k")), quiet.join("\n"));
+  const loud = renderLive(live({ rings: { rings: [ring("debug", 300n)] } }), 100, 24, true);
+  assert(loud.some((line) => line.includes("300 (20.0 %) dropped") && line.startsWith("\x1b[")), loud.join("\n"));
+  const tight = renderLive(live({ rings: { rings: [ring("critical", 0n)] } }), 100, 6, false);
+  assert(!tight.some((line) => line.startsWith("events:")));
 });

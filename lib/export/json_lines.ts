@@ -29,20 +29,6 @@ export interface Stamp {
 /** A line before it is one: every object has these three, in this order. */
 export type JsonObject = { type: string; time: string; host: string } & Record<string, unknown>;
 
-/** Counters of one ring buffer. */
-export interface RingHealth {
-  ring: "critical" | "normal" | "debug";
-  submitted: bigint;
-  dropped: bigint;
-  failures: bigint;
-  spilled: bigint;
-  consumed: bigint;
-  /** Dropped per attempt, 0 to 1. */
-  dropRate: number;
-  /** Share of the ring in use, 0 to 1. */
-  fill: number;
-}
-
 /** What JSON.stringify leaves alone but terminals obey or line readers split at: DEL, C1, separators, bidi controls. */
 const UNSAFE = /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
@@ -132,15 +118,8 @@ export function alertObject(
   return { ...head("alert", stamp), alert, message, ...fields };
 }
 
-/** `health`: the counters of the rings. */
-export function healthObject(stamp: Stamp, rings: RingHealth[]): JsonObject {
-  return {
-    ...head("health", stamp),
-    rings: rings.map(({ dropRate, ...counters }) => ({ ...counters, drop_rate: dropRate })),
-  };
-}
-
-function head(type: string, { unixNs, host }: Stamp): JsonObject {
+/** What every object begins with. */
+export function head(type: string, { unixNs, host }: Stamp): JsonObject {
   return { type, time: rfc3339(unixNs), host };
 }
 

@@ -3,6 +3,9 @@
 import { type FlowWindow, OTHER_CLASSES, type ProgramStats } from "../aggregate/protocol.ts";
 import type { Totals, TrafficTotal } from "../aggregate/totals.ts";
 import type { Histogram } from "./histogram.ts";
+import { addEventMetrics } from "./event_json.ts";
+import type { EventTotals } from "../router/event_totals.ts";
+import { addProcessMetrics, type BuildLabels, type ProcessSnapshot } from "./process_metrics.ts";
 import { PrometheusText, type Sample } from "./prometheus.ts";
 
 /** Upper bounds for swaps and drains: 100 µs to 10 s. */
@@ -26,28 +29,23 @@ export const WINDOW_SECONDS_BOUNDS: readonly number[] = [
 ];
 
 export interface MetricsSnapshot {
-  /** Labels of `ebpfmon_build_info`; `version` at least. */
-  build: { version: string } & Record<string, string>;
+  build: BuildLabels;
   totals: Totals;
   lastWindow: FlowWindow | null;
   swapSeconds: Histogram;
   drainSeconds: Histogram;
+  /** null: events are not watched. */
+  events: EventTotals | null;
   /** Empty where the kernel keeps no statistics. */
   programs: ProgramStats[];
-  process: {
-    residentMemoryBytes: number;
-    /** Since the epoch. */
-    startTimeSeconds: number;
-    /** User and system time. */
-    cpuSeconds: number;
-  };
+  process: ProcessSnapshot;
 }
 
 /** The page of `/metrics`. */
 export function renderMetrics(snapshot: MetricsSnapshot): string {
   const { totals, lastWindow, programs, process } = snapshot;
   const text = new PrometheusText();
-  text.gauge("ebpfmon_build_info", "Version of this program; always 1.", [{ labels: snapshot.build, value: 1 }]);
+  addProcessMetrics(text, snapshot.build, process);
 
   text.counter("ebpfmon_seen_packets_total", "Packets seen.", seenSamples(totals, "packets"));
   text.counter("ebpfmon_seen_bytes_total", "Bytes of the packets seen, from layer 2 on.", seenSamples(totals, "bytes"));
@@ -88,12 +86,7 @@ export function renderMetrics(snapshot: MetricsSnapshot): string {
     "Runs of a BPF program.",
     programs.map(({ program, runs }) => ({ labels: { program }, value: runs })),
   );
-
-  text.gauge("ebpfmon_process_resident_memory_bytes", "Resident memory.", [{ value: process.residentMemoryBytes }]);
-  text.gauge("ebpfmon_process_start_time_seconds", "Start of the process since the epoch.", [
-    { value: process.startTimeSeconds },
-  ]);
-  text.counter("ebpfmon_process_cpu_seconds_total", "User and system time.", [{ value: process.cpuSeconds }]);
+  if (snapshot.events !== null) addEventMetrics(text, snapshot.events);
   return text.toString();
 }
 

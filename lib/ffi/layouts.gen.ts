@@ -92,3 +92,282 @@ export const OTHER_CLASS = {
   OTHER_FRAGMENT: 3,
   OTHER_CLASSES: 4,
 } as const;
+
+export const EVENT = {
+  size: 96,
+  fields: {
+    ts_ns: { offset: 0, size: 8, kind: "uint" },
+    type: { offset: 8, size: 2, kind: "uint" },
+    severity: { offset: 10, size: 1, kind: "uint" },
+    cpu: { offset: 11, size: 1, kind: "uint" },
+    pid: { offset: 12, size: 4, kind: "uint" },
+    uid: { offset: 16, size: 4, kind: "uint" },
+    data_len: { offset: 20, size: 4, kind: "uint" },
+    cgroup_id: { offset: 24, size: 8, kind: "uint" },
+    comm: { offset: 32, size: 16, kind: "chars" },
+    first_ns: { offset: 48, size: 8, kind: "uint" },
+    result: { offset: 56, size: 8, kind: "int" },
+    payload_hash: { offset: 64, size: 8, kind: "uint" },
+    weight: { offset: 72, size: 4, kind: "uint" },
+    repeats: { offset: 76, size: 4, kind: "uint" },
+    tid: { offset: 80, size: 4, kind: "uint" },
+    rules_generation: { offset: 84, size: 4, kind: "uint" },
+    cpu_full: { offset: 88, size: 2, kind: "uint" },
+    flags: { offset: 90, size: 2, kind: "uint" },
+    home_ring: { offset: 92, size: 1, kind: "uint" },
+    rule: { offset: 93, size: 1, kind: "uint" },
+    pad0: { offset: 94, size: 2, kind: "uint" },
+  },
+} as const satisfies StructLayout;
+
+export const EXEC_PAYLOAD = {
+  size: 16,
+  fields: {
+    ppid: { offset: 0, size: 4, kind: "uint" },
+    argc: { offset: 4, size: 4, kind: "uint" },
+    filename_len: { offset: 8, size: 2, kind: "uint" },
+    args_len: { offset: 10, size: 2, kind: "uint" },
+    pad0: { offset: 12, size: 4, kind: "uint" },
+  },
+} as const satisfies StructLayout;
+
+export const EXIT_PAYLOAD = {
+  size: 8,
+  fields: {
+    status: { offset: 0, size: 4, kind: "uint" },
+    pad0: { offset: 4, size: 4, kind: "uint" },
+  },
+} as const satisfies StructLayout;
+
+export const OPEN_PAYLOAD = {
+  size: 16,
+  fields: {
+    open_flags: { offset: 0, size: 8, kind: "uint" },
+    dirfd: { offset: 8, size: 4, kind: "int" },
+    syscall: { offset: 12, size: 4, kind: "uint" },
+  },
+} as const satisfies StructLayout;
+
+export const CONNECT_PAYLOAD = {
+  size: 24,
+  fields: {
+    address: { offset: 0, size: 16, kind: "bytes" },
+    family: { offset: 16, size: 2, kind: "uint" },
+    port: { offset: 18, size: 2, kind: "uint" },
+    fd: { offset: 20, size: 4, kind: "int" },
+  },
+} as const satisfies StructLayout;
+
+export const TCP_PAYLOAD = {
+  size: 40,
+  fields: {
+    src: { offset: 0, size: 16, kind: "bytes" },
+    dst: { offset: 16, size: 16, kind: "bytes" },
+    family: { offset: 32, size: 2, kind: "uint" },
+    sport: { offset: 34, size: 2, kind: "uint" },
+    dport: { offset: 36, size: 2, kind: "uint" },
+    old_state: { offset: 38, size: 1, kind: "uint" },
+    new_state: { offset: 39, size: 1, kind: "uint" },
+  },
+} as const satisfies StructLayout;
+
+export const VIOLATION_PAYLOAD = {
+  size: 40,
+  fields: {
+    args: { offset: 0, size: 32, kind: "array", length: 4, element: { size: 8, kind: "uint" } },
+    syscall: { offset: 32, size: 4, kind: "uint" },
+    kind: { offset: 36, size: 2, kind: "uint" },
+    pad0: { offset: 38, size: 2, kind: "uint" },
+  },
+} as const satisfies StructLayout;
+
+export const ROUTER_COUNTERS = {
+  size: 320,
+  fields: {
+    attempts: { offset: 0, size: 32, kind: "array", length: 4, element: { size: 8, kind: "uint" } },
+    submitted: { offset: 32, size: 32, kind: "array", length: 4, element: { size: 8, kind: "uint" } },
+    dropped: { offset: 64, size: 32, kind: "array", length: 4, element: { size: 8, kind: "uint" } },
+    failures: { offset: 96, size: 32, kind: "array", length: 4, element: { size: 8, kind: "uint" } },
+    spilled: { offset: 128, size: 32, kind: "array", length: 4, element: { size: 8, kind: "uint" } },
+    dropped_by_type: { offset: 160, size: 64, kind: "array", length: 8, element: { size: 8, kind: "uint" } },
+    seen: { offset: 224, size: 8, kind: "uint" },
+    filtered: { offset: 232, size: 8, kind: "uint" },
+    rate_limited: { offset: 240, size: 8, kind: "uint" },
+    sampled_out: { offset: 248, size: 8, kind: "uint" },
+    repeats_held: { offset: 256, size: 8, kind: "uint" },
+    flushed: { offset: 264, size: 8, kind: "uint" },
+    pad0: { offset: 272, size: 48, kind: "array", length: 6, element: { size: 8, kind: "uint" } },
+  },
+} as const satisfies StructLayout;
+
+export const HELD_KEY = {
+  size: 8,
+  fields: {
+    pid: { offset: 0, size: 4, kind: "uint" },
+    reason: { offset: 4, size: 4, kind: "uint" },
+  },
+} as const satisfies StructLayout;
+
+export const ISOLATE_KEY = {
+  size: 16,
+  fields: {
+    id: { offset: 0, size: 8, kind: "uint" },
+    kind: { offset: 8, size: 4, kind: "uint" },
+    pad0: { offset: 12, size: 4, kind: "uint" },
+  },
+} as const satisfies StructLayout;
+
+export const ISOLATE_KIND = {
+  ISOLATE_PID: 0,
+  ISOLATE_CGROUP: 1,
+} as const;
+
+export const RULE_KEY = {
+  size: 24,
+  fields: {
+    side: { offset: 0, size: 1, kind: "uint" },
+    dimension: { offset: 1, size: 1, kind: "uint" },
+    pad0: { offset: 2, size: 2, kind: "uint" },
+    value: { offset: 4, size: 4, kind: "int" },
+    comm: { offset: 8, size: 16, kind: "chars" },
+  },
+} as const satisfies StructLayout;
+
+export const RULE_PATH_KEY = {
+  size: 136,
+  fields: {
+    prefix_bits: { offset: 0, size: 4, kind: "uint" },
+    side: { offset: 4, size: 4, kind: "uint" },
+    path: { offset: 8, size: 128, kind: "chars" },
+  },
+} as const satisfies StructLayout;
+
+export const RULE_SET = {
+  size: 176,
+  fields: {
+    any_uid: { offset: 0, size: 8, kind: "uint" },
+    any_comm: { offset: 8, size: 8, kind: "uint" },
+    any_path: { offset: 16, size: 8, kind: "uint" },
+    any_port: { offset: 24, size: 8, kind: "uint" },
+    any_result: { offset: 32, size: 8, kind: "uint" },
+    by_type: { offset: 40, size: 64, kind: "array", length: 8, element: { size: 8, kind: "uint" } },
+    actions: { offset: 104, size: 64, kind: "bytes" },
+    generation: { offset: 168, size: 4, kind: "uint" },
+    pad0: { offset: 172, size: 4, kind: "uint" },
+  },
+} as const satisfies StructLayout;
+
+export const EVENT_TYPE = {
+  EVENT_PROCESS_EXEC: 0,
+  EVENT_PROCESS_EXIT: 1,
+  EVENT_FILE_OPEN: 2,
+  EVENT_NETWORK_CONNECT: 3,
+  EVENT_TCP_STATE: 4,
+  EVENT_SECURITY_VIOLATION: 5,
+  EVENT_RESOURCE_LIMIT: 6,
+  EVENT_TYPES: 7,
+} as const;
+
+export const SEVERITY = {
+  SEVERITY_CRITICAL: 0,
+  SEVERITY_ERROR: 1,
+  SEVERITY_WARNING: 2,
+  SEVERITY_INFO: 3,
+  SEVERITY_DEBUG: 4,
+  SEVERITIES: 5,
+} as const;
+
+export const RING_ID = {
+  RING_CRITICAL: 0,
+  RING_NORMAL: 1,
+  RING_DEBUG: 2,
+  SHARED_RINGS: 3,
+  RING_ISOLATED: 3,
+  RINGS: 4,
+} as const;
+
+export const EVENT_FLAG = {
+  EVENT_SPILLED: 1,
+  EVENT_SAMPLED: 2,
+  EVENT_REPEATED: 4,
+  EVENT_TRUNCATED: 8,
+  EVENT_UNREADABLE: 16,
+} as const;
+
+export const VIOLATION_KIND = {
+  VIOLATION_DENIED: 0,
+  VIOLATION_PTRACE: 1,
+  VIOLATION_SETUID_ROOT: 2,
+  VIOLATION_MODULE_LOAD: 3,
+  VIOLATION_BPF: 4,
+  VIOLATION_MOUNT: 5,
+  LIMIT_PROCESS_FILES: 6,
+  LIMIT_SYSTEM_FILES: 7,
+  LIMIT_MEMORY: 8,
+  LIMIT_PROCESSES: 9,
+  LIMIT_OOM_VICTIM: 10,
+  VIOLATION_KINDS: 11,
+} as const;
+
+export const ROUTER_PROGRAM = {
+  PROGRAM_EXEC: 0,
+  PROGRAM_EXIT: 1,
+  PROGRAM_SYSCALL: 2,
+  PROGRAM_TCP: 3,
+  PROGRAM_OOM: 4,
+  PROGRAM_FLUSH: 5,
+  ROUTER_PROGRAMS: 6,
+} as const;
+
+export const HELD_REASON = {
+  HELD_RATE_LIMITED: 0,
+  HELD_DROPPED: 1,
+} as const;
+
+export const SYSCALL_RULE = {
+  SYSCALL_OPENAT: 1,
+  SYSCALL_OPENAT2: 2,
+  SYSCALL_OPEN: 4,
+  SYSCALL_CREAT: 8,
+  SYSCALL_CONNECT: 16,
+  SYSCALL_FORK: 32,
+  SYSCALL_MAY_BE_DENIED: 64,
+  SYSCALL_ALWAYS: 128,
+  SYSCALL_TWO_IDS: 2048,
+} as const;
+
+export const RULE_DIMENSION = {
+  RULE_UID: 0,
+  RULE_COMM: 1,
+  RULE_PORT: 2,
+  RULE_RESULT: 3,
+} as const;
+
+export const ROUTER_RODATA = {
+  size: 2120,
+  fields: {
+    cpus: { offset: 0, size: 4, kind: "uint" },
+    syscall_rules: { offset: 4, size: 2048, kind: "array", length: 512, element: { size: 4, kind: "uint" } },
+    watch_limits: { offset: 2052, size: 1, kind: "bool" },
+    rate_interval_ns: { offset: 2056, size: 8, kind: "uint" },
+    hold_repeats: { offset: 2064, size: 1, kind: "bool" },
+    hash_seed: { offset: 2072, size: 8, kind: "uint" },
+    isolate_pids: { offset: 2080, size: 1, kind: "bool" },
+    isolate_cgroups: { offset: 2081, size: 1, kind: "bool" },
+    only_rings: { offset: 2084, size: 4, kind: "uint" },
+    filter_pid: { offset: 2088, size: 1, kind: "bool" },
+    filter_uid: { offset: 2089, size: 1, kind: "bool" },
+    filter_comm: { offset: 2090, size: 1, kind: "bool" },
+    only_pid: { offset: 2092, size: 4, kind: "uint" },
+    only_uid: { offset: 2096, size: 4, kind: "uint" },
+    only_comm: { offset: 2104, size: 16, kind: "array", length: 2, element: { size: 8, kind: "uint" } },
+  },
+} as const satisfies StructLayout;
+
+export const ROUTER_BSS = {
+  size: 8,
+  fields: {
+    self_tgid: { offset: 0, size: 4, kind: "uint" },
+    rules_side: { offset: 4, size: 4, kind: "uint" },
+  },
+} as const satisfies StructLayout;

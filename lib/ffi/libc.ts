@@ -14,6 +14,7 @@ export const LIBC_SYMBOLS = {
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
   if_nametoindex: { parameters: ["buffer"], result: "u32" },
+  name_to_handle_at: { parameters: ["i32", "buffer", "buffer", "buffer", "i32"], result: "i32" },
   sysconf: { parameters: ["i32"], result: "i64" },
   vsnprintf: { parameters: ["buffer", "usize", "pointer", "pointer"], result: "i32" },
   __errno_location: { parameters: [], result: "pointer" },
@@ -82,6 +83,21 @@ export function fileExists(path: string): boolean {
   const fd = symbols().open(cString(path), O_RDONLY_CLOEXEC);
   if (fd >= 0) closeFd(fd);
   return fd >= 0;
+}
+
+const AT_FDCWD = -100;
+const MAX_HANDLE_BYTES = 128;
+
+/** What name_to_handle_at(2) identifies a file by. @throws {SystemError} */
+export function fileHandle(path: string): Uint8Array<ArrayBuffer> {
+  // struct file_handle: u32 handle_bytes; int handle_type; the handle itself
+  const handle = new Uint32Array(2 + MAX_HANDLE_BYTES / 4);
+  handle[0] = MAX_HANDLE_BYTES;
+  const mountId = new Uint8Array(4);
+  if (symbols().name_to_handle_at(AT_FDCWD, cString(path), new Uint8Array(handle.buffer), mountId, 0) < 0) {
+    throw new SystemError(`find ${path}`, lastErrno());
+  }
+  return new Uint8Array(handle.buffer, 8, handle[0]);
 }
 
 const CLOCK_MONOTONIC = 1;

@@ -1,7 +1,8 @@
 import { assertEquals, assertStringIncludes } from "../../tests/assert.ts";
 import { metricsSnapshot } from "../../tests/support/windows.ts";
 import { jsonLine, windowObject } from "../export/json_lines.ts";
-import { createApp, type HttpSnapshot, isLoopback } from "./app.ts";
+import { createApp, type HttpSnapshot } from "./app.ts";
+import { isLoopback } from "./guard.ts";
 
 function snapshot(overrides: Partial<HttpSnapshot> = {}): HttpSnapshot {
   return { attached: true, host: "h", filtered: false, metrics: metricsSnapshot(), ...overrides };

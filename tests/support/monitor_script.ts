@@ -5,7 +5,8 @@
  *
  * Prints every report as a line of JSON (a bigint as "123n") until standard input ends; then stops it.
  */
-import { Aggregator, AggregatorError } from "../../lib/aggregate/aggregator.ts";
+import { Aggregator } from "../../lib/aggregate/aggregator.ts";
+import { WorkerError } from "../../lib/worker_handle.ts";
 import type { AggregatorOptions } from "../../lib/aggregate/protocol.ts";
 
 const options: AggregatorOptions = JSON.parse(Deno.args[0]);
@@ -25,7 +26,7 @@ using aggregator = new Aggregator(options);
 try {
   for await (const report of aggregator.reports()) print(report);
 } catch (error) {
-  if (!(error instanceof AggregatorError)) throw error;
+  if (!(error instanceof WorkerError)) throw error;
   print({ kind: "failed", failure: error.failure });
 }
 Deno.exit(0);

@@ -14,6 +14,7 @@ const screen = new Screen((paused) => ({
   filter: "",
   listen: null,
   paused,
+  rings: null,
   alerts: [],
 }), stop);
 screen.draw();

@@ -75,6 +75,7 @@ export function metricsSnapshot(overrides: Partial<MetricsSnapshot> = {}): Metri
     lastWindow: window,
     swapSeconds,
     drainSeconds,
+    events: null,
     programs: [{ program: "flow_ingress", runs: 10n, runNs: 1_500_000_000n }],
     process: { residentMemoryBytes: 1_000_000, startTimeSeconds: 1_700_000_000.5, cpuSeconds: 0.25 },
     ...overrides,

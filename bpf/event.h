@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * Wire format of the event rings: what router.bpf.c submits and lib/router/event_decoder.ts reads. A record is a
+ * struct event and `data_len` bytes of payload: the struct of its type, then that type's text. Every byte is zeroed or
+ * written before it is sent. Offsets reach TypeScript through BTF (lib/ffi/layouts.gen.ts).
+ */
+#pragma once
+
+#include <linux/types.h>
+
+enum event_type {
+	EVENT_PROCESS_EXEC = 0,
+	EVENT_PROCESS_EXIT = 1,
+	EVENT_FILE_OPEN = 2,
+	EVENT_NETWORK_CONNECT = 3,
+	EVENT_TCP_STATE = 4,
+	EVENT_SECURITY_VIOLATION = 5,
+	EVENT_RESOURCE_LIMIT = 6,
+	EVENT_TYPES = 7,
+};
+
+enum severity {
+	SEVERITY_CRITICAL = 0,
+	SEVERITY_ERROR = 1,
+	SEVERITY_WARNING = 2,
+	SEVERITY_INFO = 3,
+	SEVERITY_DEBUG = 4,
+	SEVERITIES = 5,
+};
+
+/*
+ * Critical and error events go to the first, warning and info to the second, debug to the third; those of an isolated
+ * process or cgroup to a ring of its own.
+ */
+enum ring_id {
+	RING_CRITICAL = 0,
+	RING_NORMAL = 1,
+	RING_DEBUG = 2,
+	SHARED_RINGS = 3,
+	RING_ISOLATED = 3,
+	RINGS = 4,
+};
+
+/* Bits of event.flags. */
+enum event_flag {
+	EVENT_SPILLED = 1, /* its own ring was full */
+	EVENT_SAMPLED = 2, /* one of `weight` events; the others were left out */
+	EVENT_REPEATED = 4, /* stands for `repeats` events that were held back, the last of them at ts_ns */
+	EVENT_TRUNCATED = 8, /* the text was longer */
+	EVENT_UNREADABLE = 16, /* the text could not be read from the process's memory */
+};
+
+/* Why something is a security violation or meets a resource limit. */
+enum violation_kind {
+	VIOLATION_DENIED = 0, /* EPERM or EACCES */
+	VIOLATION_PTRACE = 1,
+	VIOLATION_SETUID_ROOT = 2,
+	VIOLATION_MODULE_LOAD = 3,
+	VIOLATION_BPF = 4,
+	VIOLATION_MOUNT = 5,
+	LIMIT_PROCESS_FILES = 6, /* EMFILE */
+	LIMIT_SYSTEM_FILES = 7, /* ENFILE */
+	LIMIT_MEMORY = 8, /* ENOMEM */
+	LIMIT_PROCESSES = 9, /* EAGAIN from clone and its kin */
+	LIMIT_OOM_VICTIM = 10,
+	VIOLATION_KINDS = 11,
+};
+
+#define COMM_BYTES 16
+/* Paths and text of other payloads, without a NUL. */
+#define TEXT_MAX_BYTES 256
+#define ARGS_MAX_BYTES 1024
+
+struct event {
+	/* Header: 48 bytes, the same in every version. */
+	__u64 ts_ns; /* monotonic */
+	__u16 type; /* enum event_type */
+	__u8 severity; /* enum severity */
+	__u8 cpu; /* the lower byte of context.cpu */
+	__u32 pid; /* the thread group, as the initial namespace numbers it */
+	__u32 uid; /* real */
+	__u32 data_len; /* bytes that follow the context */
+	__u64 cgroup_id;
+	char comm[COMM_BYTES];
+	/* Context: 48 bytes. */
+	__u64 first_ns; /* of the events this one stands for */
+	__s64 result; /* what the system call returned: -errno, 0 or positive */
+	__u64 payload_hash; /* 0 unless repeats of it are held back */
+	__u32 weight;
+	__u32 repeats;
+	__u32 tid;
+	__u32 rules_generation;
+	__u16 cpu_full;
+	__u16 flags; /* enum event_flag */
+	__u8 home_ring; /* enum ring_id it was meant for */
+	__u8 rule; /* 1 + index of the rule that set the severity; 0 for none */
+	__u16 pad0;
+};
+
+/* Then the file name, then the arguments, each with its NUL. */
+struct exec_payload {
+	__u32 ppid;
+	__u32 argc;
+	__u16 filename_len;
+	__u16 args_len;
+	__u32 pad0;
+};
+
+struct exit_payload {
+	__u32 status; /* as wait(2) has it */
+	__u32 pad0;
+};
+
+/* Then the path. */
+struct open_payload {
+	__u64 open_flags;
+	__s32 dirfd;
+	__u32 syscall;
+};
+
+/* Then, for AF_UNIX, sun_path: an abstract one starts with a NUL. */
+struct connect_payload {
+	__u8 address[16];
+	__u16 family;
+	__u16 port; /* host byte order */
+	__s32 fd;
+};
+
+struct tcp_payload {
+	__u8 src[16];
+	__u8 dst[16];
+	__u16 family;
+	__u16 sport; /* host byte order */
+	__u16 dport;
+	__u8 old_state;
+	__u8 new_state;
+};
+
+/* Security violations and resource limits; then the path or name that the system call was given, where it has one. */
+struct violation_payload {
+	__u64 args[4];
+	__u32 syscall;
+	__u16 kind; /* enum violation_kind */
+	__u16 pad0;
+};
+
+_Static_assert(sizeof(struct event) == 96, "a header and a context of 48 bytes each");

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The few members of kernel structs that programs read, relocated at load to wherever the running kernel has them.
+ * All of them are read through BTF pointers: lockdown refuses bpf_probe_read_kernel().
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include <linux/types.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#define CO_RE __attribute__((preserve_access_index))
+
+struct mm_struct {
+	unsigned long arg_start;
+	unsigned long arg_end;
+} CO_RE;
+
+struct thread_info {
+	__u32 status;
+} CO_RE;
+
+struct task_struct {
+	struct thread_info thread_info;
+	struct mm_struct *mm;
+	struct task_struct *real_parent;
+	__s32 pid;
+	__s32 tgid;
+	int exit_code;
+	char comm[16];
+} CO_RE;
+
+struct linux_binprm {
+	unsigned long exec; /* where the new stack holds the file name */
+	int argc;
+} CO_RE;
+
+struct sock_common {
+	__be32 skc_daddr;
+	__be32 skc_rcv_saddr;
+	__be16 skc_dport;
+	__u16 skc_num;
+	unsigned short skc_family;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+} CO_RE;
+
+struct sock {
+	struct sock_common __sk_common;
+	__u16 sk_protocol;
+} CO_RE;
+
+struct pt_regs___x86 {
+	unsigned long di;
+	unsigned long si;
+	unsigned long dx;
+	unsigned long r10;
+	unsigned long orig_ax;
+} CO_RE;
+
+struct pt_regs___arm64 {
+	__u64 regs[31];
+	__u64 orig_x0;
+	__s32 syscallno;
+} CO_RE;
+
+/* x86: the system call came through the 32-bit table. */
+#define TS_COMPAT 2
+
+static __always_inline bool is_arm64(void)
+{
+	return bpf_core_field_exists(((struct pt_regs___arm64 *)0)->orig_x0);
+}
+
+static __always_inline __u32 syscall_number(void *regs)
+{
+	if (is_arm64())
+		return ((struct pt_regs___arm64 *)regs)->syscallno;
+	return ((struct pt_regs___x86 *)regs)->orig_ax;
+}
+
+/* The registers still hold the arguments when the call returns, but for arm64's first, which is kept aside. */
+static __always_inline void syscall_arguments(void *regs, __u64 args[4])
+{
+	if (is_arm64()) {
+		struct pt_regs___arm64 *arm = regs;
+
+		args[0] = arm->orig_x0;
+		args[1] = arm->regs[1];
+		args[2] = arm->regs[2];
+		args[3] = arm->regs[3];
+	} else {
+		struct pt_regs___x86 *x86 = regs;
+
+		args[0] = x86->di;
+		args[1] = x86->si;
+		args[2] = x86->dx;
+		args[3] = x86->r10;
+	}
+}
+
+/* 32-bit system calls are numbered otherwise. */
+static __always_inline bool is_compat_syscall(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	if (is_arm64() || !bpf_core_field_exists(task->thread_info.status))
+		return false;
+	return task->thread_info.status & TS_COMPAT;
+}

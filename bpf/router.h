@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * What lib/ffi/router_probe.ts and router.bpf.c share beside the records: counters, rules, what is watched.
+ */
+#pragma once
+
+#include "event.h"
+
+/* Programs that submit. Each has its own counters and scratch space on every CPU, since one may interrupt another. */
+enum router_program {
+	PROGRAM_EXEC = 0,
+	PROGRAM_EXIT = 1,
+	PROGRAM_SYSCALL = 2,
+	PROGRAM_TCP = 3,
+	PROGRAM_OOM = 4,
+	PROGRAM_FLUSH = 5,
+	ROUTER_PROGRAMS = 6,
+};
+
+/*
+ * What one program did on one CPU. By home ring, but for `submitted`, which is by the ring that took the record:
+ *
+ *     seen + flushed = filtered + repeats_held + rate_limited + sampled_out + sum of attempts
+ *     sum of attempts = sum of submitted + sum of dropped + sum of failures
+ *
+ * Five cache lines, unshared: nothing else runs this program on this CPU between a read and a write.
+ */
+struct router_counters {
+	__u64 attempts[4];
+	__u64 submitted[4];
+	__u64 dropped[4]; /* this ring and all that it may spill into were full */
+	__u64 failures[4]; /* no ring, or one too small for the record */
+	__u64 spilled[4];
+	__u64 dropped_by_type[8];
+	__u64 seen;
+	__u64 filtered;
+	__u64 rate_limited;
+	__u64 sampled_out;
+	__u64 repeats_held;
+	__u64 flushed; /* records that stand for repeats */
+	__u64 pad0[6];
+};
+
+enum isolate_kind {
+	ISOLATE_PID = 0,
+	ISOLATE_CGROUP = 1,
+};
+
+/* Who has a ring of its own: a thread group, or all processes that are directly in a cgroup. */
+struct isolate_key {
+	__u64 id;
+	__u32 kind; /* enum isolate_kind */
+	__u32 pad0;
+};
+
+#define ISOLATED_MAX 64
+
+enum held_reason {
+	HELD_RATE_LIMITED = 0,
+	HELD_DROPPED = 1,
+};
+
+/* Process 0 stands for those that found no room in the map. */
+struct held_key {
+	__u32 pid;
+	__u32 reason; /* enum held_reason */
+};
+
+/* Bits of syscall_rules[number]. Bits 8 to 10: 1 + the argument that points to a path or name; 0 for none. */
+enum syscall_rule {
+	SYSCALL_OPENAT = 1, /* dirfd, path, flags */
+	SYSCALL_OPENAT2 = 2, /* dirfd, path, struct open_how */
+	SYSCALL_OPEN = 4, /* path, flags */
+	SYSCALL_CREAT = 8, /* path */
+	SYSCALL_CONNECT = 16, /* fd, address, its length */
+	SYSCALL_FORK = 32,
+	SYSCALL_MAY_BE_DENIED = 64, /* EPERM and EACCES are violations */
+	SYSCALL_ALWAYS = 128, /* so is any call, of the kind in bits 12 to 15 */
+	SYSCALL_TWO_IDS = 2048, /* setuid's kin that take a second id */
+};
+
+#define SYSCALL_ANY_OPEN (SYSCALL_OPENAT | SYSCALL_OPENAT2 | SYSCALL_OPEN | SYSCALL_CREAT)
+#define SYSCALL_ANY_RESULT (SYSCALL_ANY_OPEN | SYSCALL_CONNECT | SYSCALL_ALWAYS)
+
+#define SYSCALL_PATH_SHIFT 8
+#define SYSCALL_PATH_MASK 7
+#define SYSCALL_KIND_SHIFT 12
+#define SYSCALLS_MAX 512
+
+/* Rules are bits: at most 64, the lowest that matches applies. */
+#define RULES_MAX 64
+#define RULE_SIDES 2
+#define RULE_PREFIX_MAX_BYTES 128
+
+enum rule_dimension {
+	RULE_UID = 0,
+	RULE_COMM = 1,
+	RULE_PORT = 2,
+	RULE_RESULT = 3,
+};
+
+/* enum rule_dimension and a value -> the rules that ask for it. */
+struct rule_key {
+	__u8 side;
+	__u8 dimension;
+	__u16 pad0;
+	__s32 value; /* 0 for RULE_COMM */
+	char comm[COMM_BYTES]; /* zeroed for the others */
+};
+
+/* Longest prefix -> all rules whose prefix is a prefix of it. */
+struct rule_path_key {
+	__u32 prefix_bits; /* of what follows */
+	__u32 side; /* all of it is part of every prefix */
+	char path[RULE_PREFIX_MAX_BYTES];
+};
+
+struct rule_set {
+	__u64 any_uid; /* rules that do not ask for a uid */
+	__u64 any_comm;
+	__u64 any_path;
+	__u64 any_port;
+	__u64 any_result;
+	__u64 by_type[8];
+	__u8 actions[RULES_MAX]; /* a severity; RULE_AT_LEAST: never lower the event's own */
+	__u32 generation;
+	__u32 pad0;
+};
+
+#define RULE_AT_LEAST 128

@@ -1,0 +1,176 @@
+/** The objects of `--json` and the metrics that the event router adds. */
+
+import { errnoName } from "../errors.ts";
+import type { Alert } from "../router/alerts.ts";
+import type { EventTotals } from "../router/event_totals.ts";
+import { dropRate } from "../router/health.ts";
+import type { EventType, HealthReport, RingCounters, RouterEvent } from "../router/protocol.ts";
+import { alertObject, head, type JsonObject, type Stamp } from "./json_lines.ts";
+import type { PrometheusText, Sample } from "./prometheus.ts";
+
+/** `ready`: the sources that are attached. `listen` is where HTTP answers, or null. */
+export function eventsReadyObject(
+  stamp: Stamp,
+  { sources, listen }: { sources: EventType[]; listen: string | null },
+): JsonObject {
+  return { ...head("ready", stamp), sources, listen };
+}
+
+/** `event`, stamped with when it happened. `bootUnixNs`: what CLOCK_MONOTONIC lacks to the time since the epoch. */
+export function eventObject(host: string, event: RouterEvent, bootUnixNs: bigint): JsonObject {
+  return {
+    ...head("event", { unixNs: bootUnixNs + event.tsNs, host }),
+    event: event.event,
+    severity: event.severity,
+    pid: event.pid,
+    tid: event.tid,
+    uid: event.uid,
+    comm: event.comm,
+    ...detailFields(event),
+    result: event.result,
+    ...event.result < 0 && { error: errnoName(-event.result) },
+    ts_ns: event.tsNs,
+    first_ns: event.firstNs,
+    repeats: event.repeats,
+    weight: event.weight,
+    spilled: event.spilled,
+    cpu: event.cpu,
+    cgroup_id: event.cgroupId,
+    rules_generation: event.rulesGeneration,
+  };
+}
+
+/** `health`: the counters of the rings since the start, and what was held back before them. */
+export function healthObject(host: string, health: HealthReport): JsonObject {
+  return {
+    ...head("health", { unixNs: health.unixNs, host }),
+    rings: health.rings.map(ringFields),
+    ...heldBackFields(health),
+    dropped_by_event: countsByEvent(health.droppedByType),
+    rate_limited_by_pid: health.rateLimitedByPid.map(({ pid, count }) => ({ pid, count })),
+  };
+}
+
+/** `alert`, stamped with the report that gave rise to it. */
+export function ringAlertObject(stamp: Stamp, { alert, level, message, fields }: Alert): JsonObject {
+  return alertObject(stamp, alert, message, { level, ...fields });
+}
+
+/** `summary`: the totals of a run. */
+export function eventsSummaryObject(stamp: Stamp, totals: EventTotals): JsonObject {
+  const { health } = totals;
+  return {
+    ...head("summary", stamp),
+    records: totals.records,
+    events: totals.counts().map(({ event, severity, records, estimated }) => ({ event, severity, records, estimated })),
+    dropped_by_event: countsByEvent(totals.droppedByType()),
+    ...health && { rings: health.rings.map(ringFields), ...heldBackFields(health) },
+  };
+}
+
+/** Adds the families of the router to a page of metrics. */
+export function addEventMetrics(text: PrometheusText, totals: EventTotals): void {
+  const counts = totals.counts();
+  const bySeverity = (count: "records" | "estimated"): Sample[] =>
+    counts.map(({ event, severity, ...row }) => ({ labels: { event, severity }, value: row[count] }));
+  text.counter("ebpfmon_events_total", "Event records that came through.", bySeverity("records"));
+  text.counter(
+    "ebpfmon_events_estimated_total",
+    "Events that the records stand for; an estimate without bias where debug was sampled.",
+    bySeverity("estimated"),
+  );
+  text.counter(
+    "ebpfmon_events_dropped_total",
+    "Events lost because every ring they could go to was full.",
+    totals.droppedByType().map(({ event, count }) => ({ labels: { event }, value: count })),
+  );
+
+  const { health } = totals;
+  if (health === null) return;
+  const byRing = (value: (counters: RingCounters) => number | bigint): Sample[] =>
+    health.rings.map((counters) => ({ labels: { ring: counters.ring }, value: value(counters) }));
+  text.counter("ebpfmon_ring_submitted_total", "Records that a ring took.", byRing((ring) => ring.submitted));
+  text.counter("ebpfmon_ring_dropped_total", "Records lost, after spilling.", byRing((ring) => ring.dropped));
+  text.counter("ebpfmon_ring_failures_total", "Records that could not be built.", byRing((ring) => ring.failures));
+  text.counter(
+    "ebpfmon_ring_spilled_total",
+    "Records meant for a ring that another one took.",
+    byRing((ring) => ring.spilled),
+  );
+  text.counter("ebpfmon_ring_consumed_total", "Records read from a ring.", byRing((ring) => ring.consumed));
+  text.gauge("ebpfmon_ring_fill_ratio", "Share of a ring in use.", byRing((ring) => ring.fill));
+  text.gauge("ebpfmon_ring_capacity_bytes", "Size of a ring.", byRing((ring) => ring.capacityBytes));
+
+  text.counter(
+    "ebpfmon_events_held_back_total",
+    "Events that never went to a ring, by reason.",
+    Object.entries({
+      rate_limit: health.rateLimited,
+      sampling: health.sampledOut,
+      repeat: health.repeatsSuppressed,
+      filter: health.filtered,
+    }).map(([reason, value]) => ({ labels: { reason }, value })),
+  );
+  text.counter("ebpfmon_events_undecodable_total", "Records that could not be decoded.", [
+    { value: health.undecodable },
+  ]);
+}
+
+function detailFields(event: RouterEvent): Record<string, unknown> {
+  switch (event.event) {
+    case "process_exec": {
+      const { filename, argv, argvTruncated, ppid } = event;
+      return { filename, argv, argv_truncated: argvTruncated, ppid };
+    }
+    case "process_exit":
+      return { exit_code: event.exitCode, signal: event.signal };
+    case "file_open": {
+      const { path, pathTruncated, flags, syscall } = event;
+      return { path, path_truncated: pathTruncated, flags, syscall };
+    }
+    case "network_connect": {
+      const { family, address, port } = event;
+      return { family, address, port };
+    }
+    case "tcp_state": {
+      const { family, src, dst, sport, dport, oldState, newState } = event;
+      return { family, src, dst, sport, dport, old_state: oldState, new_state: newState };
+    }
+    case "security_violation":
+    case "resource_limit": {
+      const { kind, syscall, detail } = event;
+      return { kind, syscall, detail };
+    }
+    default:
+      return event satisfies never;
+  }
+}
+
+function ringFields(counters: RingCounters): Record<string, unknown> {
+  const { ring, submitted, dropped, failures, spilled, consumed, fill, capacityBytes } = counters;
+  return {
+    ring,
+    submitted,
+    dropped,
+    failures,
+    spilled,
+    consumed,
+    drop_rate: dropRate(counters),
+    fill,
+    capacity_bytes: capacityBytes,
+  };
+}
+
+function heldBackFields(health: HealthReport): Record<string, bigint> {
+  return {
+    rate_limited: health.rateLimited,
+    sampled_out: health.sampledOut,
+    repeats_suppressed: health.repeatsSuppressed,
+    filtered: health.filtered,
+    undecodable: health.undecodable,
+  };
+}
+
+function countsByEvent(counts: { event: EventType; count: bigint }[]): Record<string, bigint> {
+  return Object.fromEntries(counts.map(({ event, count }) => [event, count]));
+}

@@ -1,0 +1,27 @@
+/** Opening the HTTP server, with errors that say what to do. */
+
+/** Where to listen; port 0 is any free one. */
+export interface ListenAddress {
+  hostname: string;
+  port: number;
+}
+
+/** `127.0.0.1:9464`, `[::1]:9464`. */
+export function formatListen({ hostname, port }: ListenAddress): string {
+  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+}
+
+/** @throws {Error} when the address is in use, or cannot be had for another reason */
+export function serve(
+  listen: ListenAddress,
+  handler: (request: Request) => Response | Promise<Response>,
+): Deno.HttpServer<Deno.NetAddr> {
+  try {
+    return Deno.serve({ hostname: listen.hostname, port: listen.port, onListen: () => {} }, handler);
+  } catch (cause) {
+    const reason = cause instanceof Deno.errors.AddrInUse
+      ? "the address is in use; stop what uses it, or choose another with --listen ADDR:PORT, or --listen off"
+      : (cause as Error).message;
+    throw new Error(`Cannot listen on ${formatListen(listen)}: ${reason}`, { cause });
+  }
+}

@@ -1,0 +1,189 @@
+/** Floods, full rings, limits and swaps: every count is accounted for, and nothing critical is lost. */
+import { assert, assertEquals, assertGreater, assertLess } from "./assert.ts";
+import type { SharedRing } from "../lib/router/protocol.ts";
+import { EVENT, VIOLATION_PAYLOAD } from "../lib/ffi/layouts.gen.ts";
+import { ACTOR, Actor, EVERYTHING, RING_BYTES, sumOf, Watch } from "./support/router.ts";
+
+const FLOODERS = 3;
+const FLOOD = 100_000;
+const EXECS = 1_000;
+
+/** The equations of DESIGN section 3, once nothing runs and everything is read. */
+function assertAccounted(watch: Watch): void {
+  const count = watch.probe.counters();
+  const attempts = sumOf(count.attempts);
+  assertEquals(
+    count.seen + count.flushed,
+    count.filtered + count.repeatsHeld + count.rateLimited + count.sampledOut + attempts,
+  );
+  assertEquals(attempts, sumOf(count.submitted) + sumOf(count.dropped) + sumOf(count.failures));
+  (["critical", "normal", "debug"] as const).forEach((ring, i) => {
+    const { consumed, fill } = watch.probe.ringState(ring);
+    assertEquals([BigInt(consumed), fill], [count.submitted[i], 0], ring);
+    assertEquals(watch.events[ring].length, consumed);
+  });
+  assertEquals(sumOf(count.droppedByType), sumOf(count.dropped));
+  assertEquals(sumOf([...watch.probe.held().dropped.values()]), sumOf(count.dropped));
+  assertEquals(sumOf([...watch.probe.held().rateLimited.values()]), count.rateLimited);
+  assertEquals(watch.undecodable, 0);
+}
+
+Deno.test("1,000 root execs inside a flood of opens all arrive, in order, and the flood is accounted for", async () => {
+  await using actor = await Actor.build();
+  using watch = new Watch({ sources: ["file_open", "process_exec"] });
+  const flooders = Array.from({ length: FLOODERS }, (_, i) => actor.start("flood", `/flood${i}`, String(FLOOD)));
+  const executor = actor.start("execs", String(EXECS));
+  for (const { go } of [...flooders, executor]) await go();
+  await watch.readUntil(Promise.all([...flooders, executor].map(({ done }) => done)));
+  watch.finish();
+
+  const execs = watch.of("process_exec").filter((event) => event.argv[1] === "nothing");
+  assertEquals(execs.map((event) => Number(event.argv[2])), Array.from({ length: EXECS }, (_, i) => i));
+  assert(execs.every((event) => event.severity === "critical" && event.ppid === executor.pid));
+  assertAccounted(watch);
+  const { seen, filtered, attempts, sampledOut, dropped } = watch.probe.counters();
+  assertEquals(attempts[0], BigInt(EXECS + FLOODERS + 1));
+  assertEquals(attempts[2] + sampledOut, BigInt(FLOODERS * FLOOD));
+  assertEquals(seen - filtered, BigInt(FLOODERS * FLOOD + EXECS + FLOODERS + 1));
+  assertEquals(dropped[0], 0n);
+  assertGreater(dropped[2] + sampledOut, 0n);
+});
+
+Deno.test("sampling estimates the number of events without bias", async () => {
+  await using actor = await Actor.build();
+  using watch = new Watch({ sources: ["file_open"] });
+  const flooder = actor.start("flood", "/flood", String(FLOOD));
+  await flooder.go();
+  await watch.readUntil(flooder.done);
+  watch.finish();
+  assertAccounted(watch);
+  const { dropped, sampledOut } = watch.probe.counters();
+  const estimate = watch.of("file_open").reduce((sum, event) => sum + event.weight, 0);
+  // A dropped record had a weight of up to 16; without drops the estimate is within a few per cent.
+  if (dropped[2] === 0n && sampledOut > 0n) assertLess(Math.abs(estimate - FLOOD) / FLOOD, 0.1);
+  assert(watch.of("file_open").every((event) => [1, 4, 16].includes(event.weight)));
+});
+
+Deno.test("critical events spill while nobody reads, and are dropped only when all rings are full", async () => {
+  await using actor = await Actor.build();
+  using watch = new Watch({ sources: ["security_violation"] });
+  const attempts = 10_000;
+  const { pid } = await actor.run("deny", String(attempts));
+  watch.probe.detach();
+  watch.probe.fence();
+
+  // A ring takes records as long as the positions differ by less than its size.
+  const recordBytes = (8 + EVENT.size + VIOLATION_PAYLOAD.size + 7) & ~7;
+  const room = (ring: SharedRing) => Math.floor((RING_BYTES[ring] - 1) / recordBytes);
+  const [critical, normal, debug] = [room("critical"), room("normal"), room("debug")];
+  const count = watch.probe.counters();
+  assertEquals(count.submitted.map(Number), [critical, normal, debug, 0]);
+  assertEquals(count.spilled.map(Number), [normal + debug, 0, 0, 0]);
+  assertEquals(count.dropped.map(Number), [attempts - critical - normal - debug, 0, 0, 0]);
+  assertEquals(watch.probe.held().dropped, new Map([[pid, count.dropped[0]]]));
+
+  watch.readAll();
+  assertAccounted(watch);
+  assert(watch.events.critical.every((event) => !event.spilled));
+  assert([...watch.events.normal, ...watch.events.debug].every((event) => event.spilled));
+  assert(watch.of("security_violation").every((event) => event.severity === "critical"));
+});
+
+Deno.test("a ring swapped for another under load loses nothing and keeps the order", async () => {
+  await using actor = await Actor.build();
+  // As warnings they go to the normal ring, which is not sampled.
+  using watch = new Watch({
+    sources: ["file_open"],
+    rules: [{ name: "all", match: { event: "file_open" }, action: { set: "warning" } }],
+  });
+  const opens = 5 * FLOOD;
+  const flooders = [0, 1].map((i) => actor.start("flood", `/flood${i}`, String(opens)));
+  for (const { go } of flooders) await go();
+  let running = true;
+  const done = Promise.all(flooders.map((flooder) => flooder.done)).finally(() => running = false);
+  let swaps = 0;
+  while (running) {
+    watch.probe.resize("normal", (++swaps % 3 + 1) * (1 << 20), watch.take("normal"));
+    watch.readAll();
+    await watch.probe.wait(1);
+  }
+  await done;
+  watch.finish();
+  assertGreater(swaps, 5);
+  assertAccounted(watch);
+  const { dropped, submitted } = watch.probe.counters();
+  assertEquals(submitted[1] + dropped[1], BigInt(2 * opens));
+  for (const { pid } of flooders) {
+    const numbers = watch.events.normal.filter((event) => event.pid === pid)
+      .map((event) => event.event === "file_open" ? Number(event.path.split("/")[2]) : -1);
+    assert(numbers.every((number, i) => i === 0 || number > numbers[i - 1]));
+  }
+});
+
+Deno.test("repeats of an open become one record that counts them", async () => {
+  await using actor = await Actor.build();
+  using watch = new Watch({ sources: ["file_open"], repeatSuppression: true });
+  const { pid } = await actor.run("same", "/etc/hostname", "5000");
+  watch.finish();
+  assertAccounted(watch);
+  const opens = watch.of("file_open");
+  assertEquals(opens.reduce((sum, event) => sum + event.repeats, 0), 5_000);
+  assertLess(opens.length, 20);
+  assert(opens.every((event) => event.pid === pid && event.path === "/etc/hostname" && event.firstNs <= event.tsNs));
+});
+
+Deno.test("a rate limit holds a cgroup back, and says whom and how often", async () => {
+  await using actor = await Actor.build();
+  using watch = new Watch({ sources: ["file_open"], rateLimit: 1_000 });
+  const { pid } = await actor.run("same", "/nonexistent", "20000");
+  watch.finish();
+  assertAccounted(watch);
+  const { rateLimited, attempts, sampledOut } = watch.probe.counters();
+  assertEquals(rateLimited + sumOf(attempts) + sampledOut, 20_000n);
+  assertGreater(rateLimited, 15_000n);
+  assertEquals(watch.probe.held().rateLimited, new Map([[pid, rateLimited]]));
+});
+
+Deno.test("rules judge by type, uid, comm, path, port and result; the first that matches applies", async () => {
+  await using actor = await Actor.build();
+  using watch = new Watch({
+    sources: ["file_open", "network_connect", "process_exec"],
+    rules: [
+      { name: "port", match: { event: "network_connect", port: 9 }, action: { set: "critical" } },
+      { name: "created", match: { pathPrefix: `${actor.dir}/cre` }, action: { set: "error" } },
+      { name: "dir", match: { pathPrefix: actor.dir, event: "file_open" }, action: { atLeast: "warning" } },
+      { name: "missing", match: { result: -2, comm: ACTOR, uid: 0 }, action: { atLeast: "info" } },
+      { name: "other uid", match: { uid: 4_000_000_000 }, action: { set: "critical" } },
+      { name: "lower", match: { event: "process_exec", comm: ACTOR }, action: { set: "info" } },
+      { name: "never lower", match: { event: "network_connect" }, action: { atLeast: "debug" } },
+    ],
+  });
+  await actor.run("opens", actor.dir);
+  await actor.run("connects", "9", "10");
+  const generation = watch.probe.setRules([]);
+  await actor.run("connects", "9", "10");
+  watch.finish();
+  assertEquals(generation, 2);
+  const severityOf = (path: string) =>
+    watch.of("file_open").filter((event) => event.path === path).map((event) => event.severity);
+  assertEquals(severityOf(actor.dir), ["warning"]);
+  assert(severityOf(`${actor.dir}/created`).every((severity) => severity === "error"));
+  assertEquals(severityOf("created"), ["debug", "debug"]);
+  assertEquals(severityOf("bad\ufffd\ufffd\x1b[31m\nname"), ["info"]);
+  const connects = watch.of("network_connect").map((event) => [event.port, event.severity, event.rulesGeneration]);
+  assertEquals(connects.slice(0, 2), [[9, "critical", 1], [10, "info", 1]]);
+  assertEquals(connects.slice(4, 6), [[9, "info", 2], [10, "info", 2]]);
+  assertEquals(watch.of("process_exec").map((event) => event.severity), ["info", "info", "critical"]);
+});
+
+Deno.test("a filter by pid leaves everybody else out", async () => {
+  await using actor = await Actor.build();
+  const waiting = actor.start("flood", "/flood", "10");
+  using watch = new Watch({ sources: ["file_open"], only: { ...EVERYTHING, pid: waiting.pid } });
+  await actor.run("same", "/nonexistent", "10");
+  await waiting.go();
+  await waiting.done;
+  watch.finish();
+  assertEquals(watch.of("file_open").map((event) => event.pid), new Array(10).fill(waiting.pid));
+  assertAccounted(watch);
+});

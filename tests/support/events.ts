@@ -1,0 +1,82 @@
+/** Events and health reports for tests: plausible, and overridden where a test looks. */
+import type { EventBase, HealthReport, RingCounters, RingName, RouterEvent } from "../../lib/router/protocol.ts";
+
+type Details<T extends RouterEvent["event"]> = Omit<Extract<RouterEvent, { event: T }>, keyof EventBase>;
+
+const DETAILS: { [T in RouterEvent["event"]]: Details<T> } = {
+  process_exec: { filename: "/bin/ls", argv: ["ls", "-l", ""], argvTruncated: false, ppid: 7 },
+  process_exit: { exitCode: 3, signal: 0 },
+  file_open: { path: "/etc/shadow", pathTruncated: false, flags: 0o100000, syscall: "openat" },
+  network_connect: { family: "ipv4", address: "192.0.2.1", port: 443 },
+  tcp_state: {
+    family: "ipv6",
+    src: "2001:db8::1",
+    dst: "2001:db8::2",
+    sport: 1024,
+    dport: 443,
+    oldState: "SYN_SENT",
+    newState: "ESTABLISHED",
+  },
+  security_violation: { kind: "denied", syscall: "mount", detail: "/mnt" },
+  resource_limit: { kind: "files", syscall: "openat", detail: "" },
+};
+
+export function routerEvent<T extends RouterEvent["event"]>(
+  event: T,
+  overrides: Partial<EventBase> & Partial<Details<T>> = {},
+): RouterEvent {
+  const base: Omit<EventBase, "event"> = {
+    severity: "warning",
+    tsNs: 5_000_000_000n,
+    cpu: 1,
+    pid: 42,
+    tid: 43,
+    uid: 1000,
+    comm: "sh",
+    cgroupId: 9n,
+    result: 0,
+    weight: 1,
+    repeats: 1,
+    firstNs: 5_000_000_000n,
+    spilled: false,
+    rulesGeneration: 1,
+  };
+  // That `event` goes with its own details is beyond what the compiler follows for a type that is a parameter.
+  return { ...base, ...DETAILS[event], ...overrides, event } as unknown as RouterEvent;
+}
+
+const CAPACITY_BYTES: Record<RingName, number> = {
+  critical: 131_072,
+  normal: 524_288,
+  debug: 65_536,
+  isolated: 524_288,
+};
+
+export function ringCounters(ring: RingName, overrides: Partial<RingCounters> = {}): RingCounters {
+  return {
+    ring,
+    submitted: 0n,
+    dropped: 0n,
+    failures: 0n,
+    spilled: 0n,
+    consumed: 0n,
+    fill: 0,
+    capacityBytes: CAPACITY_BYTES[ring],
+    ...overrides,
+  };
+}
+
+export function healthReport(overrides: Partial<HealthReport> = {}): HealthReport {
+  return {
+    unixNs: 1_767_323_045_000_000_006n,
+    rings: [ringCounters("critical"), ringCounters("normal"), ringCounters("debug")],
+    droppedByType: [],
+    rateLimited: 0n,
+    rateLimitedByPid: [],
+    sampledOut: 0n,
+    repeatsSuppressed: 0n,
+    filtered: 0n,
+    undecodable: 0n,
+    ...overrides,
+  };
+}

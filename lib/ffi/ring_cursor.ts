@@ -67,9 +67,10 @@ export class RingCursor {
    * Hands out every sample that was submitted when the call began, in order, up to the first one that a program still
    * writes. A sample counts as consumed even when `take` throws on it.
    *
+   * @param samplesMax hands out no more than these; the rest stays for the next call
    * @returns samples handed out
    */
-  read(take: TakeSample): number {
+  read(take: TakeSample, samplesMax = Infinity): number {
     // Pairs with smp_store_release(&rb->producer_pos) of __bpf_ringbuf_reserve(). Positions are unsigned longs that
     // may pass 2^53, or wrap; what lies between them is at most the ring's size, so only that becomes a number.
     const producer = Atomics.load(this.#producerPos, 0);
@@ -80,7 +81,7 @@ export class RingCursor {
     let readBytes = 0;
     let releaseAt = this.#sizeBytes / RELEASES_PER_RING;
     try {
-      while (readBytes < availableBytes) {
+      while (readBytes < availableBytes && this.#consumed - consumedBefore < samplesMax) {
         // Only the start is wrapped: a record that reaches past the ring's end goes on in the second mapping.
         const at = (start + readBytes) & (this.#sizeBytes - 1);
         // Pairs with the xchg(&hdr->len) of bpf_ringbuf_commit(), which publishes the sample.

@@ -35,11 +35,11 @@ class FakeRing {
     view.setBigUint64(0, BigInt.asUintN(64, pos + BigInt(bytes.length)), true);
   }
 
-  read(): number[][] {
+  read(samplesMax?: number): number[][] {
     const samples: number[][] = [];
     this.cursor.read((data, offset, lengthBytes) => {
       samples.push([...new Uint8Array(data.buffer, data.byteOffset + offset, lengthBytes)]);
-    });
+    }, samplesMax);
     return samples;
   }
 }
@@ -67,6 +67,14 @@ Deno.test("RingCursor.read() takes the golden bytes of two records apart", () =>
   assertEquals(ring.read(), [[10, 11, 12], [1, 2, 3, 4, 5, 6, 7, 8]]);
   assertEquals(ring.consumerPos, 32n);
   assertEquals(ring.cursor.stats, { consumed: 2, consumedBytes: 11, discarded: 0, fill: 0 });
+});
+
+Deno.test("RingCursor.read() leaves what is more than it was asked for, and skips what is discarded on the way", () => {
+  const ring = new FakeRing();
+  ring.append(...record(0, 1), ...record(DISCARD, 2), ...record(0, 3), ...record(0, 4));
+  assertEquals(ring.read(2), [[1], [3]]);
+  assertEquals(ring.read(2), [[4]]);
+  assertEquals(ring.read(2), []);
 });
 
 Deno.test("RingCursor.read() finds nothing in an empty ring", () => {

@@ -46,9 +46,9 @@ export class RingReader implements Disposable {
   }
 
   /** Hands out what has been submitted so far; see RingCursor.read(). */
-  read(take: TakeSample): number {
+  read(take: TakeSample, samplesMax?: number): number {
     if (this.#mappings.disposed) throw new TypeError("Cannot read a ring: its reader is disposed of");
-    return this.#cursor.read(take);
+    return this.#cursor.read(take, samplesMax);
   }
 
   /**

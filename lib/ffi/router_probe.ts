@@ -278,9 +278,14 @@ export class RouterProbe implements Disposable {
     this.#object.map("rings").putInner(0, this.#rings[0].map);
   }
 
-  /** Hands out what has been submitted to a ring so far, in order; samples are lent. */
-  read(ring: RingName, take: TakeSample): number {
-    return this.#ringsOf(ring).reduce((records, { reader }) => records + reader.read(take), 0);
+  /**
+   * Hands out what has been submitted to a ring so far, in order; samples are lent.
+   *
+   * @param samplesMax of each ring
+   * @returns samples handed out
+   */
+  read(ring: RingName, take: TakeSample, samplesMax?: number): number {
+    return this.#ringsOf(ring).reduce((samples, { reader }) => samples + reader.read(take, samplesMax), 0);
   }
 
   /** Waits on another thread until a ring wakes its reader. @returns the rings; none after `timeoutMs` */
@@ -303,15 +308,17 @@ export class RouterProbe implements Disposable {
   /**
    * Replaces a ring by one of another size while programs run. The old one is read to its end when nothing can write
    * to it any more, so nothing is lost and order is kept.
+   *
+   * @returns samples handed out
    */
-  resize(ring: SharedRing, wantedBytes: number, take: TakeSample): void {
+  resize(ring: SharedRing, wantedBytes: number, take: TakeSample): number {
     const index = SHARED_RINGS.indexOf(ring);
     const old = this.#rings[index];
     // putInner() returns when no program holds the old ring.
     const fresh = this.#makeRing(index, wantedBytes);
     this.#rings[index] = fresh;
     try {
-      old.reader.read(take);
+      return old.reader.read(take);
     } finally {
       fresh.consumedBefore = old.consumedBefore + old.reader.stats.consumed;
       this.#close(old);

@@ -16,6 +16,7 @@ import {
   VIOLATION_PAYLOAD,
 } from "../ffi/layouts.gen.ts";
 import { type Machine, syscallName } from "../ffi/syscalls.ts";
+import { TextCache } from "./text_cache.ts";
 import { EVENT_TYPES, type EventBase, RINGS, type RouterEvent, SEVERITIES } from "./protocol.ts";
 
 /** Offsets within a record; payloads start where the event ends. */
@@ -61,8 +62,10 @@ const KINDS = [
   "oom_victim",
 ];
 
-const TEXT = new TextDecoder();
 const TWO_32 = 2 ** 32;
+/** Most paths are shorter; 1,024 of them take 128 KiB. */
+const TEXT_CACHE_SLOTS = 1024;
+const TEXT_CACHE_LENGTH_MAX = 128;
 
 /** A record and where it starts; `end` is behind its last byte. */
 interface RecordView {
@@ -70,11 +73,18 @@ interface RecordView {
   bytes: Uint8Array<ArrayBuffer>;
   payload: number;
   end: number;
+  texts: TextCache;
 }
+
+/** An event of one type whose payload is still to be filled in: a copy of the base would cost as much as decoding it. */
+type Unfinished<T extends RouterEvent["event"]> = Extract<RouterEvent, { event: T }>;
 
 export class EventDecoder {
   readonly #machine: Machine;
+  readonly #texts = new TextCache(TEXT_CACHE_SLOTS, TEXT_CACHE_LENGTH_MAX);
   #bytes = new Uint8Array(0);
+  /** Of the last record, as a bigint and as its two halves: most records come from few cgroups. */
+  #cgroup = { id: 0n, low: 0, high: 0 };
 
   /** @param machine whose system call numbers the records hold */
   constructor(machine: Machine) {
@@ -94,27 +104,41 @@ export class EventDecoder {
     if (this.#bytes.buffer !== data.buffer || this.#bytes.byteOffset !== data.byteOffset) {
       this.#bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     }
-    const record = { data, bytes: this.#bytes, payload: offset + PAYLOAD_AT, end: offset + lengthBytes };
+    const bytes = this.#bytes;
+    const texts = this.#texts;
+    const record = { data, bytes, payload: offset + PAYLOAD_AT, end: offset + lengthBytes, texts };
+    const tsNs = data.getBigUint64(offset + AT.ts_ns.offset, true);
     const flags = data.getUint16(offset + AT.flags.offset, true);
     const base: EventBase = {
       event: EVENT_TYPES[type],
       severity: SEVERITIES[severity],
-      tsNs: data.getBigUint64(offset + AT.ts_ns.offset, true),
+      tsNs,
       cpu: data.getUint16(offset + AT.cpu_full.offset, true),
       pid: data.getUint32(offset + AT.pid.offset, true),
       tid: data.getUint32(offset + AT.tid.offset, true),
       uid: data.getUint32(offset + AT.uid.offset, true),
-      comm: textUpToNul(this.#bytes, offset + AT.comm.offset, offset + AT.comm.offset + AT.comm.size),
-      cgroupId: data.getBigUint64(offset + AT.cgroup_id.offset, true),
+      comm: textUpToNul(record, offset + AT.comm.offset, offset + AT.comm.offset + AT.comm.size),
+      cgroupId: this.#cgroupId(data, offset + AT.cgroup_id.offset),
       result: signed64(data, offset + AT.result.offset),
       weight: data.getUint32(offset + AT.weight.offset, true),
       repeats: data.getUint32(offset + AT.repeats.offset, true),
-      firstNs: data.getBigUint64(offset + AT.first_ns.offset, true),
+      firstNs: sameWords(data, offset + AT.first_ns.offset, offset + AT.ts_ns.offset)
+        ? tsNs
+        : data.getBigUint64(offset + AT.first_ns.offset, true),
       spilled: (flags & EVENT_FLAG.EVENT_SPILLED) !== 0,
       rulesGeneration: data.getUint32(offset + AT.rules_generation.offset, true),
     };
     if ((flags & EVENT_FLAG.EVENT_UNREADABLE) !== 0) base.unreadable = true;
     return this.#withPayload(base, type, record, (flags & EVENT_FLAG.EVENT_TRUNCATED) !== 0);
+  }
+
+  #cgroupId(data: DataView<ArrayBuffer>, at: number): bigint {
+    const low = data.getUint32(at, true);
+    const high = data.getUint32(at + 4, true);
+    if (low !== this.#cgroup.low || high !== this.#cgroup.high) {
+      this.#cgroup = { id: data.getBigUint64(at, true), low, high };
+    }
+    return this.#cgroup.id;
   }
 
   #withPayload(base: EventBase, type: number, record: RecordView, truncated: boolean): RouterEvent | null {
@@ -126,18 +150,20 @@ export class EventDecoder {
       case EVENT_TYPE.EVENT_PROCESS_EXIT: {
         if (payloadBytes !== EXIT_PAYLOAD.size) return null;
         const status = data.getUint32(payload + EXIT_PAYLOAD.fields.status.offset, true);
-        return { ...base, event: "process_exit", exitCode: status >> 8 & 0xff, signal: status & 0x7f };
+        const event = base as Unfinished<"process_exit">;
+        event.exitCode = status >> 8 & 0xff;
+        event.signal = status & 0x7f;
+        return event;
       }
-      case EVENT_TYPE.EVENT_FILE_OPEN:
+      case EVENT_TYPE.EVENT_FILE_OPEN: {
         if (payloadBytes < OPEN_PAYLOAD.size) return null;
-        return {
-          ...base,
-          event: "file_open",
-          path: text(bytes, payload + OPEN_PAYLOAD.size, end),
-          pathTruncated: truncated,
-          flags: Number(data.getBigUint64(payload + OPEN.open_flags.offset, true)),
-          syscall: syscallName(this.#machine, data.getUint32(payload + OPEN.syscall.offset, true)),
-        };
+        const event = base as Unfinished<"file_open">;
+        event.path = this.#texts.decode(bytes, payload + OPEN_PAYLOAD.size, end);
+        event.pathTruncated = truncated;
+        event.flags = unsigned64(data, payload + OPEN.open_flags.offset);
+        event.syscall = syscallName(this.#machine, data.getUint32(payload + OPEN.syscall.offset, true));
+        return event;
+      }
       case EVENT_TYPE.EVENT_NETWORK_CONNECT:
         return payloadBytes < CONNECT_PAYLOAD.size ? null : connectEvent(base, record);
       case EVENT_TYPE.EVENT_TCP_STATE:
@@ -157,7 +183,7 @@ export class EventDecoder {
       event: type === EVENT_TYPE.EVENT_RESOURCE_LIMIT ? "resource_limit" : "security_violation",
       kind: KINDS[kind],
       syscall: isOom ? "" : syscallName(this.#machine, data.getUint32(payload + VIOLATION.syscall.offset, true)),
-      detail: text(bytes, payload + VIOLATION_PAYLOAD.size, end) || detailOf(kind, argument),
+      detail: this.#texts.decode(bytes, payload + VIOLATION_PAYLOAD.size, end) || detailOf(kind, argument),
     };
   }
 }
@@ -174,7 +200,8 @@ function detailOf(kind: number, argument: (index: number) => number): string {
   }
 }
 
-function execEvent(base: EventBase, { data, bytes, payload, end }: RecordView, truncated: boolean): RouterEvent | null {
+function execEvent(base: EventBase, record: RecordView, truncated: boolean): RouterEvent | null {
+  const { data, bytes, payload, end, texts } = record;
   const filenameAt = payload + EXEC_PAYLOAD.size;
   const argsAt = filenameAt + data.getUint16(payload + EXEC.filename_len.offset, true);
   if (argsAt + data.getUint16(payload + EXEC.args_len.offset, true) !== end) return null;
@@ -183,21 +210,22 @@ function execEvent(base: EventBase, { data, bytes, payload, end }: RecordView, t
   for (let start = argsAt; start < end;) {
     const nul = bytes.indexOf(0, start);
     const argEnd = nul < 0 || nul > end ? end : nul;
-    argv.push(text(bytes, start, argEnd));
+    argv.push(texts.decode(bytes, start, argEnd));
     start = argEnd + 1;
   }
   const argc = data.getUint32(payload + EXEC.argc.offset, true);
   return {
     ...base,
     event: "process_exec",
-    filename: text(bytes, filenameAt, argsAt),
+    filename: texts.decode(bytes, filenameAt, argsAt),
     argv,
     argvTruncated: truncated || argv.length < argc,
     ppid: data.getUint32(payload + EXEC.ppid.offset, true),
   };
 }
 
-function connectEvent(base: EventBase, { data, bytes, payload, end }: RecordView): RouterEvent | null {
+function connectEvent(base: EventBase, record: RecordView): RouterEvent | null {
+  const { data, bytes, payload, end } = record;
   const family = data.getUint16(payload + CONNECT.family.offset, true);
   const port = data.getUint16(payload + CONNECT.port.offset, true);
   const addressAt = payload + CONNECT.address.offset;
@@ -207,7 +235,7 @@ function connectEvent(base: EventBase, { data, bytes, payload, end }: RecordView
       ...base,
       event,
       family: "unix",
-      address: unixAddress(bytes, payload + CONNECT_PAYLOAD.size, end),
+      address: unixAddress(record, payload + CONNECT_PAYLOAD.size),
       port: 0,
     };
   }
@@ -218,9 +246,10 @@ function connectEvent(base: EventBase, { data, bytes, payload, end }: RecordView
 }
 
 /** Abstract names start with a NUL, which is written as `@`, and have no end but their length. */
-function unixAddress(bytes: Uint8Array<ArrayBuffer>, start: number, end: number): string {
-  if (start < end && bytes[start] === 0) return `@${text(bytes, start + 1, end)}`;
-  return textUpToNul(bytes, start, end);
+function unixAddress(record: RecordView, start: number): string {
+  const { bytes, end, texts } = record;
+  if (start < end && bytes[start] === 0) return `@${texts.decode(bytes, start + 1, end)}`;
+  return textUpToNul(record, start, end);
 }
 
 function tcpEvent(base: EventBase, { data, bytes, payload }: RecordView): RouterEvent | null {
@@ -247,12 +276,18 @@ function signed64(data: DataView<ArrayBuffer>, at: number): number {
   return data.getInt32(at + 4, true) * TWO_32 + data.getUint32(at, true);
 }
 
-function text(bytes: Uint8Array<ArrayBuffer>, start: number, end: number): string {
-  return start >= end ? "" : TEXT.decode(bytes.subarray(start, end));
+/** Exact below 2^53. */
+function unsigned64(data: DataView<ArrayBuffer>, at: number): number {
+  return data.getUint32(at + 4, true) * TWO_32 + data.getUint32(at, true);
 }
 
-function textUpToNul(bytes: Uint8Array<ArrayBuffer>, start: number, end: number): string {
+/** Whether two 64-bit fields hold the same. */
+function sameWords(data: DataView<ArrayBuffer>, a: number, b: number): boolean {
+  return data.getInt32(a, true) === data.getInt32(b, true) && data.getInt32(a + 4, true) === data.getInt32(b + 4, true);
+}
+
+function textUpToNul({ bytes, texts }: RecordView, start: number, end: number): string {
   let nul = start;
   while (nul < end && bytes[nul] !== 0) nul++;
-  return text(bytes, start, nul);
+  return texts.decode(bytes, start, nul);
 }

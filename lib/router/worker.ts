@@ -30,11 +30,16 @@ function report(message: RouterReport): void {
 /** How long records of a ring may wait for company. */
 const PERIOD_MS: Record<Exclude<RingName, "critical">, number> = { normal: 100, isolated: 100, debug: 1_000 };
 
-/** While a large batch is decoded, critical is looked at this often. */
+/** While records of another ring are decoded, critical is looked at this often. */
 const RECORDS_BETWEEN_LOOKS = 64;
 
+/** Records of a ring that is not critical in one report: how long a critical one may stand behind it. */
+const RECORDS_A_REPORT_MAX = 128;
+
 /** Reports that may wait for the main thread; further ones stay in their rings, which count what they cannot take. */
-const REPORTS_AHEAD_MAX = 8;
+const REPORTS_AHEAD_MAX = 4;
+/** How soon to look whether the main thread has caught up. */
+const BEHIND_MS = 5;
 
 const HELD_PIDS_MAX = 20;
 const NS_PER_MS = 1_000_000n;
@@ -106,8 +111,13 @@ class Run implements Disposable {
   #drainWhenDue(ring: Exclude<RingName, "critical">, woken: RingName[]): void {
     const now = performance.now();
     if (now < this.#dueMs[ring] && !woken.includes(ring)) return;
-    this.#dueMs[ring] = now + PERIOD_MS[ring];
-    if (this.#reportsAhead < REPORTS_AHEAD_MAX) this.#drain(ring);
+    if (this.#reportsAhead >= REPORTS_AHEAD_MAX) {
+      this.#dueMs[ring] = now + BEHIND_MS;
+      return;
+    }
+    const records = this.#drain(ring, RECORDS_A_REPORT_MAX);
+    // There may be more, for which critical, and requests to this worker, are not kept waiting.
+    this.#dueMs[ring] = records >= RECORDS_A_REPORT_MAX ? now : now + PERIOD_MS[ring];
   }
 
   /** Best effort: whatever goes wrong with debug events is told and does not touch the others. */
@@ -120,17 +130,18 @@ class Run implements Disposable {
     }
   }
 
-  #drain(ring: RingName): void {
+  /** @returns records read */
+  #drain(ring: RingName, recordsMax?: number): number {
     if (ring !== "isolated") this.#sizes[ring].observe(this.#probe.ringState(ring).fill);
-    this.#collect(ring, (take) => this.#probe.read(ring, take));
+    return this.#collect(ring, (take) => this.#probe.read(ring, take, recordsMax));
   }
 
-  /** Posts the events that `read` hands out; critical ones are not kept waiting by a large batch of others. */
-  #collect(ring: RingName, read: (take: TakeSample) => void): void {
+  /** Posts the events that `read` hands out. @returns what it returned */
+  #collect(ring: RingName, read: (take: TakeSample) => number): number {
     const events: RouterEvent[] = [];
     let records = 0;
     try {
-      read((data, offset, lengthBytes) => {
+      return read((data, offset, lengthBytes) => {
         const event = this.#decoder.decode(data, offset, lengthBytes);
         if (event === null) this.#undecodable++;
         else events.push(event);

@@ -19,7 +19,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 PACKAGES := clang llvm libbpf-dev libbpf1 bpftool libelf1 zlib1g linux-libc-dev libc6-dev git
 TEST_PACKAGES := clang-format curl iproute2 iputils-ping tcpdump util-linux libcap2-bin procps
-BENCH_PACKAGES := ethtool softflowd
+BENCH_PACKAGES := bpftrace ethtool softflowd
 
 DENO := build/bin/deno
 RUN := $(DENO) run --quiet --no-prompt --allow-read --allow-env

@@ -34,10 +34,10 @@ const PERIOD_MS: Record<Exclude<RingName, "critical">, number> = { normal: 100, 
 const RECORDS_BETWEEN_LOOKS = 64;
 
 /** Records of a ring that is not critical in one report: how long a critical one may stand behind it. */
-const RECORDS_A_REPORT_MAX = 128;
+const RECORDS_A_REPORT_MAX = 64;
 
 /** Reports that may wait for the main thread; further ones stay in their rings, which count what they cannot take. */
-const REPORTS_AHEAD_MAX = 4;
+const REPORTS_AHEAD_MAX = 2;
 /** How soon to look whether the main thread has caught up. */
 const BEHIND_MS = 5;
 

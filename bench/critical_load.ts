@@ -1,0 +1,64 @@
+/** What the benches of critical events share: the load, and a router that sends every event it sees. */
+import type { RouterEvent, RouterOptions } from "../lib/router/protocol.ts";
+import { Router } from "../lib/router/router.ts";
+import { compileC, run } from "./support.ts";
+
+const LOAD = "critical_load";
+
+/** No rules, no limits, no repeats held back, rings of the sizes they have by default that stay as they are. */
+export const SEND_ALL: RouterOptions = {
+  sources: ["file_open", "security_violation"],
+  rules: [],
+  ringBytes: { critical: 128 * 1024, normal: 512 * 1024, debug: 64 * 1024 },
+  ringBytesMax: 0,
+  rateLimit: 0,
+  repeatSuppression: false,
+  isolate: [],
+  only: { rings: [], events: [], pid: null, uid: null, comm: null },
+  healthMs: 1000,
+  assetsDir: "build/app",
+};
+
+/** One of the critical events of the load, and none that other processes cause meanwhile. */
+export function isOfLoad({ event, severity, comm }: RouterEvent): boolean {
+  return event === "security_violation" && severity === "critical" && comm === LOAD;
+}
+
+export interface Load {
+  count: number;
+  pauseUs: number;
+  /** Processes that try to open a file at full speed meanwhile. */
+  flooders: number;
+}
+
+/** Runs the load to its end. @returns opens a second of all flooders */
+export async function runLoad({ count, pauseUs, flooders }: Load): Promise<number> {
+  const program = await compileC(LOAD);
+  const start = performance.now();
+  const floods = Array.from(
+    { length: flooders },
+    () => new Deno.Command(program, { args: ["flood"], stdin: "piped", stdout: "piped" }).spawn(),
+  );
+  let opens = 0;
+  try {
+    await run(program, "critical", String(count), String(pauseUs));
+  } finally {
+    for (const flood of floods) {
+      await flood.stdin.close();
+      opens += Number(await new Response(flood.stdout).text());
+      await flood.status;
+    }
+  }
+  return opens / (performance.now() - start) * 1000;
+}
+
+/** Runs the load under a router. @returns opens a second of all flooders */
+export async function routeLoad(load: Load, take: (events: RouterEvent[]) => void): Promise<number> {
+  using router = new Router(SEND_ALL);
+  let opensPerSecond: Promise<number> | undefined;
+  for await (const report of router.reports()) {
+    if (report.kind === "ready") opensPerSecond = runLoad(load).finally(() => router.stop());
+    if (report.kind === "events") take(report.events);
+  }
+  return await opensPerSecond!;
+}

@@ -1,0 +1,79 @@
+/**
+ * Bench 7: critical events lost in a flood of opens: ebpfmon, and the same programs with one ring, of the size of the
+ * three together, in the place of all of them.
+ */
+import { LibbpfLink } from "../lib/ffi/bpf_link.ts";
+import { BpfMap, MapType } from "../lib/ffi/bpf_map.ts";
+import { BpfObject } from "../lib/ffi/bpf_object.ts";
+import { writeField } from "../lib/ffi/layout.ts";
+import { ROUTER_PROGRAM, ROUTER_RODATA } from "../lib/ffi/layouts.gen.ts";
+import { openLibbpf } from "../lib/ffi/libbpf.ts";
+import { RingReader } from "../lib/ffi/ring_reader.ts";
+import { ringSizeBytes } from "../lib/ffi/router_probe.ts";
+import { type Machine, syscallRules } from "../lib/ffi/syscalls.ts";
+import { EventDecoder } from "../lib/router/event_decoder.ts";
+import type { RouterEvent } from "../lib/router/protocol.ts";
+import { isOfLoad, type Load, routeLoad, runLoad, SEND_ALL } from "./critical_load.ts";
+
+const PROGRAM = "syscall_exit";
+const OBJECT = "build/bpf/router.bpf.o";
+const ROUNDS = 3;
+const LOAD: Load = { count: 10_000, pauseUs: 100, flooders: navigator.hardwareConcurrency };
+const WAIT_MS = 100;
+
+/** What `routeLoad` does, with one ring for all. */
+async function shareLoad(load: Load, take: (events: RouterEvent[]) => void): Promise<number> {
+  using libbpf = openLibbpf({ embeddedDir: "build/app/lib" });
+  using object = BpfObject.open(libbpf, "router", await Deno.readFile(OBJECT));
+  for (const name of object.programNames()) object.setAutoload(name, name === PROGRAM);
+  const machine = Deno.build.arch as Machine;
+  const cpus = libbpf.symbols.libbpf_num_possible_cpus();
+  const rodata = object.initialValue(".rodata");
+  writeField(rodata, ROUTER_RODATA, "cpus", cpus);
+  writeField(rodata, ROUTER_RODATA, "syscall_rules", syscallRules(machine, SEND_ALL.sources));
+  writeField(rodata, ROUTER_RODATA, "hold_repeats", false);
+  object.setMaxEntries("counters", ROUTER_PROGRAM.ROUTER_PROGRAMS * cpus);
+  object.load();
+  const entriesMax = ringSizeBytes(Object.values(SEND_ALL.ringBytes).reduce((sum, bytes) => sum + bytes));
+  const spec = { name: "ring_shared", type: MapType.ringbuf, keyBytes: 0, valueBytes: 0, entriesMax };
+  using ring = BpfMap.create(libbpf, spec);
+  const rings = object.map("rings");
+  for (let i = 0; i < rings.spec.entriesMax; i++) rings.putInner(i, ring);
+  using reader = new RingReader(ring);
+  const decoder = new EventDecoder(machine);
+  const read = () => {
+    const events: RouterEvent[] = [];
+    reader.read((data, offset, lengthBytes) => {
+      const event = decoder.decode(data, offset, lengthBytes);
+      if (event !== null) events.push(event);
+    });
+    take(events);
+  };
+  using _link = new LibbpfLink(libbpf, object.programPointer(PROGRAM), PROGRAM);
+  let running = true;
+  const opensPerSecond = runLoad(load).finally(() => running = false);
+  while (running) {
+    await reader.wait(WAIT_MS);
+    read();
+  }
+  read();
+  return await opensPerSecond;
+}
+
+export async function benchCriticalLoss(): Promise<void> {
+  console.log(`\n7. Critical events lost of ${ROUNDS * LOAD.count}, ${LOAD.flooders} processes flooding`);
+  const tools = [{ name: "ebpfmon", run: routeLoad }, { name: "one shared ring", run: shareLoad }]
+    .map((tool) => ({ ...tool, critical: 0, opensPerSecond: 0 }));
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const tool of tools) {
+      tool.opensPerSecond += await tool.run(LOAD, (events) => tool.critical += events.filter(isOfLoad).length);
+    }
+  }
+  for (const { name, critical, opensPerSecond } of tools) {
+    const lost = ROUNDS * LOAD.count - critical;
+    const flood = (opensPerSecond / ROUNDS / 1e6).toFixed(2);
+    console.log(`   ${name.padEnd(16)} ${lost}, ${flood} M opens/s`);
+  }
+}
+
+if (import.meta.main) await benchCriticalLoss();

@@ -2,6 +2,7 @@
  * Bench 3: packets a second that arrive through a veth while something watches its end, each watcher's own CPU time, and
  * how many of the packets it says it saw. One sender at full speed; all in one run, rounds interleaved.
  */
+import { readKernelFile } from "../lib/ffi/libc.ts";
 import { cpuSeconds } from "../lib/cli/process_usage.ts";
 import { ENDS, TestNet } from "../tests/support/namespaces.ts";
 import { median, run } from "./support.ts";
@@ -72,7 +73,7 @@ async function measure(net: TestNet, watcher: Watcher): Promise<Round> {
   await net.settle();
   const arrived = (await net.counters("watched")).rxPackets - before.rxPackets;
   let counted = await watcher.ask?.(net) ?? null;
-  const used = child === null ? 0 : cpuSeconds(await Deno.readTextFile(`/proc/${child.pid}/stat`));
+  const used = child === null ? 0 : cpuSeconds(readKernelFile(`/proc/${child.pid}/stat`));
   child?.kill("SIGINT");
   await child?.status;
   const text = (await output)?.join("") ?? "";

@@ -7,7 +7,7 @@ import { requireCapabilities } from "../ffi/capabilities.ts";
 import { FlowProbe, resolveInterfaces } from "../ffi/flow_probe.ts";
 import { monotonicNs } from "../ffi/libc.ts";
 import { openLibbpf } from "../ffi/libbpf.ts";
-import { failureOf } from "../worker_failure.ts";
+import { WorkerMain } from "../worker_main.ts";
 import { parseFilter } from "./filter.ts";
 import { FlowReducer } from "./flow_reducer.ts";
 import { TickClock } from "./tick_clock.ts";
@@ -19,6 +19,8 @@ function report(message: AggregatorReport): void {
 
 const MS_PER_S = 1_000;
 const NS_PER_MS = 1_000_000n;
+
+const main = new WorkerMain<AggregatorRequest, Run>();
 
 /** One run: from `start` to `stop`. */
 class Run implements Disposable {
@@ -74,7 +76,7 @@ class Run implements Disposable {
   #schedule(): void {
     const now = monotonicNs();
     while (this.#dueNs <= now) this.#dueNs += this.#windowNs;
-    this.#timer = setTimeout(() => guarded(() => this.#tick()), Number((this.#dueNs - now) / NS_PER_MS) + 1);
+    this.#timer = setTimeout(() => main.guarded(() => this.#tick()), Number((this.#dueNs - now) / NS_PER_MS) + 1);
   }
 
   #tick(): void {
@@ -124,38 +126,17 @@ class Run implements Disposable {
   }
 }
 
-let run: Run | undefined;
-
-/** Whatever fails ends the run, frees everything and reaches the main thread as data. */
-async function guarded(action: () => void | Promise<void>): Promise<void> {
-  try {
-    await action();
-  } catch (error) {
-    run?.[Symbol.dispose]();
-    run = undefined;
-    report({ kind: "failed", failure: failureOf(error) });
-  }
-}
-
-async function handle(request: AggregatorRequest): Promise<void> {
+main.serve(async (request) => {
   switch (request.kind) {
     case "start":
-      run = await Run.start(request.options);
+      main.run = await Run.start(request.options);
       return;
     case "stop":
-      run?.stop();
-      run?.[Symbol.dispose]();
-      run = undefined;
+      main.run?.stop();
+      main.end();
       report({ kind: "stopped" });
       return;
     default:
       request satisfies never;
   }
-}
-
-/** Requests are handled one after another: a `stop` that comes during a start waits for it. */
-let handled: Promise<void> = Promise.resolve();
-
-self.onmessage = (event: MessageEvent<AggregatorRequest>) => {
-  handled = handled.then(() => guarded(() => handle(event.data)));
-};
+});

@@ -8,7 +8,7 @@ import { openLibbpf } from "../ffi/libbpf.ts";
 import { RouterProbe } from "../ffi/router_probe.ts";
 import type { TakeSample } from "../ffi/ring_cursor.ts";
 import type { Machine } from "../ffi/syscalls.ts";
-import { failureOf } from "../worker_failure.ts";
+import { WorkerMain } from "../worker_main.ts";
 import { EventDecoder } from "./event_decoder.ts";
 import {
   EVENT_TYPES,
@@ -44,6 +44,8 @@ const BEHIND_MS = 5;
 const HELD_PIDS_MAX = 20;
 const NS_PER_MS = 1_000_000n;
 
+const main = new WorkerMain<RouterRequest, Run>();
+
 /** One run: from `start` to `stop`. */
 class Run implements Disposable {
   readonly #options: RouterOptions;
@@ -71,7 +73,7 @@ class Run implements Disposable {
     this.#dueMs.isolated = this.#probe.ringNames.includes("isolated") ? now + PERIOD_MS.isolated : Infinity;
     this.#dueMs.debug = now + PERIOD_MS.debug;
     this.#dueMs.health = now + options.healthMs;
-    this.ended = guarded(() => this.#loop());
+    this.ended = main.guarded(() => this.#loop());
   }
 
   static start(options: RouterOptions): Run {
@@ -222,40 +224,19 @@ class Run implements Disposable {
   }
 }
 
-let run: Run | undefined;
-
-/** Whatever fails ends the run, frees everything and reaches the main thread as data. */
-async function guarded(action: () => void | Promise<void>): Promise<void> {
-  try {
-    await action();
-  } catch (error) {
-    run?.[Symbol.dispose]();
-    run = undefined;
-    report({ kind: "failed", failure: failureOf(error) });
-  }
-}
-
-async function handle(request: RouterRequest): Promise<void> {
+main.serve(async (request) => {
   switch (request.kind) {
     case "start":
-      run = Run.start(request.options);
+      main.run = Run.start(request.options);
       return;
     case "taken":
-      run?.taken(request.reports);
+      main.run?.taken(request.reports);
       return;
     case "stop":
-      await run?.stop();
-      run?.[Symbol.dispose]();
-      run = undefined;
+      await main.run?.stop();
+      main.end();
       return;
     default:
       request satisfies never;
   }
-}
-
-/** Requests are handled one after another: a `stop` that comes during a start waits for it. */
-let handled: Promise<void> = Promise.resolve();
-
-self.onmessage = (event: MessageEvent<RouterRequest>) => {
-  handled = handled.then(() => guarded(() => handle(event.data)));
-};
+});

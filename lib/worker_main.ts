@@ -1,0 +1,41 @@
+/// <reference lib="deno.worker" />
+/** A worker's own end: requests one after another, one run at a time, whatever fails as a report. */
+import { exitCodeOf, SystemError } from "./errors.ts";
+import type { WorkerFailure } from "./worker_handle.ts";
+
+/** The log of the system call that failed, or else the stack, becomes the detail. */
+function failureOf(error: unknown): WorkerFailure {
+  const message = error instanceof Error ? error.message : String(error);
+  const cause = error instanceof Error && error.cause instanceof SystemError ? error.cause : error;
+  const log = cause instanceof SystemError ? cause.log : "";
+  return { message, exitCode: exitCodeOf(error), detail: log || (error instanceof Error && error.stack) || "" };
+}
+
+export class WorkerMain<Request, Run extends Disposable> {
+  /** What goes on between `start` and `stop`; it owns everything that the worker holds in the kernel. */
+  run: Run | undefined;
+  #handled: Promise<void> = Promise.resolve();
+
+  /** Whatever fails ends the run, frees everything and reaches the main thread as data. */
+  async guarded(action: () => void | Promise<void>): Promise<void> {
+    try {
+      await action();
+    } catch (error) {
+      this.end();
+      self.postMessage({ kind: "failed", failure: failureOf(error) });
+    }
+  }
+
+  /** Frees what the run holds. */
+  end(): void {
+    this.run?.[Symbol.dispose]();
+    this.run = undefined;
+  }
+
+  /** From now on each request is handled once the one before it is: a `stop` that comes during a start waits for it. */
+  serve(handle: (request: Request) => void | Promise<void>): void {
+    self.onmessage = (event: MessageEvent<Request>) => {
+      this.#handled = this.#handled.then(() => this.guarded(() => handle(event.data)));
+    };
+  }
+}

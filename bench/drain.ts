@@ -19,7 +19,7 @@ export async function benchDrain(): Promise<void> {
   const peer = await compileC("drain");
   const { object, aim, driveFd } = openDriver(libbpf, await Deno.readFile(DRIVER_OBJECT), FLOWS);
   using _object = object;
-  using probe = new FlowProbe(libbpf, await Deno.readFile(FLOW_OBJECT), LOOPBACK, {
+  using probe = FlowProbe.create(libbpf, await Deno.readFile(FLOW_OBJECT), LOOPBACK, {
     flowsMax: 131_072,
     values: "atomic",
   });

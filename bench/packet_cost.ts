@@ -20,8 +20,8 @@ export async function benchPacketCost(): Promise<void> {
     for (const proto of ["udp", "tcp"] as const) {
       const { object, aim, driveFd } = openDriver(libbpf, driverElf, flows);
       using _object = object;
-      using atomic = new FlowProbe(libbpf, flowElf, LOOPBACK, { flowsMax: FLOWS_MAX, values: "atomic" });
-      using percpu = new FlowProbe(libbpf, flowElf, LOOPBACK, { flowsMax: FLOWS_MAX, values: "percpu" });
+      using atomic = FlowProbe.create(libbpf, flowElf, LOOPBACK, { flowsMax: FLOWS_MAX, values: "atomic" });
+      using percpu = FlowProbe.create(libbpf, flowElf, LOOPBACK, { flowsMax: FLOWS_MAX, values: "percpu" });
       const programs = {
         pass: object.programFd("pass"),
         simple: object.programFd("simple"),

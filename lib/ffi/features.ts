@@ -64,7 +64,7 @@ async function flowFeatures(libbpf: Libbpf, flowElf: Uint8Array<ArrayBuffer>): P
   const features: Feature[] = [];
   const remedy = "run with --debug for the verifier's log and report it";
   try {
-    using probe = new FlowProbe(libbpf, flowElf, [{ name: "lo", ifindex: LO_IFINDEX }], {
+    using probe = FlowProbe.create(libbpf, flowElf, [{ name: "lo", ifindex: LO_IFINDEX }], {
       flowsMax: 16,
       values: "atomic",
     });

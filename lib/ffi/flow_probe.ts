@@ -23,7 +23,7 @@ import { ifindexOf, type Mapping, monotonicNs } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
 import { interfaceNames, mtuBytes } from "./netdev.ts";
 import { testRun } from "./test_run.ts";
-import { findSlots } from "./slots.ts";
+import { findSlots, type SlotTable } from "./slots.ts";
 
 /** Programs of bpf/flow.bpf.c. */
 export const FLOW_PROGRAMS = ["ingress_xdp", "ingress_xdp_frags", "ingress_tcx", "egress_tcx", "sample_clock"] as const;
@@ -79,6 +79,52 @@ function flowMapSpecs(options: FlowProbeOptions, side: Side): [v4: MapSpec, v6: 
   ];
 }
 
+function disposeMaps({ v4, v6 }: FlowMaps): void {
+  v4[Symbol.dispose]();
+  v6[Symbol.dispose]();
+}
+
+/** The object in the kernel, its maps of maps still empty. */
+interface LoadedFlow {
+  object: BpfObject;
+  table: SlotTable;
+  programs: readonly FlowProgram[];
+  cpus: number;
+}
+
+function loadFlow(
+  libbpf: Libbpf,
+  elf: Uint8Array<ArrayBuffer>,
+  interfaces: { name: string; ifindex: number }[],
+  options: FlowProbeOptions,
+): LoadedFlow {
+  using stack = new DisposableStack();
+  const cpus = libbpf.symbols.libbpf_num_possible_cpus();
+  const table = findSlots(interfaces.map((iface) => iface.ifindex));
+  const hasFrags = libbpf.symbols.libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, HELPER_XDP_GET_BUFF_LEN, null) === 1;
+  const programs = FLOW_PROGRAMS.filter((name) => name !== "ingress_xdp_frags" || hasFrags);
+
+  const object = stack.use(BpfObject.open(libbpf, "flow", elf));
+  const rodata = object.initialValue(".rodata");
+  writeField(rodata, FLOW_RODATA, "cpus", cpus);
+  writeField(rodata, FLOW_RODATA, "slots", table.slots);
+  writeField(rodata, FLOW_RODATA, "slot_multiplier", table.multiplier);
+  writeField(rodata, FLOW_RODATA, "slot_shift", table.shift);
+  writeField(rodata, FLOW_RODATA, "per_cpu_values", options.values === "percpu");
+  for (const name of FLOW_PROGRAMS) object.setAutoload(name, programs.includes(name));
+  object.setMaxEntries("packet_counters", SIDES.length * table.slots * 2 * cpus);
+  // The shape of the inner maps, whose size may differ from one to the next.
+  using templates = new DisposableStack();
+  const [v4, v6] = flowMapSpecs({ ...options, flowsMax: 1 }, 0).map((spec) =>
+    templates.use(BpfMap.create(libbpf, spec))
+  );
+  object.setInnerMap("flows4", v4);
+  object.setInnerMap("flows6", v6);
+  object.load();
+  stack.move();
+  return { object, table, programs, cpus };
+}
+
 async function createFlowMaps(libbpf: Libbpf, options: FlowProbeOptions, side: Side): Promise<FlowMaps> {
   const made = await Promise.allSettled(flowMapSpecs(options, side).map((spec) => BpfMap.createAsync(libbpf, spec)));
   const failed = made.find((result) => result.status === "rejected");
@@ -109,47 +155,23 @@ export class FlowProbe implements Disposable {
   readonly #slots: number;
   #attachments: Attachment[] = [];
 
-  /**
-   * Loads the programs and makes the maps; attaches to nothing yet.
-   *
-   * @param elf the compiled bpf/flow.bpf.c
-   * @throws {PrivilegeError}
-   * @throws {UnsupportedError}
-   */
-  constructor(
+  /** @param held a loaded object and the maps of side 0, both owned from here on */
+  private constructor(
     libbpf: Libbpf,
-    elf: Uint8Array<ArrayBuffer>,
     interfaces: { name: string; ifindex: number }[],
     options: FlowProbeOptions,
-    first?: FlowMaps,
+    held: { loaded: LoadedFlow; first: FlowMaps },
   ) {
     using stack = new DisposableStack();
-    const [v4, v6] = first === undefined
-      ? flowMapSpecs(options, 0).map((spec) => BpfMap.create(libbpf, spec))
-      : [first.v4, first.v6];
-    this.#flows = [{ v4: stack.use(v4), v6: stack.use(v6) }];
+    const { object, table, programs, cpus } = held.loaded;
+    this.#flows = [{ v4: stack.use(held.first.v4), v6: stack.use(held.first.v6) }];
+    this.#object = stack.use(object);
     this.#libbpf = libbpf;
     this.interfaces = interfaces;
-    this.cpus = libbpf.symbols.libbpf_num_possible_cpus();
-    const table = findSlots(interfaces.map((iface) => iface.ifindex));
+    this.cpus = cpus;
     this.slotOf = table.slotOf;
     this.#slots = table.slots;
-    const hasFrags = libbpf.symbols.libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, HELPER_XDP_GET_BUFF_LEN, null) === 1;
-
-    const object = stack.use(BpfObject.open(libbpf, "flow", elf));
-    const rodata = object.initialValue(".rodata");
-    writeField(rodata, FLOW_RODATA, "cpus", this.cpus);
-    writeField(rodata, FLOW_RODATA, "slots", table.slots);
-    writeField(rodata, FLOW_RODATA, "slot_multiplier", table.multiplier);
-    writeField(rodata, FLOW_RODATA, "slot_shift", table.shift);
-    writeField(rodata, FLOW_RODATA, "per_cpu_values", options.values === "percpu");
-    this.#loaded = FLOW_PROGRAMS.filter((name) => name !== "ingress_xdp_frags" || hasFrags);
-    for (const name of FLOW_PROGRAMS) object.setAutoload(name, this.#loaded.includes(name));
-    object.setMaxEntries("packet_counters", SIDES.length * table.slots * 2 * this.cpus);
-    object.setInnerMap("flows4", this.#flows[0].v4);
-    object.setInnerMap("flows6", this.#flows[0].v6);
-    object.load();
-    this.#object = object;
+    this.#loaded = programs;
     this.#options = options;
     this.#putSide(0);
     this.#counters = stack.use(object.map("packet_counters").map({ writable: true }));
@@ -162,14 +184,48 @@ export class FlowProbe implements Disposable {
     this.#owned = stack.move();
   }
 
-  /** The same with the maps made on several threads: the way to start fast. */
+  /**
+   * Loads the programs and makes the maps; attaches to nothing yet.
+   *
+   * @param elf the compiled bpf/flow.bpf.c
+   * @throws {PrivilegeError}
+   * @throws {UnsupportedError}
+   */
+  static create(
+    libbpf: Libbpf,
+    elf: Uint8Array<ArrayBuffer>,
+    interfaces: { name: string; ifindex: number }[],
+    options: FlowProbeOptions,
+  ): FlowProbe {
+    using stack = new DisposableStack();
+    const loaded = loadFlow(libbpf, elf, interfaces, options);
+    stack.use(loaded.object);
+    const [v4, v6] = flowMapSpecs(options, 0).map((spec) => stack.use(BpfMap.create(libbpf, spec)));
+    stack.move();
+    return new FlowProbe(libbpf, interfaces, options, { loaded, first: { v4, v6 } });
+  }
+
+  /** The same with the maps made on other threads while this one loads the programs: the way to start fast. */
   static async open(
     libbpf: Libbpf,
     elf: Uint8Array<ArrayBuffer>,
     interfaces: { name: string; ifindex: number }[],
     options: FlowProbeOptions,
   ): Promise<FlowProbe> {
-    return new FlowProbe(libbpf, elf, interfaces, options, await createFlowMaps(libbpf, options, 0));
+    const making = createFlowMaps(libbpf, options, 0);
+    let loaded: LoadedFlow;
+    try {
+      loaded = loadFlow(libbpf, elf, interfaces, options);
+    } catch (error) {
+      await making.then(disposeMaps, () => {});
+      throw error;
+    }
+    try {
+      return new FlowProbe(libbpf, interfaces, options, { loaded, first: await making });
+    } catch (error) {
+      loaded.object[Symbol.dispose]();
+      throw error;
+    }
   }
 
   #putSide(side: Side): void {

@@ -32,7 +32,7 @@ export function openTestObject(libbpf: Libbpf, name: string): BpfObject {
 export async function loadFlowProbe(libbpf: Libbpf, options: Partial<FlowProbeOptions> = {}): Promise<FlowProbe> {
   using stack = new DisposableStack();
   const elf = Deno.readFileSync(`${BUILD_DIR}/bpf/flow.bpf.o`);
-  const probe = new FlowProbe(libbpf, elf, [LOOPBACK], { flowsMax: 65_536, values: "atomic", ...options });
+  const probe = FlowProbe.create(libbpf, elf, [LOOPBACK], { flowsMax: 65_536, values: "atomic", ...options });
   stack.use(probe);
   await probe.prepareSpare();
   stack.move();

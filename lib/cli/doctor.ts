@@ -25,7 +25,8 @@ export function renderFeatures(features: Feature[], colour: boolean): string {
 
 export async function doctor(options: OutputOptions, host: string): Promise<ExitCode> {
   using libbpf = openLibbpf({ embeddedDir: `${assetsDir()}/lib` });
-  const features = await probeFeatures(libbpf, await Deno.readFile(`${assetsDir()}/bpf/flow.bpf.o`));
+  const elf = (name: string) => Deno.readFileSync(`${assetsDir()}/bpf/${name}.bpf.o`);
+  const features = await probeFeatures(libbpf, { flow: elf("flow"), router: elf("router") });
   if (options.json) {
     const time = rfc3339(unixNs());
     for (const feature of features) {

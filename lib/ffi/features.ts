@@ -6,6 +6,9 @@ import { missingCapabilities } from "./capabilities.ts";
 import { FLOW_PROGRAMS, FlowProbe } from "./flow_probe.ts";
 import { fileExists, readKernelFile } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
+import { ROUTER_DEFAULTS } from "../router/defaults.ts";
+import { EVENT_TYPES, type EventType } from "../router/protocol.ts";
+import { RouterProbe } from "./router_probe.ts";
 import { testRun } from "./test_run.ts";
 
 export interface Feature {
@@ -99,6 +102,31 @@ async function flowFeatures(libbpf: Libbpf, flowElf: Uint8Array<ArrayBuffer>): P
   return features;
 }
 
+/** Loads the event programs; attaches to nothing. */
+function eventFeatures(libbpf: Libbpf, routerElf: Uint8Array<ArrayBuffer>): Feature[] {
+  const feature = (event: EventType, works: boolean, why: string): Feature => ({
+    name: `events ${event}`,
+    works,
+    needed: false,
+    why,
+    remedy: works ? "" : "nothing to do: the other sources are watched",
+  });
+  try {
+    using probe = new RouterProbe(libbpf, routerElf, {
+      ...ROUTER_DEFAULTS,
+      ringBytes: { critical: 4096, normal: 4096, debug: 4096 },
+      sources: [...EVENT_TYPES],
+      rules: [],
+    });
+    return EVENT_TYPES.map((event) => {
+      const lacking = probe.notices.filter((notice) => notice.startsWith(event) || notice.includes(`, ${event}`));
+      return feature(event, probe.sources.includes(event), lacking.join("; ") || "its programs are loaded");
+    });
+  } catch (error) {
+    return EVENT_TYPES.map((event) => feature(event, false, (error as Error).message));
+  }
+}
+
 function systemFeatures(): Feature[] {
   const jit = readText("/proc/sys/net/core/bpf_jit_enable");
   const lockdown = /\[(\w+)\]/.exec(readText("/sys/kernel/security/lockdown") ?? "")?.[1];
@@ -140,9 +168,12 @@ function systemFeatures(): Feature[] {
 /**
  * Tries everything. Takes about a second; leaves nothing behind.
  *
- * @param flowElf the compiled bpf/flow.bpf.c
+ * @param elfs the compiled bpf/flow.bpf.c and bpf/router.bpf.c
  */
-export async function probeFeatures(libbpf: Libbpf, flowElf: Uint8Array<ArrayBuffer>): Promise<Feature[]> {
+export async function probeFeatures(
+  libbpf: Libbpf,
+  elfs: { flow: Uint8Array<ArrayBuffer>; router: Uint8Array<ArrayBuffer> },
+): Promise<Feature[]> {
   const missing = missingCapabilities(readText("/proc/self/status") ?? "");
   const privilege: Feature = {
     name: "privileges",
@@ -171,7 +202,8 @@ export async function probeFeatures(libbpf: Libbpf, flowElf: Uint8Array<ArrayBuf
     library,
     ...probed(PROGRAM_TYPES, (type) => libbpf.symbols.libbpf_probe_bpf_prog_type(type, null)),
     ...probed(MAP_TYPES, (type) => libbpf.symbols.libbpf_probe_bpf_map_type(type, null)),
-    ...await flowFeatures(libbpf, flowElf),
+    ...await flowFeatures(libbpf, elfs.flow),
+    ...eventFeatures(libbpf, elfs.router),
     ...systemFeatures(),
   ];
 }

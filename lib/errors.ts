@@ -32,8 +32,8 @@ const ERRNO_NAMES: Record<number, [name: string, meaning: string]> = {
   524: ["ENOTSUPP", "not supported"],
 };
 
-export const EPERM = 1, ENOENT = 2, E2BIG = 7, EACCES = 13, EBUSY = 16, EEXIST = 17, ENODEV = 19, EINVAL = 22;
-export const ENOSPC = 28, ERANGE = 34, ENOSYS = 38, EMSGSIZE = 90, EOPNOTSUPP = 95, ENOTSUPP = 524;
+export const EPERM = 1, ENOENT = 2, EACCES = 13, ENODEV = 19, EINVAL = 22;
+export const ENOSPC = 28, EOPNOTSUPP = 95, ENOTSUPP = 524;
 
 /** `EPERM`, or `errno 200` for one without a name here. */
 export function errnoName(errno: number): string {

@@ -25,10 +25,14 @@ export class WorkerError extends Error {
 
 type FailedReport = { kind: "failed"; failure: WorkerFailure };
 
+/** What every worker is told in the end. */
+type StopRequest = { kind: "stop" };
+
 export class WorkerHandle<Request, Report extends { kind: string }> implements Disposable {
   readonly #worker: Worker;
   readonly #reports: (Report | FailedReport)[] = [];
   #wake: () => void = () => {};
+  #stopping = false;
 
   /** Starts the worker and sends it its first request. */
   constructor(name: WorkerName, first: Request) {
@@ -50,8 +54,15 @@ export class WorkerHandle<Request, Report extends { kind: string }> implements D
     this.#wake();
   }
 
-  send(request: Request): void {
+  send(request: Request | StopRequest): void {
     this.#worker.postMessage(request);
+  }
+
+  /** Asks for a clean end. More than once does no harm. */
+  stop(): void {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.send({ kind: "stop" });
   }
 
   /** The next report, once there is one. @throws {WorkerError} in the place of a `failed` report */

@@ -4,7 +4,6 @@ import type { AggregatorOptions, AggregatorReport, AggregatorRequest } from "./p
 
 export class Aggregator implements Disposable {
   readonly #worker: WorkerHandle<AggregatorRequest, AggregatorReport>;
-  #stopping = false;
 
   /** Starts the worker and attaches; the first report is `ready`. */
   constructor(options: AggregatorOptions) {
@@ -26,9 +25,7 @@ export class Aggregator implements Disposable {
 
   /** Asks for a last window and a clean end; `reports` then finishes. More than once does no harm. */
   stop(): void {
-    if (this.#stopping) return;
-    this.#stopping = true;
-    this.#worker.send({ kind: "stop" });
+    this.#worker.stop();
   }
 
   [Symbol.dispose](): void {

@@ -2,6 +2,7 @@
 import type { HealthReport, RouterEvent, RouterOptions, RouterReport, SeverityRule } from "../router/protocol.ts";
 import { Router } from "../router/router.ts";
 import { allRules } from "../router/rules.ts";
+import { StopOn } from "./stop_on.ts";
 
 /** What a command does with the run's reports; called in order, on the main thread. */
 export interface EventRunHandlers {
@@ -36,29 +37,21 @@ export async function runEvents(
   { signal, durationMs }: { signal: AbortSignal; durationMs: number | null },
 ): Promise<void> {
   using router = new Router(options);
-  const stop = () => router.stop();
-  signal.addEventListener("abort", stop, { once: true });
-  if (signal.aborted) stop();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  try {
-    for await (const report of router.reports()) {
-      switch (report.kind) {
-        case "ready":
-          if (durationMs !== null) timer = setTimeout(stop, durationMs);
-          handlers.ready(report);
-          break;
-        case "events":
-          handlers.events(report.events);
-          break;
-        case "health":
-          handlers.health(report.health);
-          break;
-        default:
-          report satisfies never;
-      }
+  using limit = new StopOn(signal, () => router.stop());
+  for await (const report of router.reports()) {
+    switch (report.kind) {
+      case "ready":
+        limit.after(durationMs);
+        handlers.ready(report);
+        break;
+      case "events":
+        handlers.events(report.events);
+        break;
+      case "health":
+        handlers.health(report.health);
+        break;
+      default:
+        report satisfies never;
     }
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", stop);
   }
 }

@@ -12,6 +12,7 @@ import { isLoopback } from "../http/guard.ts";
 import { formatListen, type ListenAddress, serve } from "../http/serve.ts";
 import type { EventTotals } from "../router/event_totals.ts";
 import { processUsage, startedUnixSeconds } from "./process_usage.ts";
+import { StopOn } from "./stop_on.ts";
 
 export interface FlowRunOptions {
   aggregator: AggregatorOptions;
@@ -71,37 +72,29 @@ export async function runFlows(
   const app = createApp(() => ({ attached, host: options.host, filtered, metrics: metrics() }), { loopback });
   await using server = options.listen === null ? null : serve(options.listen, app.fetch);
   using aggregator = new Aggregator(options.aggregator);
-  const stop = () => aggregator.stop();
-  signal.addEventListener("abort", stop, { once: true });
-  if (signal.aborted) stop();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  try {
-    for await (const report of aggregator.reports()) {
-      switch (report.kind) {
-        case "ready":
-          attached = true;
-          if (options.durationMs !== null) timer = setTimeout(stop, options.durationMs);
-          handlers.ready(report, server && formatListen(server.addr));
-          break;
-        case "window":
-          lastWindow = report.window;
-          addWindow(totals, report.window);
-          swapSeconds.observe(report.window.swapSeconds);
-          drainSeconds.observe(report.window.drainSeconds);
-          handlers.window(report.window, totals);
-          break;
-        case "interface_gone":
-          handlers.interfaceGone(report.iface, report.remaining);
-          allGone = report.remaining === 0;
-          if (allGone) stop();
-          break;
-        default:
-          report satisfies never;
-      }
+  using limit = new StopOn(signal, () => aggregator.stop());
+  for await (const report of aggregator.reports()) {
+    switch (report.kind) {
+      case "ready":
+        attached = true;
+        limit.after(options.durationMs);
+        handlers.ready(report, server && formatListen(server.addr));
+        break;
+      case "window":
+        lastWindow = report.window;
+        addWindow(totals, report.window);
+        swapSeconds.observe(report.window.swapSeconds);
+        drainSeconds.observe(report.window.drainSeconds);
+        handlers.window(report.window, totals);
+        break;
+      case "interface_gone":
+        handlers.interfaceGone(report.iface, report.remaining);
+        allGone = report.remaining === 0;
+        if (allGone) aggregator.stop();
+        break;
+      default:
+        report satisfies never;
     }
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", stop);
   }
   return { totals, allGone };
 }

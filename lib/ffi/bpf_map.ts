@@ -21,9 +21,6 @@ export const MapType = {
 
 export type MapTypeNumber = typeof MapType[keyof typeof MapType];
 
-/** BPF_F_MMAPABLE. */
-export const MAP_MMAPABLE = 1 << 10;
-
 /** The blueprint of a map that userspace makes itself. */
 export interface MapSpec {
   /** At most 15 characters reach the kernel. */

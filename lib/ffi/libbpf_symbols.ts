@@ -41,7 +41,6 @@ export const LIBBPF_SYMBOLS = {
   bpf_map_lookup_elem: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   bpf_map_update_elem: { parameters: ["i32", "buffer", "buffer", "u64"], result: "i32" },
   bpf_map_delete_elem: { parameters: ["i32", "buffer"], result: "i32" },
-  bpf_map_lookup_and_delete_elem: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   bpf_map_get_next_key: { parameters: ["i32", "buffer", "buffer"], result: "i32" }, // key NULL: the first
   // int (int fd, void *in_batch, void *out_batch, void *keys, void *values, __u32 *count, opts)
   bpf_map_lookup_and_delete_batch: {
@@ -58,7 +57,6 @@ export const LIBBPF_SYMBOLS = {
     result: "i32",
     nonblocking: true,
   },
-  bpf_enable_stats: { parameters: ["i32"], result: "i32" },
 
   bpf_link_create: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" }, // (prog, target, attach type, opts)
   bpf_link_detach: { parameters: ["i32"], result: "i32" },

@@ -4,7 +4,6 @@ import type { RouterOptions, RouterReport, RouterRequest } from "./protocol.ts";
 
 export class Router implements Disposable {
   readonly #worker: WorkerHandle<RouterRequest, RouterReport>;
-  #stopping = false;
 
   /** Starts the worker and attaches; the first report is `ready`. */
   constructor(options: RouterOptions) {
@@ -31,9 +30,7 @@ export class Router implements Disposable {
 
   /** Asks for what is left and a clean end; `reports` then finishes. More than once does no harm. */
   stop(): void {
-    if (this.#stopping) return;
-    this.#stopping = true;
-    this.#worker.send({ kind: "stop" });
+    this.#worker.stop();
   }
 
   [Symbol.dispose](): void {

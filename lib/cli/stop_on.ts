@@ -1,0 +1,24 @@
+/** What ends a run from outside: a signal, or its duration once it has begun. */
+export class StopOn implements Disposable {
+  readonly #signal: AbortSignal;
+  readonly #stop: () => void;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** @param stop called when the signal fires, at once if it has; more than once does no harm */
+  constructor(signal: AbortSignal, stop: () => void) {
+    this.#signal = signal;
+    this.#stop = stop;
+    signal.addEventListener("abort", stop, { once: true });
+    if (signal.aborted) stop();
+  }
+
+  /** @param durationMs from now; null: until the signal */
+  after(durationMs: number | null): void {
+    if (durationMs !== null) this.#timer = setTimeout(this.#stop, durationMs);
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    this.#signal.removeEventListener("abort", this.#stop);
+  }
+}

@@ -18,6 +18,14 @@ export interface CounterBlock {
   strideBytes: number;
 }
 
+/** What the kernel kept of flows without room, of one side. */
+export interface OverflowMemory {
+  /** A `struct count_min`. */
+  sketch: { bytes: ArrayBuffer; byteOffset: number };
+  /** A `struct candidates` a CPU. */
+  candidates: { bytes: ArrayBuffer; byteOffset: number; cpus: number; strideBytes: number };
+}
+
 /** The exact clock and the tick counter, read together in the kernel. */
 export interface ClockSample {
   monotonicNs: bigint;

@@ -29,24 +29,35 @@ type FailedReport = { kind: "failed"; failure: WorkerFailure };
 type StopRequest = { kind: "stop" };
 
 export class WorkerHandle<Request, Report extends { kind: string }> implements Disposable {
+  readonly #name: string;
   readonly #worker: Worker;
   readonly #reports: (Report | FailedReport)[] = [];
   #wake: () => void = () => {};
   #stopping = false;
 
-  /** Starts the worker and sends it its first request. */
-  constructor(name: WorkerName, first: Request) {
-    this.#worker = new Worker(workerUrl(name), { type: "module", name });
+  /**
+   * Starts the worker and sends it its first request.
+   *
+   * @param module one of ours, or for tests the module itself
+   */
+  constructor(module: WorkerName | URL, first: Request) {
+    this.#name = module instanceof URL ? "test" : module;
+    this.#worker = new Worker(module instanceof URL ? module : workerUrl(module), {
+      type: "module",
+      name: this.#name,
+    });
     this.#worker.onmessage = (event: MessageEvent<Report | FailedReport>) => this.#push(event.data);
     this.#worker.onerror = (event) => {
       event.preventDefault();
-      const message = `Cannot go on: the ${name} worker failed: ${event.message}`;
-      this.#push({
-        kind: "failed",
-        failure: { message, exitCode: 1, detail: `${event.filename}:${event.lineno}` },
-      });
+      this.fail(event.message, `${event.filename}:${event.lineno}`);
     };
     this.send(first);
+  }
+
+  /** Takes the worker for failed: `next` throws, once it has handed out what came before. */
+  fail(reason: string, detail = ""): void {
+    const message = `Cannot go on: the ${this.#name} worker failed: ${reason}`;
+    this.#push({ kind: "failed", failure: { message, exitCode: 1, detail } });
   }
 
   #push(report: Report | FailedReport): void {

@@ -3,7 +3,7 @@ declare const EBPFMON_BUNDLED: boolean | undefined;
 
 const BUNDLED = typeof EBPFMON_BUNDLED !== "undefined";
 
-export type WorkerName = "aggregate" | "router";
+export type WorkerName = "aggregate" | "correlate" | "history" | "pipeline" | "router" | "server" | "simulate";
 
 /** Module of a worker: `lib/NAME/worker.ts` in the source tree, `NAME_worker.js` in the packed program. */
 export function workerUrl(name: WorkerName): URL {

@@ -216,10 +216,12 @@ export class LibbpfLink implements Disposable {
   /** @throws {SystemError} */
   constructor(libbpf: Libbpf, program: Deno.PointerObject, name: string) {
     this.#libbpf = libbpf;
-    this.#link = libbpf.symbols.bpf_program__attach(program);
-    if (this.#link === null) {
-      throw new SystemError(`attach program "${name}"`, lastErrno() || EINVAL, { log: libbpf.takeMessages() });
-    }
+    const { result: { link, errno }, messages: log } = libbpf.captured(() => {
+      const link = libbpf.symbols.bpf_program__attach(program);
+      return { link, errno: link === null ? lastErrno() || EINVAL : 0 };
+    });
+    this.#link = link;
+    if (link === null) throw new SystemError(`attach program "${name}"`, errno, { log });
   }
 
   [Symbol.dispose](): void {

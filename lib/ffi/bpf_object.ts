@@ -46,10 +46,11 @@ export class BpfObject implements Disposable {
     opts.setBigUint64(56, addressOf(held.log), true); // kernel_log_buf
     opts.setBigUint64(64, BigInt(LOG_BYTES), true); // kernel_log_size
     const { symbols } = libbpf;
-    const object = symbols.bpf_object__open_mem(elf, BigInt(elf.length), new Uint8Array(opts.buffer));
-    if (object === null) {
-      throw new SystemError(`open BPF object "${name}"`, lastErrno(), { log: libbpf.takeMessages() });
-    }
+    const { result: { object, errno }, messages: log } = libbpf.captured(() => {
+      const object = symbols.bpf_object__open_mem(elf, BigInt(elf.length), new Uint8Array(opts.buffer));
+      return { object, errno: object === null ? lastErrno() : 0 };
+    });
+    if (object === null) throw new SystemError(`open BPF object "${name}"`, errno, { log });
     return new BpfObject(libbpf, name, object, held);
   }
 
@@ -61,6 +62,11 @@ export class BpfObject implements Disposable {
   /** Sets a map's capacity before `load`. */
   setMaxEntries(map: string, entriesMax: number): void {
     this.#check(this.#libbpf.symbols.bpf_map__set_max_entries(this.#map(map), entriesMax), `size map "${map}"`);
+  }
+
+  /** Lets programs use a map that exists already in the place of one of the object's; before `load`. */
+  reuseMap(map: string, existing: BpfMap): void {
+    this.#check(this.#libbpf.symbols.bpf_map__reuse_fd(this.#map(map), existing.fd), `reuse map "${map}"`);
   }
 
   /** Gives a map of maps the blueprint of its inner maps before `load`; `template` can be disposed of after it. */
@@ -85,11 +91,11 @@ export class BpfObject implements Disposable {
    * @throws {UnsupportedError} when the verifier or the kernel refuses; the log goes with it
    */
   load(): void {
-    this.#libbpf.takeMessages();
-    const errno = -this.#libbpf.symbols.bpf_object__load(this.#object);
-    if (errno === 0) return;
+    const { result, messages } = this.#libbpf.captured(() => this.#libbpf.symbols.bpf_object__load(this.#object));
+    if (result === 0) return;
+    const errno = -result;
     const verifierLog = this.#verifierLog();
-    const log = `${this.#libbpf.takeMessages()}\n${verifierLog}`;
+    const log = `${messages}\n${verifierLog}`;
     const cause = new SystemError(`load BPF object "${this.name}"`, errno, { log });
     if ((errno === EPERM || errno === EACCES) && verifierLog === "") {
       throw new PrivilegeError(`${cause.message}; ${CAPABILITIES}`, { cause });

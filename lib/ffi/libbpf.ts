@@ -2,7 +2,7 @@
  * Opening libbpf: the machine's, or the copy that is embedded with its libelf and zlib.
  */
 import { UnsupportedError } from "../errors.ts";
-import { closeFd, formatVaList, memoryFile } from "./libc.ts";
+import { closeFd, formatVaList, lockProcess, memoryFile } from "./libc.ts";
 import { LIBBPF_SYMBOLS } from "./libbpf_symbols.ts";
 
 const SYSTEM_LIBBPF = "libbpf.so.1";
@@ -18,8 +18,7 @@ export class Libbpf implements Disposable {
   readonly version: string;
   readonly #libraries: { close(): void }[];
   readonly #memoryFds: number[];
-  #printer: Deno.UnsafeCallback<typeof PRINT_CALLBACK> | undefined;
-  #messages: string[] = [];
+  #closed = false;
 
   /** Use `openLibbpf`. */
   constructor(
@@ -32,26 +31,34 @@ export class Libbpf implements Disposable {
     this.#libraries = [library, ...held.libraries];
     this.#memoryFds = held.memoryFds;
     this.version = Deno.UnsafePointerView.getCString(library.symbols.libbpf_version_string()!).replace(/^v/, "");
-    // libbpf prints to stderr unless told otherwise; an operator gets one line, so it is kept for `--debug`.
-    this.#printer = new Deno.UnsafeCallback(PRINT_CALLBACK, (_level, format, args) => {
-      this.#messages.push(formatVaList(format, args).trimEnd());
-      return 0;
-    });
-    library.symbols.libbpf_set_print(this.#printer.pointer);
+    // It prints to stderr unless told otherwise; an operator gets one line.
+    library.symbols.libbpf_set_print(null);
   }
 
-  /** What libbpf has said since the last call, a line a message. */
-  takeMessages(): string {
-    const messages = this.#messages.join("\n");
-    this.#messages = [];
-    return messages;
+  /**
+   * Makes a call that may print, and keeps what it says, a line a message. libbpf has one printer for the process,
+   * whichever thread calls it, so others who want it wait; a printer that stayed would be called from their threads too,
+   * which would then wait for this one.
+   */
+  captured<T>(call: () => T): { result: T; messages: string } {
+    using _lock = lockProcess();
+    const messages: string[] = [];
+    const printer = new Deno.UnsafeCallback(PRINT_CALLBACK, (_level, format, args) => {
+      messages.push(formatVaList(format, args).trimEnd());
+      return 0;
+    });
+    this.symbols.libbpf_set_print(printer.pointer);
+    try {
+      return { result: call(), messages: messages.join("\n") };
+    } finally {
+      this.symbols.libbpf_set_print(null);
+      printer.close();
+    }
   }
 
   [Symbol.dispose](): void {
-    if (this.#printer === undefined) return;
-    this.symbols.libbpf_set_print(null);
-    this.#printer.close();
-    this.#printer = undefined;
+    if (this.#closed) return;
+    this.#closed = true;
     for (const library of this.#libraries) library.close();
     for (const fd of this.#memoryFds) closeFd(fd);
   }

@@ -26,6 +26,7 @@ export const LIBBPF_SYMBOLS = {
   bpf_map__value_size: { parameters: ["pointer"], result: "u32" },
   bpf_map__max_entries: { parameters: ["pointer"], result: "u32" },
   bpf_map__set_max_entries: { parameters: ["pointer", "u32"], result: "i32" },
+  bpf_map__reuse_fd: { parameters: ["pointer", "i32"], result: "i32" },
   bpf_map__set_inner_map_fd: { parameters: ["pointer", "i32"], result: "i32" },
   bpf_map__initial_value: { parameters: ["pointer", "buffer"], result: "pointer" }, // void *(map, size_t *size)
 
@@ -40,13 +41,28 @@ export const LIBBPF_SYMBOLS = {
   },
   bpf_map_lookup_elem: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   bpf_map_update_elem: { parameters: ["i32", "buffer", "buffer", "u64"], result: "i32" },
+  // The same call off this thread: into a map of maps, it waits for an RCU grace period.
+  bpf_map_update_elem_async: {
+    name: "bpf_map_update_elem",
+    parameters: ["i32", "buffer", "buffer", "u64"],
+    result: "i32",
+    nonblocking: true,
+  },
   bpf_map_delete_elem: { parameters: ["i32", "buffer"], result: "i32" },
+  bpf_map_lookup_and_delete_elem: { parameters: ["i32", "buffer", "buffer"], result: "i32" }, // queue: key NULL
   bpf_map_get_next_key: { parameters: ["i32", "buffer", "buffer"], result: "i32" }, // key NULL: the first
   // int (int fd, void *in_batch, void *out_batch, void *keys, void *values, __u32 *count, opts)
   bpf_map_lookup_and_delete_batch: {
     parameters: ["i32", "buffer", "buffer", "buffer", "buffer", "buffer", "pointer"],
     result: "i32",
   },
+  bpf_map_lookup_batch: {
+    parameters: ["i32", "buffer", "buffer", "buffer", "buffer", "buffer", "pointer"],
+    result: "i32",
+  },
+  // int (int fd, const void *keys, const void *values, __u32 *count, opts)
+  bpf_map_update_batch: { parameters: ["i32", "buffer", "buffer", "buffer", "pointer"], result: "i32" },
+  bpf_map_get_fd_by_id: { parameters: ["u32"], result: "i32" },
   bpf_obj_get_info_by_fd: { parameters: ["i32", "buffer", "buffer"], result: "i32" }, // (fd, info, __u32 *len)
   bpf_prog_get_fd_by_id: { parameters: ["u32"], result: "i32" },
   bpf_prog_test_run_opts: { parameters: ["i32", "buffer"], result: "i32" },
@@ -59,6 +75,7 @@ export const LIBBPF_SYMBOLS = {
   },
 
   bpf_link_create: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" }, // (prog, target, attach type, opts)
+  bpf_iter_create: { parameters: ["i32"], result: "i32" }, // int (int link_fd): a descriptor to read from
   bpf_link_detach: { parameters: ["i32"], result: "i32" },
   bpf_link_get_fd_by_id: { parameters: ["u32"], result: "i32" },
   bpf_link_get_next_id: { parameters: ["u32", "buffer"], result: "i32" },

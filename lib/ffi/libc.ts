@@ -8,7 +8,13 @@ export const LIBC_SYMBOLS = {
   mmap: { parameters: ["usize", "usize", "i32", "i32", "i32", "i64"], result: "pointer" },
   munmap: { parameters: ["pointer", "usize"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
+  flock: { parameters: ["i32", "i32"], result: "i32" },
+  gettid: { parameters: [], result: "i32" },
   open: { parameters: ["buffer", "i32"], result: "i32" },
+  readlink: { parameters: ["buffer", "buffer", "usize"], result: "isize" },
+  opendir: { parameters: ["buffer"], result: "pointer" },
+  readdir: { parameters: ["pointer"], result: "pointer" },
+  closedir: { parameters: ["pointer"], result: "i32" },
   read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
@@ -48,11 +54,50 @@ export function addressOf(buffer: ArrayBufferView<ArrayBuffer> | null): bigint {
   return buffer === null ? 0n : Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer));
 }
 
+const kept: unknown[] = [];
+
+/**
+ * Keeps what C was given the address of from being collected until here: optimised code forgets a value after its last
+ * use, and `void value` is none.
+ */
+export function keepAlive(value: unknown): void {
+  kept[0] = value;
+}
+
 export function closeFd(fd: number): void {
   symbols().close(fd);
 }
 
+/** The kernel's number of the calling thread. */
+export function threadId(): number {
+  return symbols().gettid();
+}
+
 const O_RDONLY_CLOEXEC = 0o2000000;
+const LOCK_EX = 2;
+
+/**
+ * Waits until no other thread of this process holds the lock, and holds it until disposed of. The file is one of those
+ * that the kernel has for each process; opened again, it is another holder.
+ *
+ * @throws {SystemError}
+ */
+export function lockProcess(): Disposable {
+  const path = "/proc/self/status";
+  const fd = symbols().open(cString(path), O_RDONLY_CLOEXEC);
+  if (fd < 0) throw new SystemError(`open ${path}`, lastErrno());
+  if (symbols().flock(fd, LOCK_EX) < 0) {
+    const errno = lastErrno();
+    closeFd(fd);
+    throw new SystemError(`lock ${path}`, errno);
+  }
+  return { [Symbol.dispose]: () => closeFd(fd) };
+}
+
+// One for all: a start reads thousands of files.
+const kernelText = new Uint8Array(16_384);
+const KERNEL_TEXT_BYTES = BigInt(kernelText.length);
+const kernelTextDecoder = new TextDecoder();
 
 /**
  * Text of a file in /proc or /sys, read as the kernel makes it. Deno keeps these folders behind --allow-all, which a
@@ -64,14 +109,16 @@ export function readKernelFile(path: string): string {
   const fd = symbols().open(cString(path), O_RDONLY_CLOEXEC);
   if (fd < 0) throw new SystemError(`open ${path}`, lastErrno());
   try {
-    const chunks: string[] = [];
-    const decoder = new TextDecoder();
-    const chunk = new Uint8Array(16_384);
+    let text = "";
     for (;;) {
-      const n = Number(symbols().read(fd, chunk, BigInt(chunk.length)));
-      if (n < 0) throw new SystemError(`read ${path}`, lastErrno());
-      if (n === 0) return chunks.join("") + decoder.decode();
-      chunks.push(decoder.decode(chunk.subarray(0, n), { stream: true }));
+      const n = Number(symbols().read(fd, kernelText, KERNEL_TEXT_BYTES));
+      if (n < 0) {
+        const errno = lastErrno();
+        kernelTextDecoder.decode();
+        throw new SystemError(`read ${path}`, errno);
+      }
+      if (n === 0) return text + kernelTextDecoder.decode();
+      text += kernelTextDecoder.decode(kernelText.subarray(0, n), { stream: true });
     }
   } finally {
     closeFd(fd);
@@ -83,6 +130,45 @@ export function fileExists(path: string): boolean {
   const fd = symbols().open(cString(path), O_RDONLY_CLOEXEC);
   if (fd >= 0) closeFd(fd);
   return fd >= 0;
+}
+
+const PATH_MAX = 4096;
+const linkTarget = new Uint8Array(PATH_MAX);
+
+/** Where a link in /proc or /sys leads. @throws {SystemError} */
+export function readKernelLink(path: string): string {
+  const n = Number(symbols().readlink(cString(path), linkTarget, BigInt(linkTarget.length)));
+  if (n < 0) throw new SystemError(`read ${path}`, lastErrno());
+  return new TextDecoder().decode(linkTarget.subarray(0, n));
+}
+
+/** An entry of a folder; never `.` or `..`. */
+export interface KernelFolderEntry {
+  name: string;
+  inode: bigint;
+  isFolder: boolean;
+}
+
+const DT_DIR = 4;
+
+/** What is in a folder of /proc or /sys. @throws {SystemError} */
+export function listKernelFolder(path: string): KernelFolderEntry[] {
+  const folder = symbols().opendir(cString(path));
+  if (folder === null) throw new SystemError(`open ${path}`, lastErrno());
+  try {
+    const entries: KernelFolderEntry[] = [];
+    for (;;) {
+      // struct dirent of 64-bit glibc: u64 d_ino; s64 d_off; u16 d_reclen; u8 d_type; char d_name[]
+      const entry = symbols().readdir(folder);
+      if (entry === null) return entries;
+      const view = new Deno.UnsafePointerView(entry);
+      const name = view.getCString(19);
+      if (name === "." || name === "..") continue;
+      entries.push({ name, inode: view.getBigUint64(0), isFolder: view.getUint8(18) === DT_DIR });
+    }
+  } finally {
+    symbols().closedir(folder);
+  }
 }
 
 const AT_FDCWD = -100;
@@ -100,13 +186,22 @@ export function fileHandle(path: string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(handle.buffer, 8, handle[0]);
 }
 
-const CLOCK_MONOTONIC = 1;
+const CLOCK_MONOTONIC = 1, CLOCK_BOOTTIME = 7;
 const timespec = new BigInt64Array(2);
+
+function clockNs(clock: number): bigint {
+  symbols().clock_gettime(clock, timespec);
+  return timespec[0] * 1_000_000_000n + timespec[1];
+}
 
 /** CLOCK_MONOTONIC in nanoseconds: the clock of bpf_ktime_get_ns(). */
 export function monotonicNs(): bigint {
-  symbols().clock_gettime(CLOCK_MONOTONIC, timespec);
-  return timespec[0] * 1_000_000_000n + timespec[1];
+  return clockNs(CLOCK_MONOTONIC);
+}
+
+/** CLOCK_BOOTTIME in nanoseconds, which goes on while the machine sleeps: the clock of start times in /proc. */
+export function boottimeNs(): bigint {
+  return clockNs(CLOCK_BOOTTIME);
 }
 
 /** The interface's index, or 0 if there is none of that name. */

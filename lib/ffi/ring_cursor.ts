@@ -4,8 +4,11 @@
  * mapped twice in a row, so that a record is contiguous even where it wraps around.
  */
 
-/** A sample, lent: it must be copied before the callback returns if it is to be kept. */
-export type TakeSample = (data: DataView<ArrayBuffer>, offset: number, lengthBytes: number) => void;
+/**
+ * A sample, lent: it must be copied before the callback returns if it is to be kept. False leaves it and all that follow
+ * it in the ring, for the next call.
+ */
+export type TakeSample = (data: DataView<ArrayBuffer>, offset: number, lengthBytes: number) => unknown;
 
 export interface RingMemory {
   /** Starts with `consumer_pos`; writable. */
@@ -65,7 +68,8 @@ export class RingCursor {
 
   /**
    * Hands out every sample that was submitted when the call began, in order, up to the first one that a program still
-   * writes. A sample counts as consumed even when `take` throws on it.
+   * writes. A sample counts as consumed even when `take` throws on it,
+   * and is not when `take` returns false.
    *
    * @param samplesMax hands out no more than these; the rest stays for the next call
    * @returns samples handed out
@@ -88,13 +92,19 @@ export class RingCursor {
         const header = Atomics.load(this.#words, at >> 2);
         if ((header & BUSY_BIT) !== 0) break;
         const lengthBytes = header & LENGTH_MASK;
-        readBytes += (lengthBytes + HEADER_BYTES + 7) & ~7;
+        const spanBytes = (lengthBytes + HEADER_BYTES + 7) & ~7;
+        readBytes += spanBytes;
         if ((header & DISCARD_BIT) !== 0) {
           this.#discarded++;
         } else {
           this.#consumed++;
           this.#consumedBytes += lengthBytes;
-          take(this.#data, at + HEADER_BYTES, lengthBytes);
+          if (take(this.#data, at + HEADER_BYTES, lengthBytes) === false) {
+            this.#consumed--;
+            this.#consumedBytes -= lengthBytes;
+            readBytes -= spanBytes;
+            break;
+          }
         }
         if (readBytes >= releaseAt) {
           this.#release(consumer, readBytes);

@@ -155,6 +155,19 @@ Deno.test("RingCursor.read() counts a sample as consumed whose callback throws, 
   assertEquals(ring.read(), [[2]]);
 });
 
+Deno.test("RingCursor.read() leaves a sample that is refused, and all behind it, for the next call", () => {
+  const ring = new FakeRing();
+  ring.append(...record(0, 1), ...record(0, 2), ...record(0, 3));
+  const taken: number[] = [];
+  const samples = ring.cursor.read((data, offset) => {
+    if (data.getUint8(offset) === 2) return false;
+    taken.push(data.getUint8(offset));
+  });
+  assertEquals([samples, taken, ring.cursor.stats.consumed, ring.cursor.stats.consumedBytes], [1, [1], 1, 1]);
+  assertEquals(ring.consumerPos, 16n);
+  assertEquals(ring.read(), [[2], [3]]);
+});
+
 Deno.test("RingCursor.read() gives room back before it has read the whole ring", () => {
   const ring = new FakeRing();
   ring.append(...record(0, 1), ...record(0, 2), ...record(0, 3), ...record(0, 4));

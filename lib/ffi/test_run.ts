@@ -2,7 +2,7 @@
  * BPF_PROG_TEST_RUN: a program over a frame that we hand it, attached to nothing.
  */
 import { SystemError } from "../errors.ts";
-import { addressOf } from "./libc.ts";
+import { addressOf, keepAlive } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
 
 /** BPF_F_TEST_XDP_LIVE_FRAMES (Linux 5.18): the frames are really sent, dropped or passed, as the program says. */
@@ -25,8 +25,8 @@ export interface TestRunResult {
   durationNs: number;
 }
 
-/** struct bpf_test_run_opts of libbpf 0.8 and later. */
-function testRunOpts(frame: Uint8Array<ArrayBuffer>, options: TestRunOptions): DataView<ArrayBuffer> {
+/** struct bpf_test_run_opts of libbpf 0.8 and later. It holds addresses: keep the frame and the context reachable. */
+export function testRunOpts(frame: Uint8Array<ArrayBuffer>, options: TestRunOptions): DataView<ArrayBuffer> {
   const opts = new DataView(new ArrayBuffer(80));
   opts.setBigUint64(0, 80n, true); // sz
   opts.setBigUint64(8, addressOf(frame), true); // data_in
@@ -59,7 +59,9 @@ export function testRun(
   options: TestRunOptions = {},
 ): TestRunResult {
   const opts = testRunOpts(frame, options);
-  return resultOf(opts, libbpf.symbols.bpf_prog_test_run_opts(programFd, new Uint8Array(opts.buffer)));
+  const returned = libbpf.symbols.bpf_prog_test_run_opts(programFd, new Uint8Array(opts.buffer));
+  keepAlive([frame, options.context]);
+  return resultOf(opts, returned);
 }
 
 /** Like `testRun`, on another thread: for runs that take long. */
@@ -71,7 +73,45 @@ export async function testRunAsync(
 ): Promise<TestRunResult> {
   const opts = testRunOpts(frame, options);
   const returned = await libbpf.symbols.bpf_prog_test_run_opts_async(programFd, new Uint8Array(opts.buffer));
-  // Keeps the buffers that the kernel reads reachable until here.
-  void [frame, options.context];
+  keepAlive([frame, options.context]);
   return resultOf(opts, returned);
+}
+
+/** struct bpf_test_run_opts for a raw tracepoint program: it takes no frame and no repetitions. */
+function rawRunOpts(args: BigUint64Array<ArrayBuffer>, cpu: number): DataView<ArrayBuffer> {
+  const opts = new DataView(new ArrayBuffer(80));
+  opts.setBigUint64(0, 80n, true); // sz
+  opts.setBigUint64(32, addressOf(args), true); // ctx_in
+  opts.setUint32(48, args.byteLength, true); // ctx_size_in
+  opts.setUint32(68, cpu < 0 ? 0 : 1, true); // flags: BPF_F_TEST_RUN_ON_CPU
+  opts.setUint32(72, Math.max(0, cpu), true); // cpu
+  return opts;
+}
+
+/**
+ * Runs a raw tracepoint program once.
+ *
+ * @param argument the program's args[0]
+ * @param cpu where, or -1 for here
+ * @returns its result; null when that CPU is offline
+ * @throws {SystemError}
+ */
+export function runRaw(libbpf: Libbpf, programFd: number, argument: bigint, cpu = -1): number | null {
+  const args = BigUint64Array.of(argument);
+  const opts = rawRunOpts(args, cpu);
+  const returned = libbpf.symbols.bpf_prog_test_run_opts(programFd, new Uint8Array(opts.buffer));
+  keepAlive(args);
+  if (returned < 0 && cpu >= 0) return null;
+  if (returned < 0) throw new SystemError("run a raw tracepoint program", -returned);
+  return opts.getInt32(56, true);
+}
+
+/** Like `runRaw`, on another thread and wherever that one runs. */
+export async function runRawAsync(libbpf: Libbpf, programFd: number, argument: bigint): Promise<number> {
+  const args = BigUint64Array.of(argument);
+  const opts = rawRunOpts(args, -1);
+  const returned = await libbpf.symbols.bpf_prog_test_run_opts_async(programFd, new Uint8Array(opts.buffer));
+  keepAlive(args);
+  if (returned < 0) throw new SystemError("run a raw tracepoint program", -returned);
+  return opts.getInt32(56, true);
 }

@@ -1,5 +1,6 @@
 import { assertEquals } from "../../tests/assert.ts";
-import { type After, Webhook, type WebhookOptions } from "./webhook.ts";
+import type { After } from "../timers.ts";
+import { Webhook, type WebhookOptions } from "./webhook.ts";
 
 /** A clock whose timers wait until `fire`. */
 class FakeClock {

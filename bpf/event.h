@@ -93,7 +93,7 @@ struct event {
 	__u16 cpu_full;
 	__u16 flags; /* enum event_flag */
 	__u8 home_ring; /* enum ring_id it was meant for */
-	__u8 rule; /* 1 + index of the rule that set the severity; 0 for none */
+	__u8 rule; /* 1 + index of the rule that set the severity, 65 + that of the watch list; 0 for none */
 	__u16 pad0;
 };
 

@@ -15,8 +15,10 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "double_buffer.h"
 #include "kernel_types.h"
 #include "router.h"
+#include "self.h"
 
 #define AF_UNIX 1
 #define AF_INET 2
@@ -50,14 +52,25 @@
 #define REPEAT_SLOTS 256
 #define REPEAT_WINDOW_NS NS_PER_S
 
+/*
+ * What is left of rules and filters while one condition after another is looked at, and the watch lists met so far. It
+ * lies in a map: the verifier forgets what it knew of the numbers, and the branches that led to them do not multiply.
+ */
+struct judgement {
+	__u64 rules;
+	__u64 filters;
+	__u64 watches;
+};
+
 /* A record is built here, then copied into a ring: its length is known only when its text has been read. */
 struct scratch {
 	struct event event;
 	__u8 payload[PAYLOAD_MAX_BYTES];
 	__u32 text_at; /* what rules compare prefixes with, within the payload */
 	__u32 text_len;
-	__u32 port;
+	__u32 port; /* of the other end; 0 for none */
 	__u32 in_repeats; /* not 0 while the program is at the repeat slots */
+	struct judgement left;
 	struct rule_path_key path_key;
 };
 
@@ -135,29 +148,39 @@ struct {
 	__uint(max_entries, 8192);
 } held SEC(".maps");
 
-/* side -> rules */
+/* 0 -> what there is only one of */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32);
 	__type(value, struct rule_set);
-	__uint(max_entries, RULE_SIDES);
-} rule_sets SEC(".maps");
+	__uint(max_entries, 1);
+} rule_sets_side0 SEC(".maps"), rule_sets_side1 SEC(".maps");
 
-/* Each rule has at most one value a dimension. */
+/* struct rule_key -> struct rule_bits */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, struct rule_key);
-	__type(value, __u64);
-	__uint(max_entries, RULE_SIDES *RULES_MAX * 4);
-} rule_values SEC(".maps");
+	__type(value, struct rule_bits);
+	__uint(max_entries, RULE_VALUES_MAX);
+} rule_values_side0 SEC(".maps"), rule_values_side1 SEC(".maps");
 
+/* struct rule_path_key -> struct rule_bits */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct rule_path_key);
-	__type(value, __u64);
-	__uint(max_entries, RULE_SIDES *RULES_MAX);
-} rule_paths SEC(".maps");
+	__type(value, struct rule_bits);
+	__uint(max_entries, RULE_PATHS_MAX);
+} rule_paths_side0 SEC(".maps"), rule_paths_side1 SEC(".maps");
+
+/* struct rule_net_key -> struct rule_bits */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct rule_net_key);
+	__type(value, struct rule_bits);
+	__uint(max_entries, RULE_NETS_MAX);
+} rule_nets_side0 SEC(".maps"), rule_nets_side1 SEC(".maps");
 
 struct socket_owner {
 	__u32 pid;
@@ -180,8 +203,6 @@ const volatile __u32 cpus = 1;
 /* System call number -> enum syscall_rule bits; 0 for those that nobody asked about. */
 const volatile __u32 syscall_rules[SYSCALLS_MAX] = {};
 const volatile bool watch_limits = true;
-/* Nanoseconds of a cgroup's budget that an event in normal or debug costs; 0 for no limit. */
-const volatile __u64 rate_interval_ns = 0;
 const volatile bool hold_repeats = true;
 /* Userspace draws it: nobody outside can make two payloads meet in one hash. */
 const volatile __u64 hash_seed = 1;
@@ -199,10 +220,8 @@ const volatile __u32 only_pid = 0;
 const volatile __u32 only_uid = 0;
 const volatile __u64 only_comm[2] = {};
 
-/* The monitor itself, which is never an event's subject. Set by the program identify. */
-__u32 self_tgid = 0;
-/* The side of the rules in force; userspace writes the other one, then this. */
-volatile __u32 rules_side = 0;
+/* The rules in force: all tables above. Read once an event, whose rules_generation it is. */
+struct double_buffer rules = {};
 
 static __always_inline struct router_counters *counters_of(__u32 program)
 {
@@ -286,91 +305,175 @@ static __always_inline void read_text(struct scratch *scratch, __u32 at, __u64 a
 	event->data_len = at + len;
 }
 
-static __always_inline __u64 rules_of(__u32 side, __u8 dimension, __s32 value, const char *comm)
+static __always_inline void narrow(struct judgement *left, const struct rule_set *set, __u32 dimension,
+				   const struct rule_bits *found)
 {
-	struct rule_key key;
-	__u64 *rules;
+	__u64 rules = set->rules_any[dimension], filters = set->filters_any[dimension];
 
-	__builtin_memset(&key, 0, sizeof(key));
-	key.side = side;
-	key.dimension = dimension;
-	key.value = value;
-	if (comm)
-		__builtin_memcpy(key.comm, comm, COMM_BYTES);
-	rules = bpf_map_lookup_elem(&rule_values, &key);
-	return rules ? *rules : 0;
+	if (found) {
+		rules |= found->rules;
+		filters |= found->filters;
+		left->watches |= found->watches;
+	}
+	left->rules &= rules;
+	left->filters &= filters;
+	/* From here on the compiler reads them again, and the verifier knows nothing of them. */
+	barrier();
 }
 
-static __always_inline __u64 rules_of_path(struct scratch *scratch, __u32 side)
+static __always_inline const struct rule_bits *bits_of_value(__u32 side, __u32 dimension, __u64 value, __u64 more)
+{
+	struct rule_key key = { .value = { value, more }, .dimension = dimension };
+
+	return DOUBLE_BUFFER_LOOKUP(rule_values, side, &key);
+}
+
+static __always_inline const struct rule_bits *bits_of_path(struct scratch *scratch, __u32 side)
 {
 	struct rule_path_key *key = &scratch->path_key;
 	__u32 at = scratch->text_at, len = scratch->text_len;
-	__u64 *rules;
 
 	if (len == 0 || at > PAYLOAD_FIXED_MAX_BYTES)
-		return 0;
+		return NULL;
 	if (len > RULE_PREFIX_MAX_BYTES)
 		len = RULE_PREFIX_MAX_BYTES;
-	key->prefix_bits = (sizeof(key->side) + len) * 8;
-	key->side = side;
+	key->prefix_bits = (sizeof(key->pad0) + len) * 8;
+	key->pad0 = 0;
 	/* What lies behind the text does not count: the prefix ends before it. */
 	__builtin_memcpy(key->path, __builtin_assume_aligned(scratch->payload + at, 8), RULE_PREFIX_MAX_BYTES);
-	rules = bpf_map_lookup_elem(&rule_paths, key);
-	return rules ? *rules : 0;
+	return DOUBLE_BUFFER_LOOKUP(rule_paths, side, key);
 }
 
+static __always_inline const struct rule_bits *bits_of_address(__u32 side, __u32 family, const __u8 *address)
+{
+	const __u32 *words = __builtin_assume_aligned(address, 4);
+	struct rule_net_key key = { .prefix_bits = sizeof(key.address) * 8 };
+	__u32 *to = (__u32 *)key.address;
+
+	if (family == AF_INET) {
+		to[2] = bpf_htonl(0xffff);
+		to[3] = words[0];
+	} else {
+		to[0] = words[0];
+		to[1] = words[1];
+		to[2] = words[2];
+		to[3] = words[3];
+	}
+	return DOUBLE_BUFFER_LOOKUP(rule_nets, side, &key);
+}
+
+/* A network holds of a connect's address, and of either end of a TCP connection. */
+static __always_inline void narrow_by_net(struct judgement *left, const struct rule_set *set, struct scratch *scratch,
+					  __u32 side)
+{
+	__u64 filters = set->filters_any[RULE_NET];
+	const struct rule_bits *found = NULL;
+
+	if (scratch->event.type == EVENT_NETWORK_CONNECT) {
+		struct connect_payload *payload = (void *)scratch->payload;
+
+		if (payload->family != AF_UNIX)
+			found = bits_of_address(side, payload->family, payload->address);
+	} else if (scratch->event.type == EVENT_TCP_STATE) {
+		struct tcp_payload *payload = (void *)scratch->payload;
+
+		found = bits_of_address(side, payload->family, payload->src);
+		if (found) {
+			filters |= found->filters;
+			left->watches |= found->watches;
+		}
+		found = bits_of_address(side, payload->family, payload->dst);
+	}
+	if (found) {
+		filters |= found->filters;
+		left->watches |= found->watches;
+	}
+	left->filters &= filters;
+	barrier();
+}
+
+/* Counts the bits below it. Without branches, each of which the verifier would follow. */
 static __always_inline __u32 lowest_bit(__u64 bits)
 {
-	__u32 index = 0;
+	bits = (bits & -bits) - 1;
+	bits -= bits >> 1 & 0x5555555555555555ULL;
+	bits = (bits & 0x3333333333333333ULL) + (bits >> 2 & 0x3333333333333333ULL);
+	bits = (bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
+	return bits * 0x0101010101010101ULL >> 56;
+}
 
-#pragma unroll
-	for (int width = 32; width; width /= 2) {
-		if (!(bits & ((1ULL << width) - 1))) {
-			bits >>= width;
-			index += width;
-		}
-	}
-	return index;
+/* A watched port may be the local one too; rules and filters mean that of the other end. */
+static __always_inline void watch_local_port(struct judgement *left, struct scratch *scratch, __u32 side)
+{
+	struct tcp_payload *payload = (void *)scratch->payload;
+	const struct rule_bits *found;
+
+	if (scratch->event.type != EVENT_TCP_STATE)
+		return;
+	found = bits_of_value(side, RULE_PORT, payload->sport, 0);
+	left->watches |= found ? found->watches : 0;
 }
 
 /*
- * Sets the severity by the first rule that matches. A rule is a bit; every condition is a mask of those that hold or do
- * not ask, looked up only while a rule is left that asks.
+ * Judges the record in `scratch` by the rules in force: sets its severity by the first rule that matches, raises it by
+ * watch lists. False when no filter wants it. A rule is a bit; every condition is a mask of those that hold or do not
+ * ask, looked up only where somebody asks.
  */
-static __always_inline void apply_rules(struct scratch *scratch)
+static __always_inline bool judge(struct scratch *scratch, const struct rule_set *set, __u32 side)
 {
 	struct event *event = &scratch->event;
-	__u32 side = rules_side & 1;
-	struct rule_set *set;
-	__u32 rule, action;
-	__u64 left;
+	__u32 type = event->type & 7, asked = set->asked_by_type[type], index, action;
+	struct judgement *left = &scratch->left;
 
-	set = bpf_map_lookup_elem(&rule_sets, &side);
-	if (!set)
-		return;
-	event->rules_generation = set->generation;
-	left = set->by_type[event->type & 7];
-	if (left & ~set->any_uid)
-		left &= set->any_uid | rules_of(side, RULE_UID, event->uid, NULL);
-	if (left & ~set->any_result)
-		left &= set->any_result | rules_of(side, RULE_RESULT, event->result, NULL);
-	if (left & ~set->any_port)
-		left &= set->any_port | rules_of(side, RULE_PORT, scratch->port, NULL);
-	if (left & ~set->any_comm)
-		left &= set->any_comm | rules_of(side, RULE_COMM, 0, event->comm);
-	if (left & ~set->any_path)
-		left &= set->any_path | rules_of_path(scratch, side);
-	if (!left)
-		return;
-	rule = lowest_bit(left) & (RULES_MAX - 1);
-	action = set->actions[rule];
-	if (action & RULE_AT_LEAST) {
-		action &= ~RULE_AT_LEAST;
-		if (event->severity <= action)
-			return;
+	left->rules = set->rules_by_type[type];
+	left->filters = set->filters_by_type[type];
+	left->watches = 0;
+	if (asked & 1 << RULE_UID)
+		narrow(left, set, RULE_UID, bits_of_value(side, RULE_UID, event->uid, 0));
+	if (asked & 1 << RULE_PID)
+		narrow(left, set, RULE_PID, bits_of_value(side, RULE_PID, event->pid, 0));
+	if (asked & 1 << RULE_RESULT)
+		narrow(left, set, RULE_RESULT, bits_of_value(side, RULE_RESULT, event->result, 0));
+	if (asked & 1 << RULE_CGROUP)
+		narrow(left, set, RULE_CGROUP, bits_of_value(side, RULE_CGROUP, event->cgroup_id, 0));
+	if (asked & 1 << RULE_COMM) {
+		const __u64 *comm = (const void *)event->comm;
+
+		narrow(left, set, RULE_COMM, bits_of_value(side, RULE_COMM, comm[0], comm[1]));
 	}
-	event->severity = action;
-	event->rule = rule + 1;
+	if (asked & 1 << RULE_PORT) {
+		narrow(left, set, RULE_PORT, bits_of_value(side, RULE_PORT, scratch->port, 0));
+		watch_local_port(left, scratch, side);
+	}
+	if (asked & 1 << RULE_NET)
+		narrow_by_net(left, set, scratch, side);
+	/* The dearest comes last, and only while it could still decide. */
+	if (asked & 1 << RULE_PATH &&
+	    ((left->rules & ~set->rules_any[RULE_PATH]) | (left->filters & ~set->filters_any[RULE_PATH])))
+		narrow(left, set, RULE_PATH, bits_of_path(scratch, side));
+
+	if (left->filters) {
+		if (!(set->keeping_filters >> lowest_bit(left->filters) & 1))
+			return false;
+	} else if (set->keep_only) {
+		return false;
+	}
+	if (left->rules) {
+		index = lowest_bit(left->rules) & (RULES_MAX - 1);
+		action = set->actions[index];
+		if (!(action & RULE_AT_LEAST) || event->severity > (action & ~RULE_AT_LEAST)) {
+			event->severity = action & ~RULE_AT_LEAST;
+			event->rule = index + 1;
+		}
+	}
+	if (left->watches) {
+		index = lowest_bit(left->watches) & (RULES_MAX - 1);
+		if (event->severity > set->watch_severities[index]) {
+			event->severity = set->watch_severities[index];
+			event->rule = RULES_MAX + index + 1;
+		}
+	}
+	return true;
 }
 
 static __always_inline __u32 ring_of(__u32 severity)
@@ -385,20 +488,20 @@ static __always_inline __u32 ring_of(__u32 severity)
  * to come back, and must not move it further than a bucket of one second ahead. Two CPUs at once may cost one token for
  * two.
  */
-static __always_inline bool within_rate(struct event *event)
+static __always_inline bool within_rate(struct event *event, __u64 interval_ns)
 {
 	__u64 key = event->cgroup_id, now = event->ts_ns, full_ns, *bucket;
 
 	bucket = bpf_map_lookup_elem(&buckets, &key);
 	if (!bucket) {
-		full_ns = now + rate_interval_ns;
+		full_ns = now + interval_ns;
 		bpf_map_update_elem(&buckets, &key, &full_ns, BPF_ANY);
 		return true;
 	}
 	full_ns = *(volatile __u64 *)bucket;
 	if (full_ns < now)
 		full_ns = now;
-	full_ns += rate_interval_ns;
+	full_ns += interval_ns;
 	if (full_ns > now + NS_PER_S)
 		return false;
 	*(volatile __u64 *)bucket = full_ns;
@@ -594,11 +697,12 @@ static __always_inline bool held_as_repeat(__u32 program, struct scratch *scratc
 }
 
 /*
- * A debug ring that fills up takes one in 4, then one in 16, each of which stands for that many. False: left out.
+ * A debug ring that fills up takes one in 4, then one in 16, each of which stands for that many; never more than one in
+ * `one_in_least`. False: left out.
  */
-static __always_inline bool sampled(struct event *event)
+static __always_inline bool sampled(struct event *event, __u32 one_in_least)
 {
-	__u32 id = RING_DEBUG, one_in;
+	__u32 id = RING_DEBUG, one_in = 1;
 	__u64 used, size;
 	void *ring;
 
@@ -607,10 +711,13 @@ static __always_inline bool sampled(struct event *event)
 		return true;
 	used = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
 	size = bpf_ringbuf_query(ring, BPF_RB_RING_SIZE);
-	if (used < size / 4 * 3)
+	if (used >= size / 4 * 3)
+		one_in = used < size / 8 * 7 ? 4 : 16;
+	if (one_in < one_in_least)
+		one_in = one_in_least;
+	if (one_in <= 1)
 		return true;
-	one_in = used < size / 8 * 7 ? 4 : 16;
-	if (bpf_get_prandom_u32() & (one_in - 1))
+	if (bpf_get_prandom_u32() % one_in)
 		return false;
 	event->weight = one_in;
 	event->flags |= EVENT_SAMPLED;
@@ -622,6 +729,8 @@ __noinline int route(__u32 program)
 {
 	struct router_counters *count = counters_of(program);
 	struct scratch *scratch = scratch_of(program);
+	__u32 generation = double_buffer_generation(&rules), side = generation & 1, zero = 0;
+	struct rule_set *set;
 	struct event *event;
 
 	if (!count || !scratch)
@@ -633,7 +742,12 @@ __noinline int route(__u32 program)
 		count->filtered++;
 		return 0;
 	}
-	apply_rules(scratch);
+	event->rules_generation = generation;
+	set = DOUBLE_BUFFER_LOOKUP(rule_sets, side, &zero);
+	if (!set || !judge(scratch, set, side)) {
+		count->filtered++;
+		return 0;
+	}
 	event->home_ring = ring_of(event->severity);
 	if (!(only_rings >> event->home_ring & 1)) {
 		count->filtered++;
@@ -651,13 +765,13 @@ __noinline int route(__u32 program)
 		if (is_held)
 			return 0;
 	}
-	if (event->home_ring != RING_CRITICAL && event->home_ring != RING_ISOLATED && rate_interval_ns &&
-	    !within_rate(event)) {
+	if (event->home_ring != RING_CRITICAL && event->home_ring != RING_ISOLATED && set->rate_interval_ns &&
+	    !within_rate(event, set->rate_interval_ns)) {
 		count->rate_limited++;
 		add_held(event->pid, HELD_RATE_LIMITED);
 		return 0;
 	}
-	if (event->home_ring == RING_DEBUG && !sampled(event)) {
+	if (event->home_ring == RING_DEBUG && !sampled(event, set->debug_one_in)) {
 		count->sampled_out++;
 		return 0;
 	}
@@ -1001,14 +1115,6 @@ int flush_repeats(struct bpf_raw_tracepoint_args *ctx)
 		return 1;
 	for (__u32 slot = 0; slot < REPEAT_SLOTS; slot++)
 		flush_repeat(PROGRAM_FLUSH, slot, since_max_ns);
-	return 0;
-}
-
-/* Run by BPF_PROG_TEST_RUN only: the monitor's number in the initial namespace, which it cannot know in its own. */
-SEC("raw_tp")
-int identify(void *ctx)
-{
-	self_tgid = bpf_get_current_pid_tgid() >> 32;
 	return 0;
 }
 

@@ -87,44 +87,77 @@ enum syscall_rule {
 #define SYSCALL_KIND_SHIFT 12
 #define SYSCALLS_MAX 512
 
-/* Rules are bits: at most 64, the lowest that matches applies. */
+/*
+ * Rules, filters and watch lists are bits: at most 64 of each, the lowest that matches applies. All tables below belong
+ * to one struct double_buffer, so that an event is judged by one set of them.
+ */
 #define RULES_MAX 64
-#define RULE_SIDES 2
 #define RULE_PREFIX_MAX_BYTES 128
+#define RULE_VALUES_MAX 4096
+#define RULE_PATHS_MAX (2 * RULES_MAX)
+#define RULE_NETS_MAX 65536
 
+/* The tables of the double buffer. */
+enum rule_structure {
+	RULE_SETS = 0,
+	RULE_VALUES = 1,
+	RULE_PATHS = 2,
+	RULE_NETS = 3,
+};
+
+/* What can be asked of an event. */
 enum rule_dimension {
 	RULE_UID = 0,
 	RULE_COMM = 1,
 	RULE_PORT = 2,
 	RULE_RESULT = 3,
+	RULE_PID = 4,
+	RULE_CGROUP = 5,
+	RULE_PATH = 6,
+	RULE_NET = 7,
+	RULE_DIMENSIONS = 8,
 };
 
-/* enum rule_dimension and a value -> the rules that ask for it. */
+/* Those that a value, a path or an address fulfils. */
+struct rule_bits {
+	__u64 rules;
+	__u64 filters;
+	__u64 watches;
+};
+
 struct rule_key {
-	__u8 side;
-	__u8 dimension;
-	__u16 pad0;
-	__s32 value; /* 0 for RULE_COMM */
-	char comm[COMM_BYTES]; /* zeroed for the others */
+	__u64 value[2]; /* a comm's 16 bytes, or a number and 0 */
+	__u32 dimension; /* enum rule_dimension */
+	__u32 pad0;
 };
 
-/* Longest prefix -> all rules whose prefix is a prefix of it. */
+/* Longest prefix -> everything whose prefix is a prefix of it. */
 struct rule_path_key {
 	__u32 prefix_bits; /* of what follows */
-	__u32 side; /* all of it is part of every prefix */
+	__u32 pad0; /* part of every prefix; it aligns the path */
 	char path[RULE_PREFIX_MAX_BYTES];
 };
 
+/* The same for networks; IPv4 as ::ffff:0:0/96. */
+struct rule_net_key {
+	__u32 prefix_bits;
+	__u8 address[16];
+};
+
+/* What there is only one of. */
 struct rule_set {
-	__u64 any_uid; /* rules that do not ask for a uid */
-	__u64 any_comm;
-	__u64 any_path;
-	__u64 any_port;
-	__u64 any_result;
-	__u64 by_type[8];
+	__u64 rules_by_type[8]; /* those that the type alone does not rule out */
+	__u64 filters_by_type[8];
+	__u64 rules_any[RULE_DIMENSIONS]; /* those that do not ask for it */
+	__u64 filters_any[RULE_DIMENSIONS];
+	__u64 keeping_filters; /* the others drop */
+	__u64 rate_interval_ns; /* of a cgroup's budget that an event in normal or debug costs; 0 for no limit */
+	__u32 debug_one_in; /* of debug events at most one in so many is sent */
+	__u8 keep_only; /* not 0: what no filter matches is dropped */
+	__u8 pad0[3];
+	__u8 asked_by_type[8]; /* bits of enum rule_dimension that anybody asks of events of a type */
 	__u8 actions[RULES_MAX]; /* a severity; RULE_AT_LEAST: never lower the event's own */
-	__u32 generation;
-	__u32 pad0;
+	__u8 watch_severities[RULES_MAX]; /* the most severe list first */
 };
 
 #define RULE_AT_LEAST 128

@@ -1,6 +1,6 @@
 /** Floods, full rings, limits and swaps: every count is accounted for, and nothing critical is lost. */
 import { assert, assertEquals, assertGreater, assertLess } from "./assert.ts";
-import type { SharedRing } from "../lib/router/protocol.ts";
+import type { RuleSet, Severity, SharedRing } from "../lib/router/protocol.ts";
 import { EVENT, VIOLATION_PAYLOAD } from "../lib/ffi/layouts.gen.ts";
 import { ACTOR, Actor, EVERYTHING, RING_BYTES, sumOf, Watch } from "./support/router.ts";
 
@@ -160,7 +160,7 @@ Deno.test("rules judge by type, uid, comm, path, port and result; the first that
   });
   await actor.run("opens", actor.dir);
   await actor.run("connects", "9", "10");
-  const generation = watch.probe.setRules([]);
+  const generation = watch.probe.setRules({ rules: [] });
   await actor.run("connects", "9", "10");
   watch.finish();
   assertEquals(generation, 2);
@@ -174,6 +174,59 @@ Deno.test("rules judge by type, uid, comm, path, port and result; the first that
   assertEquals(connects.slice(0, 2), [[9, "critical", 1], [10, "info", 1]]);
   assertEquals(connects.slice(4, 6), [[9, "info", 2], [10, "info", 2]]);
   assertEquals(watch.of("process_exec").map((event) => event.severity), ["info", "info", "critical"]);
+});
+
+Deno.test("rules reloaded under a flood judge each event by one set, and every event is counted", async () => {
+  await using actor = await Actor.build();
+  const path = (severity: Severity): RuleSet => ({
+    rules: [{ name: "path", match: { event: "file_open", pathPrefix: "/flood" }, action: { set: severity } }],
+  });
+  const comm = (severity: Severity): RuleSet => ({
+    rules: [
+      { name: "other", match: { comm: "nobody", uid: 77 }, action: { set: "critical" } },
+      { name: "comm", match: { comm: ACTOR }, action: { set: severity } },
+    ],
+    watch: [{ name: "none", nets: [], ports: [1], atLeast: "critical" }],
+  });
+  const drop: RuleSet = {
+    rules: [{ name: "all", match: { uid: 0 }, action: { set: "critical" } }],
+    filters: [{ name: "flood", match: { comm: ACTOR, pathPrefix: "/flood" }, action: "drop" }],
+  };
+  // By generation, which is a set's number from 1 on. Neither severity is sampled, none is critical.
+  const sets = [path("warning"), comm("info"), drop, path("info"), comm("warning")];
+  const severities = ["warning", "info", null, "info", "warning"] as const;
+  using watch = new Watch({
+    sources: ["file_open"],
+    ...sets[0],
+    ringBytes: { critical: 4096, normal: 16 << 20, debug: 4096 },
+  });
+  const flooders = [0, 1].map((i) => actor.start("flood", `/flood${i}`, String(5 * FLOOD)));
+  for (const { go } of flooders) await go();
+  let running = true;
+  const done = Promise.all(flooders.map((flooder) => flooder.done)).finally(() => running = false);
+  let generation = 1;
+  while (running) {
+    const set = sets[generation % sets.length];
+    assertEquals(watch.probe.setRules(set), ++generation);
+    watch.readAll();
+    await watch.probe.wait(1);
+  }
+  await done;
+  watch.finish();
+  assertGreater(generation, 10);
+  assertAccounted(watch);
+  const events = watch.of("file_open");
+  for (const { severity, rulesGeneration } of events) {
+    if (severity !== severities[(rulesGeneration - 1) % sets.length]) {
+      throw new Error(`Judged ${severity} by generation ${rulesGeneration}`);
+    }
+  }
+  const count = watch.probe.counters();
+  // By `only` first: what other processes open is filtered too.
+  const others = count.seen - BigInt(2 * 5 * FLOOD);
+  assertEquals(BigInt(events.length) + sumOf(count.dropped) + count.filtered, BigInt(2 * 5 * FLOOD) + others);
+  assertGreater(count.filtered - others, 0n);
+  assertGreater(new Set(events.map((event) => event.rulesGeneration)).size, 5);
 });
 
 Deno.test("a filter by pid leaves everybody else out", async () => {

@@ -1,7 +1,7 @@
 /**
  * A BPF map by its file descriptor. Keys and values are byte arrays in the layout of the C struct.
  */
-import { EINVAL, ENOENT, ENOSPC, ENOTSUPP, EOPNOTSUPP, SystemError } from "../errors.ts";
+import { E2BIG, EINVAL, ENOENT, ENOSPC, ENOTSUPP, EOPNOTSUPP, SystemError } from "../errors.ts";
 import type { MapBatch } from "../records.ts";
 import { closeFd, cString, Mapping } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
@@ -30,7 +30,17 @@ export interface MapSpec {
   valueBytes: number;
   entriesMax: number;
   flags?: number;
+  /** Of a map of maps: what its inner maps look like. Not kept; it can be disposed of once the map is made. */
+  inner?: BpfMap;
 }
+
+/** Flags of a map in its `MapSpec`. */
+export const MapFlag = {
+  /** The only way to make a trie. */
+  noPrealloc: 1 << 0,
+  /** An array that another of a different size may replace in a map of maps (Linux 5.10). */
+  innerMap: 1 << 12,
+} as const;
 
 /** Values of per-CPU maps are laid out a CPU after another, each rounded up to 8 bytes. */
 function isPerCpu(type: number): boolean {
@@ -41,8 +51,30 @@ function isPerCpu(type: number): boolean {
 function createOpts(spec: MapSpec): Uint8Array<ArrayBuffer> {
   const opts = new DataView(new ArrayBuffer(48));
   opts.setBigUint64(0, 48n, true);
+  opts.setUint32(24, spec.inner?.fd ?? 0, true);
   opts.setUint32(28, spec.flags ?? 0, true);
   return new Uint8Array(opts.buffer);
+}
+
+/** Where in a map of maps: the index of an array's slot, or a hash's key. */
+export type InnerKey = number | Uint8Array<ArrayBuffer>;
+
+function innerKey(key: InnerKey): Uint8Array<ArrayBuffer> {
+  return typeof key === "number" ? new Uint8Array(Uint32Array.of(key).buffer) : key;
+}
+
+/** Is lent a batch. False ends the walk. */
+export type TakeBatch = (batch: MapBatch) => boolean | void;
+
+/** How `#walk` goes through a map. */
+interface Walk {
+  batch: Libbpf["symbols"]["bpf_map_lookup_batch"];
+  deletes: boolean;
+}
+
+/** Whether a batch call failed because the kernel has none for this type of map. */
+function lacksBatch(result: number, done: number): boolean {
+  return result === -ENOTSUPP || result === -EOPNOTSUPP || (result === -EINVAL && done === 0);
 }
 
 export class BpfMap implements Disposable {
@@ -82,9 +114,42 @@ export class BpfMap implements Disposable {
     return BpfMap.#created(libbpf, fd, spec);
   }
 
-  static #created(libbpf: Libbpf, fd: number, spec: MapSpec): BpfMap {
+  static #created(libbpf: Libbpf, fd: number, { inner: _template, ...spec }: MapSpec): BpfMap {
     if (fd < 0) throw new SystemError(`create map "${spec.name}" of ${spec.entriesMax} entries`, -fd);
     return new BpfMap(libbpf, fd, spec, true);
+  }
+
+  /**
+   * Opens a map that somebody else made, by the number that the kernel gave it.
+   *
+   * @param name for messages
+   * @returns null when there is none of that number any more
+   * @throws {SystemError}
+   */
+  static fromId(libbpf: Libbpf, id: number, name: string): BpfMap | null {
+    const fd = libbpf.symbols.bpf_map_get_fd_by_id(id);
+    if (fd === -ENOENT) return null;
+    if (fd < 0) throw new SystemError(`open map "${name}" by its number ${id}`, -fd);
+    try {
+      const info = mapInfo(libbpf, fd);
+      const spec: MapSpec = {
+        name,
+        type: info.getUint32(0, true) as MapTypeNumber,
+        keyBytes: info.getUint32(8, true),
+        valueBytes: info.getUint32(12, true),
+        entriesMax: info.getUint32(16, true),
+        flags: info.getUint32(20, true),
+      };
+      return new BpfMap(libbpf, fd, spec, true);
+    } catch (error) {
+      closeFd(fd);
+      throw error;
+    }
+  }
+
+  /** The kernel's number of the map. @throws {SystemError} */
+  get id(): number {
+    return mapId(this.#libbpf, this.fd);
   }
 
   /** @returns false when there is no such key */
@@ -109,12 +174,87 @@ export class BpfMap implements Disposable {
     throw new SystemError(`delete from map "${this.spec.name}"`, -result);
   }
 
+  /** Adds to a queue. @returns false when it is full */
+  push(value: Uint8Array<ArrayBuffer>): boolean {
+    const result = this.#libbpf.symbols.bpf_map_update_elem(this.fd, null, value, 0n);
+    if (result === 0) return true;
+    if (result === -E2BIG) return false;
+    throw new SystemError(`push to queue "${this.spec.name}"`, -result);
+  }
+
+  /** Takes the oldest value of a queue. @returns false when it is empty */
+  pop(value: Uint8Array<ArrayBuffer>): boolean {
+    const result = this.#libbpf.symbols.bpf_map_lookup_and_delete_elem(this.fd, null, value);
+    if (result === 0) return true;
+    if (result === -ENOENT) return false;
+    throw new SystemError(`pop from queue "${this.spec.name}"`, -result);
+  }
+
   /**
-   * Puts `inner` into slot `index` of a map of maps. Returns only when no running program can still hold the map that
-   * was there before, or anything else it read before: the kernel waits for an RCU grace period.
+   * Puts `inner` into a map of maps. Returns only when no running program can still hold the map that was there before,
+   * or anything else it read before: the kernel waits for an RCU grace period (kernel/bpf/syscall.c,
+   * maybe_wait_bpf_programs). Sleepable programs are not waited for.
+   *
+   * @throws {SystemError}
    */
-  putInner(index: number, inner: BpfMap): void {
-    this.update(new Uint8Array(Uint32Array.of(index).buffer), new Uint8Array(Int32Array.of(inner.fd).buffer));
+  putInner(key: InnerKey, inner: BpfMap): void {
+    this.update(innerKey(key), new Uint8Array(Int32Array.of(inner.fd).buffer));
+  }
+
+  /** `putInner`, on another thread. @throws {SystemError} */
+  async putInnerAsync(key: InnerKey, inner: BpfMap): Promise<void> {
+    const [slot, value] = [innerKey(key), new Uint8Array(Int32Array.of(inner.fd).buffer)];
+    const result = await this.#libbpf.symbols.bpf_map_update_elem_async(this.fd, slot, value, 0n);
+    // Keeps the buffers that the kernel reads reachable until here.
+    void [slot, value];
+    if (result < 0) throw new SystemError(`update map "${this.spec.name}"`, -result);
+  }
+
+  /** The map at `key` of a map of maps, opened; null where there is none. @throws {SystemError} */
+  innerAt(key: InnerKey): BpfMap | null {
+    const id = this.innerIdAt(key);
+    return id === null ? null : BpfMap.fromId(this.#libbpf, id, this.spec.name);
+  }
+
+  /** The kernel's number of the map at `key` of a map of maps; null where there is none. @throws {SystemError} */
+  innerIdAt(key: InnerKey): number | null {
+    const value = new Uint8Array(4);
+    return this.lookup(innerKey(key), value) ? new DataView(value.buffer).getUint32(0, true) : null;
+  }
+
+  /**
+   * Writes entries that lie one behind another, in one call where the kernel can. After an error any number of them may
+   * be in the map.
+   *
+   * @throws {SystemError} E2BIG when the map is full
+   */
+  updateBatch({ count, keys, values }: MapBatch): void {
+    if (count === 0) return;
+    const written = Uint32Array.of(count);
+    const result = this.#libbpf.symbols.bpf_map_update_batch(
+      this.fd,
+      keys,
+      values,
+      new Uint8Array(written.buffer),
+      null,
+    );
+    if (result === 0) return;
+    if (!lacksBatch(result, written[0])) throw new SystemError(`update map "${this.spec.name}"`, -result);
+    const { keyBytes } = this.spec;
+    for (let i = 0; i < count; i++) {
+      const key = keys.subarray(i * keyBytes, (i + 1) * keyBytes);
+      this.update(key, values.subarray(i * this.lookupBytes, (i + 1) * this.lookupBytes));
+    }
+  }
+
+  /**
+   * Hands out all entries, in no order, or the elements of an array in theirs. Exact only while nobody writes.
+   *
+   * @param take false ends it
+   * @param batchMax entries a system call; grown when a hash bucket holds more
+   */
+  read(take: TakeBatch, batchMax: number): void {
+    this.#walk({ batch: this.#libbpf.symbols.bpf_map_lookup_batch, deletes: false }, take, batchMax);
   }
 
   /**
@@ -124,6 +264,10 @@ export class BpfMap implements Disposable {
    * @returns entries drained
    */
   drain(take: (batch: MapBatch) => void, batchMax: number): number {
+    return this.#walk({ batch: this.#libbpf.symbols.bpf_map_lookup_and_delete_batch, deletes: true }, take, batchMax);
+  }
+
+  #walk(how: Walk, take: TakeBatch, batchMax: number): number {
     const { keyBytes, name } = this.spec;
     // The kernel's cursor is a hash bucket's number, but an array's is a key: room for either.
     let cursor: Uint8Array<ArrayBuffer> | null = null;
@@ -132,50 +276,45 @@ export class BpfMap implements Disposable {
     let keys = new Uint8Array(capacity * keyBytes);
     let values = new Uint8Array(capacity * this.lookupBytes);
     const count = new Uint32Array(1);
-    for (let drained = 0;;) {
+    for (let walked = 0;;) {
       count[0] = capacity;
-      const result = this.#libbpf.symbols.bpf_map_lookup_and_delete_batch(
-        this.fd,
-        cursor,
-        nextCursor,
-        keys,
-        values,
-        new Uint8Array(count.buffer),
-        null,
-      );
+      const result = how.batch(this.fd, cursor, nextCursor, keys, values, new Uint8Array(count.buffer), null);
       if (result === -ENOSPC) {
         capacity *= 2;
         keys = new Uint8Array(capacity * keyBytes);
         values = new Uint8Array(capacity * this.lookupBytes);
         continue;
       }
-      if (result === -ENOTSUPP || result === -EOPNOTSUPP || (result === -EINVAL && cursor === null)) {
-        return drained + this.#drainOneByOne(take, keys, values);
+      if (cursor === null && lacksBatch(result, 0)) return this.#walkOneByOne(how, take, { keys, values });
+      if (result < 0 && result !== -ENOENT) {
+        throw new SystemError(`${how.deletes ? "drain" : "read"} map "${name}"`, -result);
       }
-      if (result < 0 && result !== -ENOENT) throw new SystemError(`drain map "${name}"`, -result);
-      if (count[0] > 0) take({ count: count[0], keys, values });
-      drained += count[0];
-      if (result === -ENOENT) return drained;
+      walked += count[0];
+      if (count[0] > 0 && take({ count: count[0], keys, values }) === false) return walked;
+      if (result === -ENOENT) return walked;
       [cursor, nextCursor] = [nextCursor, cursor ?? new Uint8Array(nextCursor.length)];
     }
   }
 
   /** For kernels whose map of this type has no batch operations. */
-  #drainOneByOne(
-    take: (batch: MapBatch) => void,
-    keys: Uint8Array<ArrayBuffer>,
-    values: Uint8Array<ArrayBuffer>,
+  #walkOneByOne(
+    { deletes }: Walk,
+    take: TakeBatch,
+    { keys, values }: Pick<MapBatch, "keys" | "values">,
   ): number {
     const { keyBytes, name } = this.spec;
     const key = keys.subarray(0, keyBytes);
     const value = values.subarray(0, this.lookupBytes);
     const nextKey = this.#libbpf.symbols.bpf_map_get_next_key;
-    for (let drained = 0;; drained++) {
-      const result = nextKey(this.fd, null, key);
-      if (result === -ENOENT) return drained;
+    // What is deleted has no successor: the walk then starts at the first again.
+    let previous: Uint8Array<ArrayBuffer> | null = null;
+    for (let walked = 0;; walked++) {
+      const result = nextKey(this.fd, previous, key);
+      if (result === -ENOENT) return walked;
       if (result < 0) throw new SystemError(`walk map "${name}"`, -result);
-      if (this.lookup(key, value)) take({ count: 1, keys, values });
-      this.delete(key);
+      if (this.lookup(key, value) && take({ count: 1, keys, values }) === false) return walked + 1;
+      if (deletes) this.delete(key);
+      else previous = key.slice();
     }
   }
 
@@ -192,9 +331,14 @@ export class BpfMap implements Disposable {
   }
 }
 
-/** struct bpf_map_info by fd, as far as it is used: the kernel's id of the map. */
+/** The kernel's number of a map by its descriptor. @throws {SystemError} */
 export function mapId(libbpf: Libbpf, fd: number): number {
-  return objectInfo(libbpf, fd, 80, "a map").getUint32(4, true);
+  return mapInfo(libbpf, fd).getUint32(4, true);
+}
+
+/** struct bpf_map_info, as far as it is used: __u32 type, id, key_size, value_size, max_entries, map_flags. */
+function mapInfo(libbpf: Libbpf, fd: number): DataView<ArrayBuffer> {
+  return objectInfo(libbpf, fd, 80, "a map");
 }
 
 /** bpf_obj_get_info_by_fd into a zeroed struct of `lengthBytes`. @throws {SystemError} */

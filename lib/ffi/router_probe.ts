@@ -1,7 +1,7 @@
 /**
  * The router's programs in the kernel: loading what the kernel takes, attaching, the three rings, rules and counters.
  */
-import { PrivilegeError, SystemError } from "../errors.ts";
+import { PrivilegeError } from "../errors.ts";
 import {
   EVENT_TYPES,
   type EventType,
@@ -9,14 +9,20 @@ import {
   type RingName,
   RINGS,
   type RouterOptions,
-  type SeverityRule,
+  type RuleSet,
   SHARED_RINGS,
   type SharedRing,
 } from "../router/protocol.ts";
 import { LibbpfLink } from "./bpf_link.ts";
-import { BpfMap, MapType } from "./bpf_map.ts";
-import { cgroupId } from "./cgroup.ts";
+import { BpfMap, type InnerKey, MapType } from "./bpf_map.ts";
 import { BpfObject } from "./bpf_object.ts";
+import { cgroupId } from "./cgroup.ts";
+import { bytesCodec } from "./double_buffer_codec.ts";
+import { ActivePointer } from "./double_buffer_pointer.ts";
+import { FixedSides } from "./double_buffer_sides.ts";
+import { InnerSlot, RcuFence } from "./double_buffer_slot.ts";
+import { DoubleBufferedArray } from "./double_buffered_array.ts";
+import { DoubleBufferedHash, DoubleBufferedLpm } from "./double_buffered_table.ts";
 import { Epoll } from "./epoll.ts";
 import { readField, writeField } from "./layout.ts";
 import {
@@ -28,12 +34,19 @@ import {
   ROUTER_COUNTERS,
   ROUTER_PROGRAM,
   ROUTER_RODATA,
+  RULE_BITS,
+  RULE_KEY,
+  RULE_NET_KEY,
+  RULE_PATH_KEY,
+  RULE_SET,
+  RULE_STRUCTURE,
 } from "./layouts.gen.ts";
-import { addressOf, type Mapping, pageSizeBytes } from "./libc.ts";
+import { type Mapping, pageSizeBytes } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
 import type { TakeSample } from "./ring_cursor.ts";
 import { RingReader } from "./ring_reader.ts";
-import { compileRules, type MapEntry } from "./rule_maps.ts";
+import { runRaw } from "./test_run.ts";
+import { type Bytes, compileRules } from "./rule_maps.ts";
 import { type Machine, syscallRules } from "./syscalls.ts";
 
 /** Programs of bpf/router.bpf.c that are attached, the sources that need each, and what a kernel without it lacks. */
@@ -53,7 +66,7 @@ const HELPERS = ["flush_repeats", "identify"];
 
 export type RouterProbeOptions = Pick<
   RouterOptions,
-  "sources" | "rules" | "ringBytes" | "rateLimit" | "repeatSuppression" | "isolate" | "only"
+  "sources" | "ringBytes" | "rateLimit" | "repeatSuppression" | "isolate" | "only" | keyof RuleSet
 >;
 
 /** Sums over programs and CPUs since the start; arrays in the order of RINGS and EVENT_TYPES. */
@@ -73,21 +86,21 @@ export interface RouterCounters {
 }
 
 interface Ring {
-  map: BpfMap;
+  slot: InnerSlot;
   reader: RingReader;
   /** Samples that readers of earlier, smaller or larger rings in its place handed out. */
   consumedBefore: number;
 }
 
-/** struct bpf_test_run_opts for a raw tracepoint program: it takes no frame and no repetitions. */
-function rawRunOpts(args: BigUint64Array<ArrayBuffer>, cpu: number): DataView<ArrayBuffer> {
-  const opts = new DataView(new ArrayBuffer(80));
-  opts.setBigUint64(0, 80n, true); // sz
-  opts.setBigUint64(32, addressOf(args), true); // ctx_in
-  opts.setUint32(48, args.byteLength, true); // ctx_size_in
-  opts.setUint32(68, cpu < 0 ? 0 : 1, true); // flags: BPF_F_TEST_RUN_ON_CPU
-  opts.setUint32(72, Math.max(0, cpu), true); // cpu
-  return opts;
+/** One that is in no slot. */
+interface NewRing {
+  map: BpfMap;
+  reader: RingReader;
+}
+
+function disposeRing({ map, reader }: NewRing): void {
+  reader[Symbol.dispose]();
+  map[Symbol.dispose]();
 }
 
 /** A ring's size: whole pages, a power of two. */
@@ -95,6 +108,54 @@ export function ringSizeBytes(wantedBytes: number): number {
   let bytes = pageSizeBytes();
   while (bytes < wantedBytes) bytes *= 2;
   return bytes;
+}
+
+/** The tables of one rule set, which change in one flip. */
+class RuleTables {
+  readonly #pointer: ActivePointer;
+  readonly #sets: DoubleBufferedArray<Bytes>;
+  readonly #values: DoubleBufferedHash<Bytes, Bytes>;
+  readonly #paths: DoubleBufferedLpm<Bytes, Bytes>;
+  readonly #nets: DoubleBufferedLpm<Bytes, Bytes>;
+
+  /** @param globals memory of the object's .bss */
+  constructor(object: BpfObject, globals: ArrayBuffer, fence: RcuFence) {
+    const sides = (name: string) => new FixedSides([object.map(`${name}_side0`), object.map(`${name}_side1`)]);
+    const value = bytesCodec(RULE_BITS.size);
+    this.#pointer = new ActivePointer(
+      { buffer: globals, offset: ROUTER_BSS.fields["rules.generation"].offset },
+      fence,
+    );
+    this.#sets = new DoubleBufferedArray(this.#pointer, RULE_STRUCTURE.RULE_SETS, {
+      sides: sides("rule_sets"),
+      codec: bytesCodec(RULE_SET.size),
+    });
+    this.#values = new DoubleBufferedHash(this.#pointer, RULE_STRUCTURE.RULE_VALUES, {
+      sides: sides("rule_values"),
+      key: bytesCodec(RULE_KEY.size),
+      value,
+    });
+    this.#paths = new DoubleBufferedLpm(this.#pointer, RULE_STRUCTURE.RULE_PATHS, {
+      sides: sides("rule_paths"),
+      key: bytesCodec(RULE_PATH_KEY.size),
+      value,
+    });
+    this.#nets = new DoubleBufferedLpm(this.#pointer, RULE_STRUCTURE.RULE_NETS, {
+      sides: sides("rule_nets"),
+      key: bytesCodec(RULE_NET_KEY.size),
+      value,
+    });
+  }
+
+  /** @returns the generation @throws {RangeError} @throws {SystemError} the old rules are in force then */
+  set(ruleSet: RuleSet, rateLimit: number): number {
+    const compiled = compileRules(ruleSet, rateLimit);
+    using change = this.#sets.setAndDeferSwitchover([compiled.set]);
+    this.#values.setAndDeferSwitchover(compiled.values);
+    this.#paths.setAndDeferSwitchover(compiled.paths);
+    this.#nets.setAndDeferSwitchover(compiled.nets);
+    return change.flip();
+  }
 }
 
 export class RouterProbe implements Disposable {
@@ -107,17 +168,13 @@ export class RouterProbe implements Disposable {
   readonly #object: BpfObject;
   readonly #programs: readonly string[];
   readonly #counters: Mapping;
-  readonly #globals: DataView<ArrayBuffer>;
   readonly #epoll: Epoll;
   readonly #cpus: number;
   readonly #rings: Ring[] = [];
   #links: LibbpfLink[] = [];
-  #rulesGeneration = 0;
-  /** Keys of both sides, to be deleted when the side is filled again. */
-  readonly #ruleKeys: { values: MapEntry[]; paths: MapEntry[] }[] = [{ values: [], paths: [] }, {
-    values: [],
-    paths: [],
-  }];
+  readonly #fence: RcuFence;
+  readonly #rules: RuleTables;
+  readonly #rateLimit: number;
 
   /**
    * Loads the programs and makes the rings; attaches to nothing yet.
@@ -144,13 +201,16 @@ export class RouterProbe implements Disposable {
       options.sources.includes(source) && programs.some((name) => PROGRAMS[name].sources.includes(source))
     );
     this.#counters = stack.use(object.map("counters").map({ writable: false }));
-    this.#globals = new DataView(stack.use(object.map(".bss").map({ writable: true })).buffer);
+    const globals = stack.use(object.map(".bss").map({ writable: true }));
+    this.#fence = stack.use(new RcuFence(libbpf));
+    this.#rules = new RuleTables(object, globals.buffer, this.#fence);
+    this.#rateLimit = options.rateLimit;
     this.#epoll = stack.use(new Epoll());
-    stack.defer(() => this.#rings.forEach((ring) => this.#close(ring)));
+    stack.defer(() => this.#rings.forEach(({ slot, reader }) => disposeRing({ map: slot.map, reader })));
     SHARED_RINGS.forEach((name, i) => this.#rings.push(this.#makeRing(i, options.ringBytes[name])));
     for (const target of options.isolate) this.#rings.push(this.#makeIsolated(target, options.ringBytes.normal));
     this.#run("identify", 0n, -1);
-    this.setRules(options.rules);
+    this.setRules(options);
     this.#owned = stack.move();
   }
 
@@ -186,7 +246,6 @@ export class RouterProbe implements Disposable {
     const { only } = options;
     const rodata = object.initialValue(".rodata");
     const seed = crypto.getRandomValues(new BigUint64Array(1))[0];
-    const interval = options.rateLimit > 0 ? BigInt(Math.max(1, Math.round(1e9 / options.rateLimit))) : 0n;
     const events = only.events.length === 0
       ? options.sources
       : options.sources.filter((it) => only.events.includes(it));
@@ -196,7 +255,6 @@ export class RouterProbe implements Disposable {
     writeField(rodata, ROUTER_RODATA, "cpus", this.#cpus);
     writeField(rodata, ROUTER_RODATA, "syscall_rules", syscallRules(Deno.build.arch as Machine, events));
     writeField(rodata, ROUTER_RODATA, "watch_limits", events.includes("resource_limit"));
-    writeField(rodata, ROUTER_RODATA, "rate_interval_ns", interval);
     writeField(rodata, ROUTER_RODATA, "hold_repeats", options.repeatSuppression);
     writeField(rodata, ROUTER_RODATA, "hash_seed", seed);
     writeField(rodata, ROUTER_RODATA, "isolate_pids", options.isolate.some(({ kind }) => kind === "pid"));
@@ -217,9 +275,7 @@ export class RouterProbe implements Disposable {
 
   /** A shared ring, in its place among `rings`: programs write to it when this returns. */
   #makeRing(index: number, wantedBytes: number): Ring {
-    return this.#openRing(`ring_${SHARED_RINGS[index]}`, index, wantedBytes, (map) => {
-      this.#object.map("rings").putInner(index, map);
-    });
+    return this.#putRing(this.#newRing(`ring_${SHARED_RINGS[index]}`, index, wantedBytes), "rings", index);
   }
 
   /** A ring that only the target's events go to. @throws {SystemError} when its cgroup does not exist */
@@ -228,27 +284,29 @@ export class RouterProbe implements Disposable {
     const isPid = target.kind === "pid";
     writeField(key, ISOLATE_KEY, "id", isPid ? BigInt(target.pid) : cgroupId(target.path));
     writeField(key, ISOLATE_KEY, "kind", isPid ? ISOLATE_KIND.ISOLATE_PID : ISOLATE_KIND.ISOLATE_CGROUP);
-    return this.#openRing("ring_isolated", SHARED_RINGS.length, wantedBytes, (map) => {
-      const fd = new Uint8Array(Int32Array.of(map.fd).buffer);
-      this.#object.map("isolated_rings").update(new Uint8Array(key.buffer), fd);
-    });
+    const ring = this.#newRing("ring_isolated", SHARED_RINGS.length, wantedBytes);
+    return this.#putRing(ring, "isolated_rings", new Uint8Array(key.buffer));
   }
 
-  #openRing(name: string, epollIndex: number, wantedBytes: number, put: (map: BpfMap) => void): Ring {
+  /** A ring that is read, but that no program knows yet. */
+  #newRing(name: string, epollIndex: number, wantedBytes: number): NewRing {
     using stack = new DisposableStack();
     const entriesMax = ringSizeBytes(wantedBytes);
     const map = BpfMap.create(this.#libbpf, { name, type: MapType.ringbuf, keyBytes: 0, valueBytes: 0, entriesMax });
     stack.use(map);
     const reader = stack.use(new RingReader(map));
     this.#epoll.add(map.fd, epollIndex);
-    put(map);
     stack.move();
-    return { map, reader, consumedBefore: 0 };
+    return { map, reader };
   }
 
-  #close(ring: Ring): void {
-    ring.reader[Symbol.dispose]();
-    ring.map[Symbol.dispose]();
+  #putRing(ring: NewRing, outer: string, key: InnerKey): Ring {
+    try {
+      return { slot: InnerSlot.put(this.#object.map(outer), key, ring.map), reader: ring.reader, consumedBefore: 0 };
+    } catch (error) {
+      disposeRing(ring);
+      throw error;
+    }
   }
 
   /**
@@ -275,7 +333,7 @@ export class RouterProbe implements Disposable {
 
   /** Returns when no program is at work that had started before. */
   fence(): void {
-    this.#object.map("rings").putInner(0, this.#rings[0].map);
+    this.#fence.wait();
   }
 
   /**
@@ -296,11 +354,11 @@ export class RouterProbe implements Disposable {
   /** Samples handed out, fill from 0 to 1, and size of a ring; of `isolated`, the sums and the fullest one's fill. */
   ringState(ring: RingName): { consumed: number; fill: number; capacityBytes: number } {
     const state = { consumed: 0, fill: 0, capacityBytes: 0 };
-    for (const { map, reader, consumedBefore } of this.#ringsOf(ring)) {
+    for (const { slot, reader, consumedBefore } of this.#ringsOf(ring)) {
       const { consumed, fill } = reader.stats;
       state.consumed += consumedBefore + consumed;
       state.fill = Math.max(state.fill, fill);
-      state.capacityBytes += map.spec.entriesMax;
+      state.capacityBytes += slot.map.spec.entriesMax;
     }
     return state;
   }
@@ -313,35 +371,34 @@ export class RouterProbe implements Disposable {
    */
   resize(ring: SharedRing, wantedBytes: number, take: TakeSample): number {
     const index = SHARED_RINGS.indexOf(ring);
-    const old = this.#rings[index];
-    // putInner() returns when no program holds the old ring.
-    const fresh = this.#makeRing(index, wantedBytes);
-    this.#rings[index] = fresh;
+    const current = this.#rings[index];
+    const fresh = this.#newRing(`ring_${ring}`, index, wantedBytes);
+    let oldMap: BpfMap;
+    try {
+      oldMap = current.slot.replace(fresh.map);
+    } catch (error) {
+      disposeRing(fresh);
+      throw error;
+    }
+    const old = { map: oldMap, reader: current.reader };
+    current.reader = fresh.reader;
     try {
       return old.reader.read(take);
     } finally {
-      fresh.consumedBefore = old.consumedBefore + old.reader.stats.consumed;
-      this.#close(old);
+      current.consumedBefore += old.reader.stats.consumed;
+      disposeRing(old);
     }
   }
 
-  /** Puts rules in force, all in one instant. @throws {RangeError} @returns their generation */
-  setRules(rules: readonly SeverityRule[]): number {
-    const side = readField(this.#globals, ROUTER_BSS, "rules_side") ^ 1;
-    const compiled = compileRules(rules, side, this.#rulesGeneration + 1);
-    // A program that took this side before the last switch may still be at it.
-    this.fence();
-    const values = this.#object.map("rule_values");
-    const paths = this.#object.map("rule_paths");
-    const previous = this.#ruleKeys[side];
-    for (const { key } of previous.values) values.delete(key);
-    for (const { key } of previous.paths) paths.delete(key);
-    for (const { key, value } of compiled.values) values.update(key, value);
-    for (const { key, value } of compiled.paths) paths.update(key, value);
-    this.#ruleKeys[side] = compiled;
-    this.#object.map("rule_sets").update(new Uint8Array(Uint32Array.of(side).buffer), compiled.set);
-    writeField(this.#globals, ROUTER_BSS, "rules_side", side);
-    return ++this.#rulesGeneration;
+  /**
+   * Puts a rule set in force, all of it in one instant: each event is judged by one set, whose generation it carries.
+   *
+   * @returns the generation
+   * @throws {RangeError} for more than there is room for
+   * @throws {SystemError} for a cgroup that does not exist. After any error the old rules are in force
+   */
+  setRules(ruleSet: RuleSet): number {
+    return this.#rules.set(ruleSet, this.#rateLimit);
   }
 
   /**
@@ -356,12 +413,7 @@ export class RouterProbe implements Disposable {
 
   /** Runs a raw tracepoint program once. @param cpu where, or -1 for here @returns its result; -1 on an offline CPU */
   #run(program: string, argument: bigint, cpu: number): number {
-    const args = BigUint64Array.of(argument);
-    const opts = rawRunOpts(args, cpu);
-    const fd = this.#object.programFd(program);
-    const result = this.#libbpf.symbols.bpf_prog_test_run_opts(fd, new Uint8Array(opts.buffer));
-    if (result < 0 && cpu < 0) throw new SystemError(`run program "${program}"`, -result);
-    return result < 0 ? -1 : opts.getInt32(56, true);
+    return runRaw(this.#libbpf, this.#object.programFd(program), argument, cpu) ?? -1;
   }
 
   /** Exact while no program runs; else each number is, and they are a few events apart. */

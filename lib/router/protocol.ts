@@ -2,7 +2,9 @@
  * What crosses between the main thread and the router worker, and what the router's parts agree on. Types and names
  * only. Numbers below 2^53 are plain numbers; nanoseconds and running totals are bigints.
  */
+import type { Cidr } from "../aggregate/address.ts";
 import type { LibbpfInfo } from "../aggregate/protocol.ts";
+import type { Lanes } from "../pipeline/protocol.ts";
 import type { WorkerFailure } from "../worker_handle.ts";
 
 /** In the order of `enum event_type` in bpf/event.h. */
@@ -106,6 +108,45 @@ export interface SeverityRule {
   action: { set: Severity } | { atLeast: Severity };
 }
 
+/** What must hold for a filter to apply. */
+export interface FilterMatch extends RuleMatch {
+  pid?: number;
+  /** Folder of a cgroup, as in `/sys/fs/cgroup/system.slice`: processes directly in it. */
+  cgroup?: string;
+  /** The address of a connect, or either end of a TCP connection, lies in it. */
+  net?: Cidr;
+}
+
+/**
+ * Says which events are wanted. Of several filters that match, the one that stands first applies; what none matches is
+ * dropped where there is a filter that keeps.
+ */
+export interface EventFilter {
+  name: string;
+  match: FilterMatch;
+  action: "drop" | "keep";
+}
+
+/** Raises connects and TCP states that touch an address or a port, at either end of a TCP connection. */
+export interface WatchList {
+  name: string;
+  nets: Cidr[];
+  ports: number[];
+  /** Never lowers; of several lists the most severe counts. */
+  atLeast: Severity;
+}
+
+/** Everything by which events are judged: it can change while programs run, all of it in one instant. */
+export interface RuleSet {
+  rules: SeverityRule[];
+  filters?: EventFilter[];
+  watch?: WatchList[];
+  /** Events a second a cgroup may send to normal and debug; 0 for no limit. */
+  rateLimit?: number;
+  /** Of debug events at most one in so many is sent; 1 for all. */
+  debugOneIn?: number;
+}
+
 /** Counters of one ring since the start. attempts = submitted + dropped + failures; submitted = consumed + inside. */
 export interface RingCounters {
   ring: RingName;
@@ -133,20 +174,17 @@ export interface HealthReport {
   sampledOut: bigint;
   repeatsSuppressed: bigint;
   filtered: bigint;
-  /** Records that could not be decoded: counted, never a crash. */
-  undecodable: bigint;
   /** What went wrong or was changed since the last report and does not end the run; one line each. */
   notices?: string[];
 }
 
-export interface RouterOptions {
+export interface RouterOptions extends RuleSet {
   /** Sources to attach; what the kernel lacks is skipped and named. */
   sources: EventType[];
-  rules: SeverityRule[];
   ringBytes: Record<SharedRing, number>;
   /** Largest size a ring may grow to while running. */
   ringBytesMax: number;
-  /** Events a second a cgroup may send to normal and debug; 0 for no limit. */
+  /** That of rule sets which name none. */
   rateLimit: number;
   repeatSuppression: boolean;
   /** Each gets a ring of its own, of the normal ring's size, from which nothing is held back. */
@@ -154,20 +192,22 @@ export interface RouterOptions {
   /** Only these, in the kernel; empty or null for all. */
   only: { rings: SharedRing[]; events: EventType[]; pid: number | null; uid: number | null; comm: string | null };
   healthMs: number;
+  /** Where events go: the first hop of a pipeline. */
+  output: Lanes;
   assetsDir: string;
   libbpfPath?: string;
 }
 
 export type RouterRequest =
   | { kind: "start"; options: RouterOptions }
-  /** The reader took this many more `events` reports: the worker reads normal and debug no further ahead than that. */
-  | { kind: "taken"; reports: number }
+  /** Put these in force, all in one instant. Answered with `rules`, in the order of the requests. */
+  | { kind: "rules"; ruleSet: RuleSet }
   | { kind: "stop" };
 
 export type RouterReport =
   | { kind: "ready"; sources: EventType[]; notices: string[]; libbpf: LibbpfInfo }
-  /** In the order of the ring they came through. */
-  | { kind: "events"; ring: RingName; events: RouterEvent[] }
   | { kind: "health"; health: HealthReport }
+  /** `error`: why the old ones stay in force. */
+  | { kind: "rules"; result: { generation: number } | { error: string } }
   | { kind: "stopped"; health: HealthReport }
   | { kind: "failed"; failure: WorkerFailure };

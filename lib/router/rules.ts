@@ -1,5 +1,5 @@
 /**
- * Rules that raise or lower the severity of events: the built-in ones, and those of a `--config` file.
+ * Rules by which events are judged: the built-in ones, and those of a `--config` file. Each section may be left out.
  *
  *     rules:
  *       - name: shadow is read
@@ -8,25 +8,57 @@
  *       - name: whatever sshd does
  *         match: { comm: sshd }
  *         at_least: warning
+ *     filters:
+ *       - name: but for its children
+ *         match: { cgroup: /sys/fs/cgroup/build, path_prefix: /etc }
+ *         action: keep
+ *       - name: no builds
+ *         match: { cgroup: /sys/fs/cgroup/build }
+ *         action: drop
+ *     watch:
+ *       - name: known bad
+ *         nets: [203.0.113.0/24, "2001:db8::7"]
+ *         ports: [4444]
+ *         at_least: critical
+ *     rate_limit: 10000
+ *     sampling: { debug: 20 }
  *
  * All conditions of `match` must hold. `severity` sets, `at_least` raises and never lowers. The first rule that matches
- * applies, and those of a file stand before the built-in ones.
+ * applies, and those of a file stand before the built-in ones. So does the first filter; where one of them keeps, what
+ * none matches is dropped. A watch list raises connects and TCP states that touch its networks or ports. `rate_limit` is
+ * events a second that a cgroup may send beside critical ones, 0 for any number; of debug events at most one in
+ * `sampling.debug` is sent.
  */
 
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLMap } from "yaml";
-import { nearest } from "../cli/suggest.ts";
+import { type Cidr, parseAddress, parseCidr } from "../aggregate/address.ts";
 import { errnoName } from "../errors.ts";
-import { EVENT_TYPES, type EventType, type RuleMatch, SEVERITIES, type SeverityRule } from "./protocol.ts";
+import { type Entry, type Expectation, integer, listed, oneOf, startOf, text, YamlReader } from "../yaml_reader.ts";
+import {
+  EVENT_TYPES,
+  type EventFilter,
+  type EventType,
+  type FilterMatch,
+  type RuleSet,
+  SEVERITIES,
+  type SeverityRule,
+  type WatchList,
+} from "./protocol.ts";
 
-/** All rules together: a rule is a bit in bpf/router.h. */
+/** All rules together, all filters, all watch lists: each is a bit in bpf/router.h. */
 export const RULES_MAX = 64;
+/** Of all watch lists together; RULE_NETS_MAX and RULE_VALUES_MAX of bpf/router.h leave room for the filters. */
+export const WATCHED_NETS_MAX = 65_000;
+export const WATCHED_PORTS_MAX = 3_000;
 /** The kernel keeps 16 bytes of a task's name, the last of which is NUL. */
 export const COMM_MAX_BYTES = 15;
 /** RULE_PREFIX_MAX_BYTES of bpf/router.h. */
 export const PATH_PREFIX_MAX_BYTES = 128;
 
-const UNEXPECTED_TOKEN = "Unexpected token";
 const NAME_MAX_CHARS = 100;
+const RATE_LIMIT_MAX = 1_000_000_000;
+const SAMPLING_MAX = 1_000_000;
+const PID_MAX = 4_194_304; // PID_MAX_LIMIT of the kernel
+const CGROUP_MAX_BYTES = 4_095;
 const UID_MAX = 0xffff_fffe; // 0xffffffff is "no user" to the kernel
 const ERRNO_MAX = 4095;
 
@@ -39,6 +71,11 @@ const ERRNO_BY_NAME = new Map(
 /** What only some events have: a rule that asks it of others could never apply. */
 const PATH_EVENTS: readonly EventType[] = ["process_exec", "file_open"];
 const PORT_EVENTS: readonly EventType[] = ["network_connect", "tcp_state"];
+
+const SECTIONS = ["rules", "filters", "watch", "rate_limit", "sampling"] as const;
+type Section = typeof SECTIONS[number];
+const RULE_KEYS = ["event", "path_prefix", "uid", "comm", "port", "result"] as const;
+const FILTER_KEYS = [...RULE_KEYS, "pid", "cgroup", "net"] as const;
 
 /** Files whose opening deserves a look, whoever does it. Prefixes: `/etc/shadow` covers `/etc/shadow-` too. */
 const SENSITIVE_PATHS: readonly [name: string, prefix: string][] = [
@@ -83,202 +120,187 @@ export function allRules(own: readonly SeverityRule[], passwd: string): { rules:
 }
 
 /**
- * Reads the rules of a configuration file.
+ * Reads a configuration file.
  *
  * @param fileName as the user named it, for messages
  * @throws {SyntaxError} one line: `rules.yaml:3:14: unknown severity "warnin", did you mean warning?`, line and column
  * counted from 1
  */
-export function parseRules(text: string, format: "json" | "yaml", fileName: string): SeverityRule[] {
-  return new RulesReader(text, format, fileName).read();
+export function parseRuleSet(text: string, format: "json" | "yaml", fileName: string): RuleSet {
+  return new RulesReader(new YamlReader(text, fileName, { format })).read();
 }
 
 function openRule(name: string, pathPrefix: string): SeverityRule {
   return { name, match: { event: "file_open", pathPrefix }, action: { atLeast: "warning" } };
 }
 
-/** A value of a map, with where it and its key stand. */
-interface Entry {
-  keyOffset: number;
-  value: Node | null;
-}
-
-/** What a scalar must be: its value, or null where it is none. */
-interface Expectation<T> {
-  expected: string;
-  /** For the near miss of a wrong text. */
-  names?: readonly string[];
-  take(value: unknown): T | null;
-}
-
 class RulesReader {
-  readonly #text: string;
-  readonly #format: "json" | "yaml";
-  readonly #fileName: string;
-  readonly #lines = new LineCounter();
+  readonly #reader: YamlReader;
 
-  constructor(text: string, format: "json" | "yaml", fileName: string) {
-    this.#text = text;
-    this.#format = format;
-    this.#fileName = fileName;
+  constructor(reader: YamlReader) {
+    this.#reader = reader;
   }
 
-  read(): SeverityRule[] {
-    const root = this.#parse();
-    const { rules } = this.#entries(root, 0, "a map with the key rules", ["rules"]);
-    if (rules === undefined) throw this.#error(offsetOf(root), "rules is missing");
-    const { value, keyOffset } = rules;
-    if (!isSeq(value)) throw this.#error(offsetOf(value, keyOffset), `rules takes a list, got ${shown(value)}`);
-    if (value.items.length > RULES_MAX) {
-      const excess = value.items[RULES_MAX] as Node;
-      throw this.#error(offsetOf(excess), `rules takes at most ${RULES_MAX} rules, got ${value.items.length}`);
+  read(): RuleSet {
+    const reader = this.#reader;
+    const root = reader.root();
+    const found = reader.entries(root, `a map with the key ${listed(SECTIONS)}`, SECTIONS);
+    const { rules, filters, watch, rate_limit: rateLimit, sampling } = found;
+    if (rules === undefined && SECTIONS.every((section) => found[section] === undefined)) {
+      throw reader.error(startOf(root), `${listed(SECTIONS)} is missing`);
     }
-    return value.items.map((item) => this.#rule(item as Node, keyOffset));
-  }
-
-  #parse(): Node | null {
-    let text = this.#text;
-    if (this.#format === "json") {
-      try {
-        JSON.parse(text);
-      } catch (error) {
-        this.#findLines(text);
-        const message = (error as Error).message.replace(/( in JSON at position|, "|, \.\.\.").*/s, "");
-        throw this.#error(jsonErrorOffset(text, error as Error), `not JSON: ${message}`);
-      }
-      // YAML does not indent with tabs. Valid JSON has none inside strings, so this moves nothing.
-      text = text.replaceAll("\t", " ");
+    const set: RuleSet = { rules: rules ? this.#list("rules", rules).map((entry) => this.#rule(entry)) : [] };
+    if (filters) set.filters = this.#list("filters", filters).map((entry) => this.#filter(entry));
+    if (watch) set.watch = this.#watchLists(watch);
+    if (rateLimit) set.rateLimit = reader.scalar("rate_limit", rateLimit, integer(0, RATE_LIMIT_MAX));
+    if (sampling) {
+      const { debug } = reader.entries(sampling, "a map with the key debug", ["debug"]);
+      if (debug === undefined) throw reader.error(sampling.keyOffset, "sampling has no debug");
+      set.debugOneIn = reader.scalar("debug", debug, integer(1, SAMPLING_MAX));
     }
-    const document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, logLevel: "error" });
-    const [error] = document.errors;
-    if (error !== undefined) throw this.#error(error.pos[0], error.message);
-    return document.contents;
+    return set;
   }
 
-  /** What the parser does on its way, where it is not reached. */
-  #findLines(text: string): void {
-    for (const { index } of text.matchAll(/^|(?<=\n)/g)) this.#lines.addNewLine(index);
+  /** The items of a section, of which there are at most as many as the kernel has bits for. */
+  #list(section: Section, entry: Entry): Entry[] {
+    const itemsName = section === "watch" ? "lists" : section;
+    return this.#reader.list(section, entry, { itemsMax: RULES_MAX, itemsName, mayBeEmpty: true });
   }
 
-  #rule(node: Node, parentOffset: number): SeverityRule {
+  #rule(rule: Entry): SeverityRule {
     const keys = ["name", "match", "severity", "at_least"] as const;
-    const { name, match, severity, at_least: atLeast } = this.#entries(node, parentOffset, "a map", keys);
-    const at = offsetOf(node, parentOffset);
-    if (name === undefined) throw this.#error(at, "the rule has no name");
-    if (match === undefined) throw this.#error(at, "the rule has no match");
+    const { name, match, severity, at_least: atLeast } = this.#reader.entries(rule, "a map", keys);
+    const at = startOf(rule);
+    if (name === undefined) throw this.#reader.error(at, "the rule has no name");
+    if (match === undefined) throw this.#reader.error(at, "the rule has no match");
     if (severity !== undefined && atLeast !== undefined) {
-      throw this.#error(
+      throw this.#reader.error(
         Math.max(severity.keyOffset, atLeast.keyOffset),
         "a rule has severity or at_least, not both",
       );
     }
     const judged = severity ?? atLeast;
-    if (judged === undefined) throw this.#error(at, "the rule has neither severity nor at_least");
-    const level = this.#scalar(severity ? "severity" : "at_least", judged, oneOf(SEVERITIES));
+    if (judged === undefined) throw this.#reader.error(at, "the rule has neither severity nor at_least");
+    const level = this.#reader.scalar(severity ? "severity" : "at_least", judged, oneOf(SEVERITIES));
     return {
-      name: this.#scalar("name", name, {
-        expected: `text of 1 to ${NAME_MAX_CHARS} characters`,
-        take: (value) => typeof value === "string" && value !== "" && value.length <= NAME_MAX_CHARS ? value : null,
-      }),
-      match: this.#match(match),
+      name: this.#reader.scalar("name", name, NAME),
+      match: this.#match(match, RULE_KEYS),
       action: severity ? { set: level } : { atLeast: level },
     };
   }
 
-  #match({ value: node, keyOffset }: Entry): RuleMatch {
-    const keys = ["event", "path_prefix", "uid", "comm", "port", "result"] as const;
-    const entries = this.#entries(node, keyOffset, "a map of conditions", keys);
-    const { event, path_prefix: pathPrefix, uid, comm, port, result } = entries;
-    const match: RuleMatch = {};
-    if (event) match.event = this.#scalar("event", event, oneOf(EVENT_TYPES));
+  #filter(filter: Entry): EventFilter {
+    const { name, match, action } = this.#reader.entries(filter, "a map", ["name", "match", "action"]);
+    const at = startOf(filter);
+    if (name === undefined) throw this.#reader.error(at, "the filter has no name");
+    if (match === undefined) throw this.#reader.error(at, "the filter has no match");
+    if (action === undefined) throw this.#reader.error(at, "the filter has no action");
+    return {
+      name: this.#reader.scalar("name", name, NAME),
+      match: this.#match(match, FILTER_KEYS),
+      action: this.#reader.scalar("action", action, oneOf(["drop", "keep"])),
+    };
+  }
+
+  #watchLists(section: Entry): WatchList[] {
+    const lists = this.#list("watch", section).map((entry) => this.#watchList(entry));
+    const sum = (member: "nets" | "ports") => lists.reduce((count, list) => count + list[member].length, 0);
+    for (const [member, max] of [["nets", WATCHED_NETS_MAX], ["ports", WATCHED_PORTS_MAX]] as const) {
+      if (sum(member) > max) {
+        throw this.#reader.error(
+          section.keyOffset,
+          `watch takes at most ${max} ${member} in all lists, got ${sum(member)}`,
+        );
+      }
+    }
+    return lists;
+  }
+
+  #watchList(list: Entry): WatchList {
+    const keys = ["name", "nets", "ports", "at_least"] as const;
+    const { name, nets, ports, at_least: atLeast } = this.#reader.entries(list, "a map", keys);
+    const at = startOf(list);
+    if (name === undefined) throw this.#reader.error(at, "the watch list has no name");
+    if (atLeast === undefined) throw this.#reader.error(at, "the watch list has no at_least");
+    if (nets === undefined && ports === undefined) {
+      throw this.#reader.error(at, "the watch list has neither nets nor ports");
+    }
+    return {
+      name: this.#reader.scalar("name", name, NAME),
+      nets: this.#values("nets", nets, NET),
+      ports: this.#values("ports", ports, PORT),
+      atLeast: this.#reader.scalar("at_least", atLeast, oneOf(SEVERITIES)),
+    };
+  }
+
+  #values<T>(key: string, entry: Entry | undefined, expectation: Expectation<T>): T[] {
+    if (entry === undefined) return [];
+    return this.#reader.list(key, entry, { mayBeEmpty: true }).map((item) =>
+      this.#reader.scalar(key, item, expectation)
+    );
+  }
+
+  /** @param keys what may be asked for */
+  #match(conditions: Entry, keys: readonly (typeof FILTER_KEYS[number])[]): FilterMatch {
+    const entries = this.#reader.entries(conditions, "a map of conditions", keys);
+    const { event, path_prefix: pathPrefix, uid, comm, port, result, pid, cgroup, net } = entries;
+    const match: FilterMatch = {};
+    if (event) match.event = this.#reader.scalar("event", event, oneOf(EVENT_TYPES));
     if (pathPrefix) {
-      match.pathPrefix = this.#scalar("path_prefix", pathPrefix, {
+      match.pathPrefix = this.#reader.scalar("path_prefix", pathPrefix, {
         expected: `an absolute path of at most ${PATH_PREFIX_MAX_BYTES} bytes`,
         take: (value) => isText(value, PATH_PREFIX_MAX_BYTES) && value.startsWith("/") ? value : null,
       });
     }
-    if (uid) match.uid = this.#scalar("uid", uid, integer(0, UID_MAX));
+    if (uid) match.uid = this.#reader.scalar("uid", uid, integer(0, UID_MAX));
     if (comm) {
-      match.comm = this.#scalar("comm", comm, {
+      match.comm = this.#reader.scalar("comm", comm, {
         expected: `a command name of 1 to ${COMM_MAX_BYTES} bytes, which is what the kernel keeps of one`,
         take: (value) => isText(value, COMM_MAX_BYTES) ? value : null,
       });
     }
-    if (port) match.port = this.#scalar("port", port, integer(1, 65535));
-    if (result) match.result = this.#scalar("result", result, RESULT);
+    if (port) match.port = this.#reader.scalar("port", port, PORT);
+    if (result) match.result = this.#reader.scalar("result", result, RESULT);
+    if (pid) match.pid = this.#reader.scalar("pid", pid, integer(1, PID_MAX));
+    if (cgroup) {
+      match.cgroup = this.#reader.scalar("cgroup", cgroup, {
+        expected: "the folder of a cgroup, an absolute path",
+        take: (value) => isText(value, CGROUP_MAX_BYTES) && value.startsWith("/") ? value : null,
+      });
+    }
+    if (net) match.net = this.#reader.scalar("net", net, NET);
 
     if (Object.keys(match).length === 0) {
-      throw this.#error(offsetOf(node, keyOffset), `match takes at least one of ${listed(keys)}`);
+      throw this.#reader.error(
+        startOf(conditions),
+        `match takes at least one of ${listed(keys)}`,
+      );
     }
-    if (pathPrefix && port) throw this.#error(port.keyOffset, "no event has both a path and a port");
+    if (pathPrefix && port) throw this.#reader.error(port.keyOffset, "no event has both a path and a port");
+    if (pathPrefix && net) throw this.#reader.error(net.keyOffset, "no event has both a path and an address");
     if (pathPrefix) this.#requireEvent(match.event, "path_prefix", PATH_EVENTS, pathPrefix);
     if (port) this.#requireEvent(match.event, "port", PORT_EVENTS, port);
+    if (net) this.#requireEvent(match.event, "net", PORT_EVENTS, net);
     return match;
   }
 
   #requireEvent(event: EventType | undefined, key: string, events: readonly EventType[], entry: Entry): void {
     if (event === undefined || events.includes(event)) return;
-    throw this.#error(entry.keyOffset, `${key} is for ${listed(events)}; ${event} has none`);
-  }
-
-  /** The entries of a map, all of whose keys must be known. */
-  #entries<Key extends string>(
-    node: Node | null,
-    parentOffset: number,
-    expected: string,
-    keys: readonly Key[],
-  ): Partial<Record<Key, Entry>> {
-    if (!isMap(node)) throw this.#error(offsetOf(node, parentOffset), `expected ${expected}, got ${shown(node)}`);
-    const entries: Partial<Record<Key, Entry>> = {};
-    for (const { key, value } of (node as YAMLMap<Node, Node | null>).items) {
-      const keyOffset = offsetOf(key, offsetOf(node));
-      const text = isScalar(key) ? String(key.value) : shown(key);
-      const known = keys.find((candidate) => candidate === text);
-      if (known === undefined) {
-        throw this.#error(keyOffset, `unknown key ${JSON.stringify(text)}${hint(text, keys)}`);
-      }
-      entries[known] = { keyOffset, value };
-    }
-    return entries;
-  }
-
-  #scalar<T>(key: string, { value, keyOffset }: Entry, { expected, names, take }: Expectation<T>): T {
-    const plain = isScalar(value) ? value.value : null;
-    const taken = plain === null ? null : take(plain);
-    if (taken !== null) return taken;
-    const near = names && typeof plain === "string" ? hint(plain, names) : "";
-    throw this.#error(offsetOf(value, keyOffset), `${key} takes ${expected}, got ${shown(value)}${near}`);
-  }
-
-  #error(offset: number, message: string): SyntaxError {
-    // Past the last character the position is that of the end.
-    const { line, col } = this.#lines.linePos(Math.min(offset, this.#text.length));
-    return new SyntaxError(`${this.#fileName}:${line}:${col}: ${message.replace(/\s+/g, " ").trim()}`);
+    throw this.#reader.error(entry.keyOffset, `${key} is for ${listed(events)}; ${event} has none`);
   }
 }
 
-/** Where JSON.parse stumbled. Its message has the position, or says that a token was unexpected, or the end. */
-function jsonErrorOffset(text: string, error: Error): number {
-  const said = /at position (\d+)/.exec(error.message)?.[1];
-  if (said !== undefined) return Number(said);
-  // The parser stops at its first error: the shortest text that still has it ends with the unexpected token.
-  let [good, bad] = [0, text.length];
-  while (error.message.startsWith(UNEXPECTED_TOKEN) && good < bad) {
-    const middle = (good + bad) >> 1;
-    if (hasUnexpectedToken(text.slice(0, middle + 1))) bad = middle;
-    else good = middle + 1;
-  }
-  return bad;
-}
+const NAME = text(NAME_MAX_CHARS);
+const PORT = integer(1, 65535);
 
-function hasUnexpectedToken(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return false;
-  } catch (error) {
-    return (error as Error).message.startsWith(UNEXPECTED_TOKEN);
-  }
-}
+const NET: Expectation<Cidr> = {
+  expected: "an address, or a network such as 10.0.0.0/8",
+  take(value) {
+    if (typeof value !== "string") return null;
+    const address = parseAddress(value);
+    return address === null ? parseCidr(value) : { address, prefix: address.length * 8 };
+  },
+};
 
 const RESULT: Expectation<number> = {
   expected: `0, -${ERRNO_MAX} to -1, or the name of an error such as EPERM`,
@@ -289,18 +311,6 @@ const RESULT: Expectation<number> = {
   },
 };
 
-function oneOf<T extends string>(names: readonly T[]): Expectation<T> {
-  return { expected: listed(names), names, take: (value) => names.find((name) => name === value) ?? null };
-}
-
-function integer(min: number, max: number): Expectation<number> {
-  return {
-    expected: `a whole number from ${min} to ${max}`,
-    take: (value) =>
-      Number.isInteger(value) && (value as number) >= min && (value as number) <= max ? Number(value) : null,
-  };
-}
-
 /** Whether a value is text that fits in so many bytes of UTF-8, and that C can hold. */
 export function isText(value: unknown, maxBytes: number): value is string {
   return typeof value === "string" && value !== "" && !value.includes("\0") && byteLength(value) <= maxBytes;
@@ -308,29 +318,4 @@ export function isText(value: unknown, maxBytes: number): value is string {
 
 function byteLength(text: string): number {
   return new TextEncoder().encode(text).length;
-}
-
-function offsetOf(node: Node | null, otherwise = 0): number {
-  return node?.range?.[0] ?? otherwise;
-}
-
-function hint(word: string, names: readonly string[]): string {
-  const name = nearest(word, names);
-  return name === null ? "" : `, did you mean ${name}?`;
-}
-
-/** `a, b or c`. */
-function listed(names: readonly string[]): string {
-  return `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
-}
-
-/** A value as a message shows it. */
-function shown(node: Node | null): string {
-  if (isMap(node)) return "a map";
-  if (isSeq(node)) return "a list";
-  if (isAlias(node)) return "an alias, which is not supported here";
-  const value = isScalar(node) ? node.value : null;
-  if (value === null) return "nothing";
-  const text = JSON.stringify(value);
-  return text.length <= 60 ? text : `${text.slice(0, 59)}…`;
 }

@@ -1,0 +1,14 @@
+/** The secret that changes over HTTP need. */
+
+/**
+ * Read at each use, so that a new one holds at once.
+ *
+ * @param file null: none is needed
+ * @throws {Error} when the file cannot be read or is empty
+ */
+export function readToken(file: string | null): string | null {
+  if (file === null) return null;
+  const token = Deno.readTextFileSync(file).trim();
+  if (token === "") throw new Error(`Cannot use the token in ${file}: it is empty`);
+  return token;
+}

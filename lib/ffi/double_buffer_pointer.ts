@@ -1,0 +1,222 @@
+/**
+ * The word that says which side programs read, and what belongs to it: the lengths, the lock between writers and the
+ * wait for running programs. All of it is a `struct double_buffer` (bpf/double_buffer.h) in memory of the kernel, so that
+ * each worker that maps it agrees with the others.
+ */
+import { type Fence, otherSide, type Side } from "./double_buffer.ts";
+import { type Member, Switchover } from "./double_buffer_switchover.ts";
+import { DOUBLE_BUFFER } from "./layouts.gen.ts";
+
+/** How long a writer waits for another one before it gives up: one that has died holds the lock for ever. */
+const LOCK_TIMEOUT_MS = 10_000;
+const LOCK_RETRY_MS = 1;
+/** Reads without the lock before one with it. */
+const OPTIMISTIC_READS = 8;
+
+const WORD = {
+  generation: DOUBLE_BUFFER.fields.generation.offset / 4,
+  quiet: DOUBLE_BUFFER.fields.quiet_generation.offset / 4,
+  lock: DOUBLE_BUFFER.fields.lock.offset / 4,
+  structures: DOUBLE_BUFFER.fields.structures.offset / 4,
+  lengths: DOUBLE_BUFFER.fields.lengths.offset / 4,
+} as const;
+
+const SIDES = 2;
+const STRUCTURES_MAX = DOUBLE_BUFFER.fields.lengths.length / SIDES;
+
+/** Nobody wakes it: a way to sleep in synchronous code. */
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * What structures that change together share.
+ *
+ * @example
+ * ```ts
+ * const memory = object.map(".bss").map({ writable: true });
+ * const pointer = new ActivePointer({ buffer: memory.buffer, offset: 0 }, new RcuFence(libbpf));
+ * const sides = new FixedSides([object.map("ports_side0"), object.map("ports_side1")]);
+ * const ports = new DoubleBufferedArray(pointer, 0, { sides, codec: U32 });
+ * ports.set([80, 443]);
+ * ```
+ */
+export class ActivePointer {
+  readonly #words: Uint32Array<ArrayBuffer>;
+  readonly #fence: Fence;
+  readonly #members = new Map<number, Member>();
+  readonly #lockTimeoutMs: number;
+  /** A change by this worker, which holds the lock. */
+  #open: Switchover | null = null;
+
+  /**
+   * @param memory where a `struct double_buffer` starts at `offset`, shared with the programs and other workers
+   * @param options `lockTimeoutMs`: how long to wait for a writer in another worker
+   */
+  constructor(
+    memory: { buffer: ArrayBuffer; offset: number },
+    fence: Fence,
+    options: { lockTimeoutMs?: number } = {},
+  ) {
+    this.#words = new Uint32Array(memory.buffer, memory.offset, DOUBLE_BUFFER.size / 4);
+    this.#fence = fence;
+    this.#lockTimeoutMs = options.lockTimeoutMs ?? LOCK_TIMEOUT_MS;
+  }
+
+  /** Flips so far, modulo 2^32: what names a set of values. */
+  get generation(): number {
+    return Atomics.load(this.#words, WORD.generation);
+  }
+
+  /** The side that programs use. */
+  get active(): Side {
+    return (this.generation & 1) as Side;
+  }
+
+  get passive(): Side {
+    return otherSide(this.active);
+  }
+
+  /**
+   * Changes the side of everything that programs themselves fill, in one store: the caller owns the passive side, and
+   * waits for programs before it touches the side returned.
+   *
+   * @returns the side that was active
+   * @throws {Error} while a change of values is open
+   */
+  flip(): Side {
+    if (this.#open !== null) throw new Error("Cannot flip: a change is open");
+    const old = this.active;
+    this.#lock();
+    try {
+      this.publish();
+    } finally {
+      this.#unlock();
+    }
+    return old;
+  }
+
+  /** Whether no running program can still see the passive side. */
+  get isQuiet(): boolean {
+    return Atomics.load(this.#words, WORD.quiet) === this.generation;
+  }
+
+  /** Returns when no running program can still see the passive side. @throws {SystemError} */
+  quiesce(): void {
+    const generation = this.generation;
+    if (this.isQuiet) return;
+    this.#fence.wait();
+    Atomics.store(this.#words, WORD.quiet, generation);
+  }
+
+  /** `quiesce` without blocking this thread. @throws {SystemError} */
+  async quiesced(): Promise<void> {
+    const generation = this.generation;
+    if (this.isQuiet) return;
+    await this.#fence.waitAsync();
+    // Another flip may have come meanwhile, for which somebody else waits: an earlier number is then no harm.
+    Atomics.store(this.#words, WORD.quiet, generation);
+  }
+
+  /** Entries of a structure on a side. */
+  lengthOf(structure: number, side: Side): number {
+    return Atomics.load(this.#words, WORD.lengths + structure * SIDES + side);
+  }
+
+  /** For the structures, on the passive side. */
+  setLength(structure: number, side: Side, length: number): void {
+    Atomics.store(this.#words, WORD.lengths + structure * SIDES + side, length);
+  }
+
+  /**
+   * Makes a structure known, for which others keep the side up to date when they change.
+   *
+   * @param structure its number, the same in programs and in all workers, counted from 0
+   * @throws {RangeError}
+   */
+  register(structure: number, member: Member): void {
+    if (!Number.isInteger(structure) || structure < 0 || structure >= STRUCTURES_MAX) {
+      throw new RangeError(`Cannot use structure ${structure}: a pointer has ${STRUCTURES_MAX}`);
+    }
+    if (this.#members.has(structure)) throw new RangeError(`Cannot use structure ${structure}: it exists already`);
+    this.#members.set(structure, member);
+    for (;;) {
+      const known = Atomics.load(this.#words, WORD.structures);
+      if (known > structure) return;
+      if (Atomics.compareExchange(this.#words, WORD.structures, known, structure + 1) === known) return;
+    }
+  }
+
+  /**
+   * The change under way in this worker, or a new one: waits for writers in other workers, then until the passive side
+   * is quiet.
+   *
+   * @throws {Error} when another writer does not finish, or this worker lacks structures that share the pointer
+   * @throws {SystemError}
+   */
+  change(): Switchover {
+    if (this.#open !== null) return this.#open;
+    const shared = Atomics.load(this.#words, WORD.structures);
+    if (this.#members.size < shared) {
+      throw new Error(
+        `Cannot change values: this worker has ${this.#members.size} of the pointer's ${shared} structures`,
+      );
+    }
+    this.#lock();
+    try {
+      this.quiesce();
+      this.#open = new Switchover(this, this.#members);
+      return this.#open;
+    } catch (error) {
+      this.#unlock();
+      throw error;
+    }
+  }
+
+  /** Whether a change by this worker is open. */
+  get isChanging(): boolean {
+    return this.#open !== null;
+  }
+
+  /** For the switchover: the one store, with the lock held. @returns the new generation */
+  publish(): number {
+    // Pairs with the programs' single read in double_buffer_generation(). What was written to the maps comes before it.
+    return (Atomics.add(this.#words, WORD.generation, 1) + 1) >>> 0;
+  }
+
+  /** For the switchover: other writers may go on. */
+  release(change: Switchover): void {
+    if (this.#open !== change) return;
+    this.#open = null;
+    this.#unlock();
+  }
+
+  /** What `read` makes of the active side, none of which was refilled meanwhile. */
+  read<R>(read: (side: Side, generation: number) => R): R {
+    if (this.#open !== null) return read(this.active, this.generation);
+    for (let tries = 0; tries < OPTIMISTIC_READS; tries++) {
+      const generation = this.generation;
+      const result = read((generation & 1) as Side, generation);
+      // A side is refilled only after another flip.
+      if (this.generation === generation) return result;
+    }
+    this.#lock();
+    try {
+      return read(this.active, this.generation);
+    } finally {
+      this.#unlock();
+    }
+  }
+
+  #lock(): void {
+    const deadlineMs = performance.now() + this.#lockTimeoutMs;
+    while (Atomics.compareExchange(this.#words, WORD.lock, 0, 1) !== 0) {
+      if (performance.now() > deadlineMs) {
+        throw new Error(`Cannot change values: another writer has not finished in ${this.#lockTimeoutMs} ms`);
+      }
+      Atomics.wait(sleeper, 0, 0, LOCK_RETRY_MS);
+    }
+  }
+
+  #unlock(): void {
+    Atomics.store(this.#words, WORD.lock, 0);
+  }
+}

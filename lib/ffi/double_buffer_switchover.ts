@@ -1,0 +1,106 @@
+/** A change under way: structures whose passive sides are filled, and the one flip that puts all of them in force. */
+import { otherSide, type Side } from "./double_buffer.ts";
+import type { ActivePointer } from "./double_buffer_pointer.ts";
+
+/** What a switchover does with a structure. */
+export interface Member {
+  /** Makes `to`, which is passive, hold what `from` holds. @throws {SystemError} */
+  carry(from: Side, to: Side): void;
+  /** Empties a passive side. @throws {SystemError} */
+  clear(side: Side): void;
+}
+
+/**
+ * @example
+ * ```ts
+ * using change = ports.setAndDeferSwitchover([80, 443]);
+ * names.setAndDeferSwitchover([[80, "http"], [443, "https"]]); // joins it
+ * change.flip();
+ * ```
+ */
+export class Switchover implements Disposable {
+  readonly #pointer: ActivePointer;
+  readonly #members: ReadonlyMap<number, Member>;
+  readonly #filled = new Set<number>();
+  #state: "open" | "flipped" | "abandoned" = "open";
+  #generation = 0;
+
+  /** Use `setAndDeferSwitchover` of a structure. */
+  constructor(pointer: ActivePointer, members: ReadonlyMap<number, Member>) {
+    this.#pointer = pointer;
+    this.#members = members;
+  }
+
+  get state(): "open" | "flipped" | "abandoned" {
+    return this.#state;
+  }
+
+  /**
+   * For the structures: fills a passive side; a failure abandons the whole change.
+   *
+   * @param fill given the passive side
+   */
+  fill(structure: number, fill: (side: Side) => void): void {
+    this.#filled.add(structure);
+    try {
+      fill(this.#pointer.passive);
+    } catch (error) {
+      this.abandon();
+      throw error;
+    }
+  }
+
+  /**
+   * Puts everything that was filled in force, in one store; structures that were not filled keep their values. More than
+   * once does no harm.
+   *
+   * @returns the generation of the values
+   * @throws {Error} when it was abandoned
+   * @throws {SystemError} nothing is in force then, and the change is abandoned
+   */
+  flip(): number {
+    if (this.#state === "abandoned") throw new Error("Cannot flip: the change was abandoned");
+    if (this.#state === "flipped") return this.#generation;
+    const { active, passive } = this.#pointer;
+    for (const [structure, member] of this.#members) {
+      if (!this.#filled.has(structure)) this.fill(structure, () => member.carry(active, passive));
+    }
+    this.#generation = this.#pointer.publish();
+    this.#state = "flipped";
+    this.#pointer.release(this);
+    return this.#generation;
+  }
+
+  /** Leaves what is in force and empties what was filled. After `flip`, or more than once, it does nothing. */
+  abandon(): void {
+    if (this.#state !== "open") return;
+    this.#state = "abandoned";
+    try {
+      for (const structure of this.#filled) this.#clear(structure);
+    } finally {
+      this.#pointer.release(this);
+    }
+  }
+
+  #clear(structure: number): void {
+    try {
+      this.#members.get(structure)!.clear(otherSide(this.#pointer.active));
+    } catch {
+      // Nobody sees the passive side, and whoever fills it next empties it first.
+    }
+  }
+
+  /** Returns when no running program can still see the values that were in force before. @throws {SystemError} */
+  quiesce(): void {
+    if (this.#state === "flipped") this.#pointer.quiesce();
+  }
+
+  /** `quiesce` without blocking this thread. @throws {SystemError} */
+  async quiesced(): Promise<void> {
+    if (this.#state === "flipped") await this.#pointer.quiesced();
+  }
+
+  [Symbol.dispose](): void {
+    this.abandon();
+  }
+}

@@ -1,4 +1,6 @@
 /** What the benches of critical events share: the load, and a router that sends every event it sees. */
+import { PIPELINE_DEFAULTS, STOP_DEADLINE_MS } from "../lib/cli/event_run.ts";
+import { Pipeline } from "../lib/pipeline/pipeline.ts";
 import type { RouterEvent, RouterOptions } from "../lib/router/protocol.ts";
 import { Router } from "../lib/router/router.ts";
 import { compileC, run } from "./support.ts";
@@ -6,7 +8,7 @@ import { compileC, run } from "./support.ts";
 const LOAD = "critical_load";
 
 /** No rules, no limits, no repeats held back, rings of the sizes they have by default that stay as they are. */
-export const SEND_ALL: RouterOptions = {
+export const SEND_ALL: Omit<RouterOptions, "output"> = {
   sources: ["file_open", "security_violation"],
   rules: [],
   ringBytes: { critical: 128 * 1024, normal: 512 * 1024, debug: 64 * 1024 },
@@ -52,13 +54,17 @@ export async function runLoad({ count, pauseUs, flooders }: Load): Promise<numbe
   return opens / (performance.now() - start) * 1000;
 }
 
-/** Runs the load under a router. @returns opens a second of all flooders */
+/** Runs the load under a router and the pipeline behind it. @returns opens a second of all flooders */
 export async function routeLoad(load: Load, take: (events: RouterEvent[]) => void): Promise<number> {
-  using router = new Router(SEND_ALL);
+  await using pipeline = new Pipeline({ ...PIPELINE_DEFAULTS, deliver: true }, {
+    events: take,
+    notice: (text) => console.error(text),
+  });
+  using router = new Router({ ...SEND_ALL, output: pipeline.input });
   let opensPerSecond: Promise<number> | undefined;
   for await (const report of router.reports()) {
     if (report.kind === "ready") opensPerSecond = runLoad(load).finally(() => router.stop());
-    if (report.kind === "events") take(report.events);
   }
+  await pipeline.stop(STOP_DEADLINE_MS);
   return await opensPerSecond!;
 }

@@ -10,7 +10,6 @@ import type { TakeSample } from "../lib/ffi/ring_cursor.ts";
 import { RingReader } from "../lib/ffi/ring_reader.ts";
 import type { Machine } from "../lib/ffi/syscalls.ts";
 import { EventDecoder } from "../lib/router/event_decoder.ts";
-import { EventTotals } from "../lib/router/event_totals.ts";
 import type { RouterEvent } from "../lib/router/protocol.ts";
 import { BUILD_DIR, compileC, median, run } from "./support.ts";
 
@@ -45,7 +44,7 @@ async function benchPolicy(libbpf: Libbpf, elf: Uint8Array<ArrayBuffer>, peer: s
   const spin = policy === 0;
   const rates = { peer: [] as number[], raw: [] as number[], decoded: [] as number[] };
   const decoder = new EventDecoder(Deno.build.arch as Machine);
-  const totals = new EventTotals();
+  const counts = new Map<string, number>();
   try {
     for (let round = 0; round < ROUNDS; round++) {
       const peerArgs = ["consume", String(mapId(libbpf, ring.fd)), String(ROUND_MS), spin ? "1" : "0"];
@@ -58,7 +57,10 @@ async function benchPolicy(libbpf: Libbpf, elf: Uint8Array<ArrayBuffer>, peer: s
         events.push(event);
       };
       const count = () => {
-        totals.addEvents(events);
+        for (const { event, severity, weight, repeats } of events) {
+          const key = `${event} ${severity}`;
+          counts.set(key, (counts.get(key) ?? 0) + weight * repeats);
+        }
         events = [];
       };
       rates.decoded.push(await read(reader, spin, take, count));

@@ -1,15 +1,16 @@
-/** The router as the main thread has it: a worker, its reports, a clean end. */
+/** The router as commands have it: a worker that feeds the pipeline, its reports, a clean end. */
 import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "./assert.ts";
+import { BUILT_IN_RULES_ONLY, type EventRunHandlers, PIPELINE_DEFAULTS, runEvents } from "../lib/cli/event_run.ts";
 import { monotonicNs } from "../lib/ffi/libc.ts";
-import { Router } from "../lib/router/router.ts";
-import { EVENT_TYPES, type HealthReport, type RouterEvent, type RouterOptions } from "../lib/router/protocol.ts";
+import type { PipelineEvent } from "../lib/pipeline/protocol.ts";
+import { type PipelineStats, unaccounted } from "../lib/pipeline/stats.ts";
+import { EVENT_TYPES, type HealthReport, type RouterOptions } from "../lib/router/protocol.ts";
 import { WorkerError } from "../lib/worker_handle.ts";
 import { ASSETS_DIR } from "./support/bpf.ts";
 import { ACTOR, Actor, EVERYTHING, RING_BYTES } from "./support/router.ts";
 
-const OPTIONS: RouterOptions = {
+const OPTIONS: Omit<RouterOptions, "output" | "rules" | "filters" | "watch" | "debugOneIn"> = {
   sources: [...EVENT_TYPES],
-  rules: [],
   ringBytes: RING_BYTES,
   ringBytesMax: 4 << 20,
   rateLimit: 0,
@@ -24,92 +25,130 @@ function assertAccounted({ rings }: HealthReport): void {
   for (const { ring, submitted, consumed, fill } of rings) assertEquals([consumed, fill], [submitted, 0], ring);
 }
 
-Deno.test("Router reports what it watches, events, health, and ends with nothing left inside", async () => {
+function consumed({ rings }: HealthReport): number {
+  return Number(rings.reduce((sum, ring) => sum + ring.consumed, 0n));
+}
+
+/** What a run came to. */
+interface Outcome {
+  health: HealthReport;
+  stats: PipelineStats;
+  events: PipelineEvent[];
+  notices: number;
+}
+
+/** Runs router and pipeline until `stop`. @param act what happens once programs are attached */
+async function run(
+  options: Partial<typeof OPTIONS>,
+  act: (stop: () => void) => void,
+  handlers: Pick<EventRunHandlers, "events"> = {},
+): Promise<Outcome> {
+  const outcome = { events: [] as PipelineEvent[], notices: 0 } as Outcome;
+  const stop = new AbortController();
+  let stats: () => PipelineStats = () => {
+    throw new Error("Cannot ask: no pipeline");
+  };
+  await runEvents(
+    {
+      router: { ...OPTIONS, ...options },
+      rules: BUILT_IN_RULES_ONLY,
+      pipeline: { ...PIPELINE_DEFAULTS, assetsDir: ASSETS_DIR, deliver: true },
+    },
+    {
+      started: (pipeline) => stats = () => pipeline.stats(),
+      ready(report) {
+        assertEquals(report.sources, options.sources ?? [...EVENT_TYPES]);
+        act(() => stop.abort());
+      },
+      async events(events) {
+        outcome.events.push(...events);
+        await handlers.events?.(events);
+      },
+      health(health) {
+        outcome.health = health;
+        outcome.notices += health.notices?.length ?? 0;
+      },
+      notice: (text) => {
+        throw new Error(text);
+      },
+    },
+    { signal: stop.signal, durationMs: null },
+  );
+  outcome.stats = stats();
+  return outcome;
+}
+
+Deno.test("what the router reads comes through the pipeline, and nothing is left inside at the end", async () => {
   await using actor = await Actor.build();
-  using router = new Router(OPTIONS);
-  const events: RouterEvent[] = [];
-  const healths: HealthReport[] = [];
-  let acted: Promise<unknown> = Promise.resolve();
   let latencyNs = -1n;
-  for await (const report of router.reports()) {
-    switch (report.kind) {
-      case "ready":
-        assertEquals(report.sources, [...EVENT_TYPES]);
-        acted = actor.run("connects", "9", "10").then(() => actor.run("opens", actor.dir));
-        break;
-      case "events":
-        if (report.ring === "critical" && latencyNs < 0n) latencyNs = monotonicNs() - report.events[0].tsNs;
-        events.push(...report.events);
-        break;
-      case "health":
-        healths.push(report.health);
-        if (healths.length === 8) await acted.then(() => router.stop());
-    }
-  }
-  assertGreater(healths.length, 8);
-  const last = healths.at(-1)!;
-  assertAccounted(last);
-  assertEquals(BigInt(events.length), last.rings.reduce((sum, ring) => sum + ring.consumed, 0n));
-  assertEquals([last.undecodable, last.repeatsSuppressed >= 0n], [0n, true]);
+  const { events, health, stats } = await run({}, (stop) => {
+    actor.run("connects", "9", "10").then(() => actor.run("opens", actor.dir)).then(() => setTimeout(stop, 1_200));
+  }, {
+    events(events) {
+      const critical = events.find(({ severity }) => severity === "critical");
+      if (critical !== undefined && latencyNs < 0n) latencyNs = monotonicNs() - critical.tsNs;
+    },
+  });
+  assertAccounted(health);
+  assertEquals(events.length, consumed(health));
+  assertEquals([stats.in, stats.aggregated, stats.inFlight, unaccounted(stats)], [events.length, events.length, 0, 0]);
   const types = new Set(events.map((event) => event.event));
   for (const type of ["process_exec", "process_exit", "file_open", "network_connect"] as const) assert(types.has(type));
   // Far above what it takes; far below the 100 ms that a timer would take.
   assertLess(latencyNs, 50_000_000n);
+  const counted = stats.eventCounts.reduce((sum, { records }) => sum + records, 0);
+  assertEquals(counted, events.length);
 });
 
-Deno.test("Router makes a ring that drops larger while it runs", async () => {
+Deno.test("events carry what is known of their process", async () => {
+  await using actor = await Actor.build();
+  const { events } = await run({ sources: ["process_exec", "file_open"] }, (stop) => {
+    actor.run("opens", actor.dir).then(() => setTimeout(stop, 1_200));
+  });
+  const opens = events.filter((event) => event.event === "file_open");
+  assertGreater(opens.length, 0);
+  for (const { process, pid, category } of opens) {
+    assertEquals([process?.pid, process?.name, process?.exe, category], [pid, ACTOR, actor.path, "filesystem"]);
+    assertEquals([process?.ppid, process?.user], [Deno.pid, "root"]);
+  }
+});
+
+Deno.test("the router makes a ring that drops larger while it runs", async () => {
   await using actor = await Actor.build();
   const ringBytes = { critical: 4096, normal: 4096, debug: 4096 };
-  using router = new Router({
-    ...OPTIONS,
-    sources: ["network_connect", "file_open"],
-    ringBytes,
-    repeatSuppression: false,
-  });
   const flooder = actor.start("flood", "/flood", "300000");
-  let last: HealthReport | undefined;
-  let notices = 0;
-  for await (const report of router.reports()) {
-    if (report.kind === "ready") {
-      await flooder.go();
-      flooder.done.finally(() => setTimeout(() => router.stop(), 300));
-    } else if (report.kind === "health") {
-      last = report.health;
-      notices += last.notices?.length ?? 0;
-    }
-  }
-  assertAccounted(last!);
-  assertGreater(last!.rings[2].capacityBytes, 4096);
+  const { health, notices, stats } = await run(
+    { sources: ["file_open", "network_connect"], ringBytes, repeatSuppression: false },
+    (stop) => {
+      flooder.done.finally(() => setTimeout(stop, 300));
+      void flooder.go();
+    },
+  );
+  assertAccounted(health);
+  assertEquals(stats.aggregated, consumed(health));
+  assertGreater(health.rings[2].capacityBytes, 4096);
   assertGreater(notices, 0);
 });
 
-Deno.test("Router whose reader is slow holds debug events back in their ring, and no further", async () => {
+Deno.test("a slow reader holds events back in the pipeline, then in their ring, and no further", async () => {
   await using actor = await Actor.build();
-  using router = new Router({ ...OPTIONS, sources: ["file_open"], ringBytesMax: 0, repeatSuppression: false });
   const flooder = actor.start("flood", "/flood", "300000");
-  let last: HealthReport | undefined;
-  let events = 0;
-  for await (const report of router.reports()) {
-    if (report.kind === "ready") {
-      await flooder.go();
-      flooder.done.finally(() => router.stop());
-    } else if (report.kind === "events") {
-      events += report.events.length;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    } else {
-      last = report.health;
-    }
-  }
-  assertAccounted(last!);
-  assertEquals(BigInt(events), last!.rings[2].consumed);
-  const { submitted, dropped } = last!.rings[2];
-  assertEquals(submitted + dropped + last!.sampledOut, 300_000n);
-  assertLess(events, 100_000);
+  const { health, events, stats } = await run(
+    { sources: ["file_open"], ringBytesMax: 0, repeatSuppression: false },
+    (stop) => {
+      flooder.done.finally(stop);
+      void flooder.go();
+    },
+    { events: () => new Promise((resolve) => setTimeout(resolve, 100)) },
+  );
+  assertAccounted(health);
+  assertEquals(events.length, consumed(health));
+  assertEquals([stats.aggregated, unaccounted(stats)], [events.length, 0]);
+  const { submitted, dropped } = health.rings[2];
+  assertEquals(submitted + dropped + health.sampledOut, 300_000n);
+  assertLess(events.length, 100_000);
 });
 
-Deno.test("Router that cannot start says so", async () => {
-  using router = new Router({ ...OPTIONS, assetsDir: "/nonexistent" });
-  await assertRejects(async () => {
-    for await (const _ of router.reports());
-  }, WorkerError);
+Deno.test("a router that cannot start says so", async () => {
+  await assertRejects(() => run({ assetsDir: "/nonexistent" }, () => {}), WorkerError);
 });

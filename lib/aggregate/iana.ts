@@ -85,6 +85,26 @@ export function servicePort(name: string): number | undefined {
   return Object.hasOwn(SERVICES, name) ? SERVICES[name] : undefined;
 }
 
+const UDP_ONLY = ["dhcp", "tftp", "ntp", "snmp", "syslog", "vxlan", "mdns", "geneve", "wireguard"];
+const UDP_TOO = ["domain", "kerberos", "ldap", "https", "rdp", "memcached"];
+
+/** Names by port; of several names of a port the first counts. */
+function namesByPort(isOffered: (name: string) => boolean): Map<number, string> {
+  // Backwards, so that the first is the one that stays.
+  return new Map(
+    Object.entries(SERVICES).reverse().filter(([name]) => isOffered(name)).map(([name, port]) => [port, name]),
+  );
+}
+
+const TCP_SERVICE_NAMES = namesByPort((name) => !UDP_ONLY.includes(name));
+const UDP_SERVICE_NAMES = namesByPort((name) => UDP_ONLY.includes(name) || UDP_TOO.includes(name));
+
+/** Name of the well-known service at a port; undefined for one without a name here, and beyond TCP and UDP. */
+export function serviceOf(port: number, proto: number): string | undefined {
+  if (proto === PROTO_TCP) return TCP_SERVICE_NAMES.get(port);
+  return proto === PROTO_UDP ? UDP_SERVICE_NAMES.get(port) : undefined;
+}
+
 /** Whether flows of this protocol carry ports. ICMP keeps its type and code where ports would be. */
 export function hasPorts(proto: number): boolean {
   return proto === PROTO_TCP || proto === PROTO_UDP || proto === PROTO_SCTP;

@@ -1,14 +1,47 @@
-/** What `events` and `monitor` share: the router's run from attach to the last record. */
-import type { HealthReport, RouterEvent, RouterOptions, RouterReport, SeverityRule } from "../router/protocol.ts";
+/** What `events`, `monitor` and `pipeline` share: events from the kernel, through the pipeline, to the last record. */
+import { makeSharedChannel } from "../pipeline/open_channel.ts";
+import { Pipeline, type PipelineOptions } from "../pipeline/pipeline.ts";
+import type { PipelineEvent } from "../pipeline/protocol.ts";
+import type { DeadLetter } from "../pipeline/dead_letters.ts";
+import type { HealthReport, RouterOptions, RouterReport, RuleSet } from "../router/protocol.ts";
 import { Router } from "../router/router.ts";
 import { allRules } from "../router/rules.ts";
+import { assetsDir } from "../worker_url.ts";
+import { onHangup } from "./hangup.ts";
+import { LiveRules, NO_RULES } from "./live_rules.ts";
 import { StopOn } from "./stop_on.ts";
+
+/** How long the end of a run waits for what is inside the pipeline. */
+export const STOP_DEADLINE_MS = 10_000;
+
+/** Letters kept in memory; a file keeps all. */
+const DEAD_LETTERS_MAX = 1_000;
+
+/** All stages in one worker, nothing dropped: what waits, waits in the rings. */
+export const PIPELINE_DEFAULTS: PipelineOptions = {
+  placement: { kind: "one" },
+  policy: "block",
+  makeChannel: makeSharedChannel,
+  deadLettersMax: DEAD_LETTERS_MAX,
+  dropRules: [],
+  filter: "",
+  deliver: false,
+  delayMs: 0,
+  procfs: true,
+  publishCounts: false,
+  assetsDir: assetsDir(),
+};
 
 /** What a command does with the run's reports; called in order, on the main thread. */
 export interface EventRunHandlers {
+  /** The pipeline runs; programs are not attached yet. */
+  started?(pipeline: Pipeline, rules: LiveRules): void;
   ready(report: Extract<RouterReport, { kind: "ready" }>): void;
-  events(events: RouterEvent[]): void;
+  /** Where the pipeline delivers them. */
+  events?(events: PipelineEvent[]): void | Promise<void>;
   health(health: HealthReport): void;
+  deadLetter?(letter: DeadLetter): void;
+  notice(text: string): void;
 }
 
 /** Empty where it cannot be read: then the homes of users have no rules. */
@@ -20,38 +53,83 @@ function passwdText(): string {
   }
 }
 
-/** The user's rules, then the built-in ones. */
-export function rulesWithBuiltIn(own: SeverityRule[]): ReturnType<typeof allRules> {
-  return allRules(own, passwdText());
+/** The user's rules, then as many of the built-in ones as there is room for. */
+function withBuiltIn(own: RuleSet, notice: (text: string) => void): RuleSet {
+  const { rules, leftOut } = allRules(own.rules, passwdText());
+  if (leftOut > 0) notice(`${leftOut} built-in rules found no room beside the ${own.rules.length} of your own`);
+  return { ...own, rules };
 }
 
+/** Changes with the file's contents, or with the file that has its name. */
+function stampOf(path: string): string | null {
+  try {
+    const { mtime, size, ino } = Deno.statSync(path);
+    return `${mtime?.getTime()} ${size} ${ino}`;
+  } catch {
+    return null;
+  }
+}
+
+/** Rules of a run: those it starts with, and where new ones may come from. */
+export interface RuleSource {
+  own: RuleSet;
+  /** null: they are not from a file. */
+  file: string | null;
+  /** Read the file again when it changes. */
+  watch: boolean;
+}
+
+export const BUILT_IN_RULES_ONLY: RuleSource = { own: NO_RULES, file: null, watch: false };
+
 /**
- * Follows events until `signal` or the duration. The last report is a `health` that holds the final counts.
+ * Follows events until `signal` or the duration. The last report is a `health` that holds the final counts, and the
+ * pipeline is empty when this returns.
  *
  * @param durationMs null: until the signal
- * @throws {WorkerError} when the worker fails
+ * @throws {WorkerError} when a worker fails for good
  */
 export async function runEvents(
-  options: RouterOptions,
+  options: {
+    router: Omit<RouterOptions, "output" | "rules" | "filters" | "watch" | "debugOneIn">;
+    rules: RuleSource;
+    pipeline: PipelineOptions;
+    /** What somebody else wants besides, asked for each time that rules are put in force; `LiveRules.refresh` does so. */
+    adjust?: (own: RuleSet) => RuleSet;
+  },
   handlers: EventRunHandlers,
   { signal, durationMs }: { signal: AbortSignal; durationMs: number | null },
 ): Promise<void> {
-  using router = new Router(options);
+  await using pipeline = new Pipeline(options.pipeline, {
+    events: (events) => handlers.events?.(events),
+    deadLetter: (letter) => handlers.deadLetter?.(letter),
+    notice: (text) => handlers.notice(text),
+  });
+  const { own, file, watch } = options.rules;
+  const { adjust = (own) => own } = options;
+  const notice = (text: string) => handlers.notice(text);
+  using router = new Router({ ...options.router, ...withBuiltIn(adjust(own), notice), output: pipeline.input });
+  const apply = (own: RuleSet) => router.setRules(withBuiltIn(adjust(own), notice));
+  using rules = new LiveRules({ apply, readFile: Deno.readTextFileSync, stamp: stampOf, notice }, own, file);
+  if (watch) rules.watch();
+  using _hangup = file === null ? null : onHangup(() => void rules.reload());
+  handlers.started?.(pipeline, rules);
   using limit = new StopOn(signal, () => router.stop());
-  for await (const report of router.reports()) {
-    switch (report.kind) {
-      case "ready":
-        limit.after(durationMs);
-        handlers.ready(report);
-        break;
-      case "events":
-        handlers.events(report.events);
-        break;
-      case "health":
-        handlers.health(report.health);
-        break;
-      default:
-        report satisfies never;
+  const followed = (async () => {
+    for await (const report of router.reports()) {
+      switch (report.kind) {
+        case "ready":
+          limit.after(durationMs);
+          handlers.ready(report);
+          break;
+        case "health":
+          handlers.health(report.health);
+          break;
+        default:
+          report satisfies never;
+      }
     }
-  }
+  })();
+  await Promise.race([followed, pipeline.failure]);
+  const left = await pipeline.stop(STOP_DEADLINE_MS);
+  if (left > 0) handlers.notice(`${left} events were still in the pipeline at the end`);
 }

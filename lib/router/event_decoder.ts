@@ -2,6 +2,7 @@
  * Ring records to events. Whatever the bytes are, it does not throw: a record that contradicts itself is null, and text
  * that is no UTF-8 is decoded as far as it goes.
  */
+import { AF_INET, AF_INET6, AF_UNIX } from "../address_family.ts";
 import { formatIpv4, formatIpv6 } from "../aggregate/address.ts";
 import {
   CONNECT_PAYLOAD,
@@ -27,8 +28,6 @@ const OPEN = OPEN_PAYLOAD.fields;
 const CONNECT = CONNECT_PAYLOAD.fields;
 const TCP = TCP_PAYLOAD.fields;
 const VIOLATION = VIOLATION_PAYLOAD.fields;
-
-const AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10;
 
 /** By their number in the kernel. */
 const TCP_STATES = [

@@ -1,13 +1,7 @@
-/** Running totals of a router: what came through, and what its last report says. */
+/** Running totals of a router and the pipeline behind it: what came through, and what the last report says. */
 
-import {
-  EVENT_TYPES,
-  type EventType,
-  type HealthReport,
-  type RouterEvent,
-  SEVERITIES,
-  type Severity,
-} from "./protocol.ts";
+import type { PipelineStats } from "../pipeline/stats.ts";
+import { EVENT_TYPES, type EventType, type HealthReport, type Severity } from "./protocol.ts";
 
 export interface EventCount {
   event: EventType;
@@ -19,19 +13,18 @@ export interface EventCount {
 }
 
 export class EventTotals {
-  readonly #counts = Object.fromEntries(EVENT_TYPES.map((event) => [
-    event,
-    Object.fromEntries(SEVERITIES.map((severity) => [severity, { event, severity, records: 0, estimated: 0 }])),
-  ])) as Record<EventType, Record<Severity, EventCount>>;
+  #pipeline: { stats(): PipelineStats } | null = null;
   readonly #dropped = new Map<EventType, bigint>();
   #health: HealthReport | null = null;
 
-  addEvents(events: readonly RouterEvent[]): void {
-    for (const { event, severity, weight, repeats } of events) {
-      const count = this.#counts[event][severity];
-      count.records++;
-      count.estimated += weight * repeats;
-    }
+  /** From now on its numbers are those of this pipeline. */
+  follow(pipeline: { stats(): PipelineStats }): void {
+    this.#pipeline = pipeline;
+  }
+
+  /** As they are now; null before there is a pipeline. */
+  get pipeline(): PipelineStats | null {
+    return this.#pipeline?.stats() ?? null;
   }
 
   addHealth(health: HealthReport): void {
@@ -55,9 +48,8 @@ export class EventTotals {
   }
 
   /** Only what occurred; in the order of the types, the most severe first. */
-  counts(): EventCount[] {
-    return EVENT_TYPES.flatMap((event) => SEVERITIES.map((severity) => this.#counts[event][severity]))
-      .filter(({ records }) => records > 0);
+  counts(): readonly EventCount[] {
+    return this.pipeline?.eventCounts ?? [];
   }
 
   /** Drops by type since the start; only what occurred. */

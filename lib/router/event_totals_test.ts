@@ -1,19 +1,18 @@
 import { assertEquals } from "../../tests/assert.ts";
-import { healthReport, ringCounters, routerEvent } from "../../tests/support/events.ts";
+import { healthReport, ringCounters } from "../../tests/support/events.ts";
+import { pipelineStats } from "../../tests/support/pipeline.ts";
 import { EventTotals } from "./event_totals.ts";
 
-Deno.test("EventTotals counts records by type and severity, and what they stand for", () => {
+Deno.test("EventTotals has the counts of the pipeline that it follows", () => {
   const totals = new EventTotals();
-  totals.addEvents([
-    routerEvent("file_open", { severity: "debug", weight: 8, repeats: 3 }),
-    routerEvent("file_open", { severity: "debug" }),
-    routerEvent("process_exec", { severity: "critical" }),
-  ]);
+  assertEquals([totals.records, totals.counts(), totals.pipeline], [0, [], null]);
+  const eventCounts = [
+    { event: "process_exec" as const, severity: "critical" as const, records: 1, estimated: 1 },
+    { event: "file_open" as const, severity: "debug" as const, records: 2, estimated: 25 },
+  ];
+  totals.follow({ stats: () => pipelineStats({ eventCounts }) });
   assertEquals(totals.records, 3);
-  assertEquals(totals.counts(), [
-    { event: "process_exec", severity: "critical", records: 1, estimated: 1 },
-    { event: "file_open", severity: "debug", records: 2, estimated: 25 },
-  ]);
+  assertEquals(totals.counts(), eventCounts);
 });
 
 Deno.test("EventTotals sums the drops of reports, and keeps the last report", () => {

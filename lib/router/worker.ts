@@ -1,23 +1,22 @@
 /**
- * The router worker: owns libbpf, the router's programs and the three rings, reads each in its own time and posts what
- * was in it. Composition root of lib/ffi and the decoder; the protocol is in protocol.ts.
+ * The router worker: owns libbpf, the router's programs and the three rings, reads each in its own time and feeds the
+ * pipeline with what was in it. Composition root of lib/ffi and the feed; the protocol is in protocol.ts.
  */
 /// <reference lib="deno.worker" />
 import { requireCapabilities } from "../ffi/capabilities.ts";
 import { openLibbpf } from "../ffi/libbpf.ts";
 import { RouterProbe } from "../ffi/router_probe.ts";
-import type { TakeSample } from "../ffi/ring_cursor.ts";
-import type { Machine } from "../ffi/syscalls.ts";
+import { Feed, laneOf } from "../pipeline/feed.ts";
+import { openSenders, SOURCE_WORKER } from "../pipeline/open_channel.ts";
 import { WorkerMain } from "../worker_main.ts";
-import { EventDecoder } from "./event_decoder.ts";
 import {
   EVENT_TYPES,
   type HealthReport,
   type RingName,
-  type RouterEvent,
   type RouterOptions,
   type RouterReport,
   type RouterRequest,
+  type RuleSet,
   SHARED_RINGS,
   type SharedRing,
 } from "./protocol.ts";
@@ -30,16 +29,14 @@ function report(message: RouterReport): void {
 /** How long records of a ring may wait for company. */
 const PERIOD_MS: Record<Exclude<RingName, "critical">, number> = { normal: 100, isolated: 100, debug: 1_000 };
 
-/** While records of another ring are decoded, critical is looked at this often. */
+/** While records of another ring are copied, critical is looked at this often. */
 const RECORDS_BETWEEN_LOOKS = 64;
 
-/** Records of a ring that is not critical in one report: how long a critical one may stand behind it. */
-const RECORDS_A_REPORT_MAX = 64;
+/** Records of a ring that is not critical at one go: requests to this worker are not kept waiting for longer. */
+const RECORDS_A_TURN_MAX = 4_096;
 
-/** Reports that may wait for the main thread; further ones stay in their rings, which count what they cannot take. */
-const REPORTS_AHEAD_MAX = 2;
-/** How soon to look whether the main thread has caught up. */
-const BEHIND_MS = 5;
+/** How soon to look whether the pipeline has room again for what stays in a ring until then. */
+const BEHIND_MS = 2;
 
 const HELD_PIDS_MAX = 20;
 const NS_PER_MS = 1_000_000n;
@@ -51,21 +48,23 @@ class Run implements Disposable {
   readonly #options: RouterOptions;
   readonly #owned: DisposableStack;
   readonly #probe: RouterProbe;
-  readonly #decoder = new EventDecoder(Deno.build.arch as Machine);
+  readonly #feed: Feed;
   readonly #sizes: Record<SharedRing, RingSize>;
-  readonly #dueMs = { normal: 0, isolated: 0, debug: 0, health: 0 };
+  readonly #dueMs = { critical: Infinity, normal: 0, isolated: 0, debug: 0, health: 0 };
   #droppedByType: bigint[] = EVENT_TYPES.map(() => 0n);
-  #undecodable = 0n;
   #notices: string[] = [];
-  #reportsAhead = 0;
   #stopping = false;
   /** Ends when the loop has. */
   readonly ended: Promise<void>;
 
-  private constructor(options: RouterOptions, held: { owned: DisposableStack; probe: RouterProbe }) {
+  private constructor(
+    options: RouterOptions,
+    held: { owned: DisposableStack; probe: RouterProbe; feed: Feed },
+  ) {
     this.#options = options;
     this.#owned = held.owned;
     this.#probe = held.probe;
+    this.#feed = held.feed;
     const sizeOf = (ring: SharedRing) => new RingSize(this.#probe.ringState(ring).capacityBytes, options.ringBytesMax);
     this.#sizes = { critical: sizeOf("critical"), normal: sizeOf("normal"), debug: sizeOf("debug") };
     const now = performance.now();
@@ -82,15 +81,21 @@ class Run implements Disposable {
     const libbpf = stack.use(openLibbpf({ path: options.libbpfPath, embeddedDir: `${options.assetsDir}/lib` }));
     const elf = Deno.readFileSync(`${options.assetsDir}/bpf/router.bpf.o`);
     const probe = stack.use(new RouterProbe(libbpf, elf, options));
+    const feed = new Feed(openSenders(stack, options.output, SOURCE_WORKER));
     probe.attach();
     const { sources, notices } = probe;
     const { version, source } = libbpf;
     report({ kind: "ready", sources: [...sources], notices: [...notices], libbpf: { version, source } });
-    return new Run(options, { owned: stack.move(), probe });
+    return new Run(options, { owned: stack.move(), probe, feed });
   }
 
-  taken(reports: number): void {
-    this.#reportsAhead -= reports;
+  /** Answers with the generation, or with what is wrong. */
+  setRules(ruleSet: RuleSet): void {
+    try {
+      report({ kind: "rules", result: { generation: this.#probe.setRules(ruleSet) } });
+    } catch (error) {
+      report({ kind: "rules", result: { error: (error as Error).message } });
+    }
   }
 
   async #loop(): Promise<void> {
@@ -113,13 +118,14 @@ class Run implements Disposable {
   #drainWhenDue(ring: Exclude<RingName, "critical">, woken: RingName[]): void {
     const now = performance.now();
     if (now < this.#dueMs[ring] && !woken.includes(ring)) return;
-    if (this.#reportsAhead >= REPORTS_AHEAD_MAX) {
+    // Debug makes room before normal has to: its ring fills up, and its programs sample what they send.
+    if (ring === "debug" && this.#feed.pressed) {
       this.#dueMs[ring] = now + BEHIND_MS;
       return;
     }
-    const records = this.#drain(ring, RECORDS_A_REPORT_MAX);
-    // There may be more, for which critical, and requests to this worker, are not kept waiting.
-    this.#dueMs[ring] = records >= RECORDS_A_REPORT_MAX ? now : now + PERIOD_MS[ring];
+    const { records, refused } = this.#drain(ring, RECORDS_A_TURN_MAX);
+    const next = refused ? BEHIND_MS : records >= RECORDS_A_TURN_MAX ? 0 : PERIOD_MS[ring];
+    this.#dueMs[ring] = now + next;
   }
 
   /** Best effort: whatever goes wrong with debug events is told and does not touch the others. */
@@ -132,28 +138,27 @@ class Run implements Disposable {
     }
   }
 
-  /** @returns records read */
-  #drain(ring: RingName, recordsMax?: number): number {
+  /** Copies what is in a ring into the pipeline. `refused`: there was more, which found no room and stays. */
+  #drain(ring: RingName, recordsMax?: number): { records: number; refused: boolean } {
     if (ring !== "isolated") this.#sizes[ring].observe(this.#probe.ringState(ring).fill);
-    return this.#collect(ring, (take) => this.#probe.read(ring, take, recordsMax));
+    let refused = false;
+    let sinceLook = 0;
+    const records = this.#probe.read(ring, (data, offset, lengthBytes) => {
+      if (!this.#feed.take(ring, data, offset, lengthBytes)) {
+        refused = true;
+        return false;
+      }
+      if (ring !== "critical" && ++sinceLook % RECORDS_BETWEEN_LOOKS === 0) this.#drain("critical");
+    }, recordsMax);
+    if (ring === "critical") this.#dueMs.critical = refused ? performance.now() + BEHIND_MS : Infinity;
+    this.#feed.flush(laneOf(ring));
+    return { records, refused };
   }
 
-  /** Posts the events that `read` hands out. @returns what it returned */
-  #collect(ring: RingName, read: (take: TakeSample) => number): number {
-    const events: RouterEvent[] = [];
-    let records = 0;
-    try {
-      return read((data, offset, lengthBytes) => {
-        const event = this.#decoder.decode(data, offset, lengthBytes);
-        if (event === null) this.#undecodable++;
-        else events.push(event);
-        if (ring !== "critical" && ++records % RECORDS_BETWEEN_LOOKS === 0) this.#drain("critical");
-      });
-    } finally {
-      if (events.length > 0) {
-        this.#reportsAhead++;
-        report({ kind: "events", ring, events });
-      }
+  /** All that is left in the rings; waits for room where there is none. */
+  async #drainAll(): Promise<void> {
+    for (const ring of this.#probe.ringNames) {
+      while (this.#drain(ring).refused || this.#feed.carried > 0) await this.#feed.waitWritable(ring, BEHIND_MS);
     }
   }
 
@@ -163,7 +168,8 @@ class Run implements Disposable {
       const { capacityBytes } = this.#probe.ringState(ring);
       const bytes = this.#sizes[ring].next(dropped[i] + spilled[i]);
       if (bytes === capacityBytes) return;
-      this.#collect(ring, (take) => this.#probe.resize(ring, bytes, take));
+      this.#probe.resize(ring, bytes, (data, offset, length) => this.#feed.takeLast(ring, data, offset, length));
+      this.#feed.flush(laneOf(ring));
       this.#notices.push(`ring ${ring} now has ${bytes / 1024} KiB, it had ${capacityBytes / 1024}`);
     });
   }
@@ -199,7 +205,6 @@ class Run implements Disposable {
       sampledOut: counters.sampledOut,
       repeatsSuppressed: counters.repeatsHeld,
       filtered: counters.filtered,
-      undecodable: this.#undecodable,
     };
     if (this.#notices.length > 0) health.notices = this.#notices;
     this.#notices = [];
@@ -213,9 +218,9 @@ class Run implements Disposable {
     this.#probe.detach();
     // A wait for programs that still run: their last records come before what they held back.
     this.#probe.fence();
-    for (const ring of this.#probe.ringNames) this.#drain(ring);
+    await this.#drainAll();
     this.#probe.flushRepeats(true);
-    for (const ring of this.#probe.ringNames) this.#drain(ring);
+    await this.#drainAll();
     report({ kind: "stopped", health: this.#health() });
   }
 
@@ -229,8 +234,8 @@ main.serve(async (request) => {
     case "start":
       main.run = Run.start(request.options);
       return;
-    case "taken":
-      main.run?.taken(request.reports);
+    case "rules":
+      main.run?.setRules(request.ruleSet);
       return;
     case "stop":
       await main.run?.stop();

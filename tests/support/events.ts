@@ -1,5 +1,15 @@
 /** Events and health reports for tests: plausible, and overridden where a test looks. */
-import type { EventBase, HealthReport, RingCounters, RingName, RouterEvent } from "../../lib/router/protocol.ts";
+import { categorise, priorityOf } from "../../lib/pipeline/categorise.ts";
+import type { PipelineEvent } from "../../lib/pipeline/protocol.ts";
+import {
+  EVENT_TYPES,
+  type EventBase,
+  type HealthReport,
+  type RingCounters,
+  type RingName,
+  type RouterEvent,
+  SEVERITIES,
+} from "../../lib/router/protocol.ts";
 
 type Details<T extends RouterEvent["event"]> = Omit<Extract<RouterEvent, { event: T }>, keyof EventBase>;
 
@@ -52,6 +62,23 @@ const CAPACITY_BYTES: Record<RingName, number> = {
   isolated: 524_288,
 };
 
+/** The same, come through the pipeline; with `overrides` of what that adds. */
+export function pipelineEvent<T extends RouterEvent["event"]>(
+  event: T,
+  overrides: Parameters<typeof routerEvent<T>>[1] = {},
+  found: Partial<Pick<PipelineEvent, "category" | "priority" | "process" | "service">> = {},
+): PipelineEvent {
+  const { severity } = { ...routerEvent(event), ...overrides };
+  return {
+    ...routerEvent(event, overrides),
+    category: categorise(EVENT_TYPES.indexOf(event)),
+    priority: priorityOf(SEVERITIES.indexOf(severity)),
+    process: null,
+    service: "",
+    ...found,
+  };
+}
+
 export function ringCounters(ring: RingName, overrides: Partial<RingCounters> = {}): RingCounters {
   return {
     ring,
@@ -76,7 +103,6 @@ export function healthReport(overrides: Partial<HealthReport> = {}): HealthRepor
     sampledOut: 0n,
     repeatsSuppressed: 0n,
     filtered: 0n,
-    undecodable: 0n,
     ...overrides,
   };
 }

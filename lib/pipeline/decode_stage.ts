@@ -1,0 +1,48 @@
+/** Makes whole events of records, for whoever looks at each: the only stage that builds strings for all of them. */
+import { serviceOf } from "../aggregate/iana.ts";
+import type { EventDecoder } from "../router/event_decoder.ts";
+import type { RouterEvent } from "../router/protocol.ts";
+import { CATEGORIES, type EventBatch, type Priority } from "./event_batch.ts";
+import type { PipelineEvent } from "./protocol.ts";
+import type { Stage } from "./stage.ts";
+
+const PROTO_TCP = 6;
+
+/** The service behind a connection's port, by the end that listens; empty where there is none. */
+function serviceOfEvent(event: RouterEvent): string {
+  if (event.event === "network_connect") return event.port === 0 ? "" : serviceOf(event.port, PROTO_TCP) ?? "";
+  if (event.event !== "tcp_state") return "";
+  return serviceOf(event.dport, PROTO_TCP) ?? serviceOf(event.sport, PROTO_TCP) ?? "";
+}
+
+export class DecodeStage implements Stage {
+  readonly name = "decode";
+  readonly #decoder: EventDecoder;
+  #events: PipelineEvent[] = [];
+
+  constructor(decoder: EventDecoder) {
+    this.#decoder = decoder;
+  }
+
+  run(batch: EventBatch): void {
+    for (; batch.next < batch.count; batch.next++) {
+      const i = batch.next;
+      const event = this.#decoder.decode(batch.data, batch.offsets[i], batch.lengths[i]);
+      if (event === null) throw new TypeError("Cannot decode a record: it contradicts itself");
+      const { encoded: _encoded, ...process } = batch.process[i] ?? { encoded: null };
+      const whole = event as PipelineEvent;
+      whole.category = CATEGORIES[batch.category[i]];
+      whole.priority = batch.priority[i] as Priority;
+      whole.process = "pid" in process ? process : null;
+      whole.service = serviceOfEvent(event);
+      this.#events.push(whole);
+    }
+  }
+
+  /** The events made since the last call. */
+  take(): PipelineEvent[] {
+    const events = this.#events;
+    this.#events = [];
+    return events;
+  }
+}

@@ -1,0 +1,82 @@
+/** The stage that says whose each event is. It asks the cache alone, and tells it of what execs and exits say. */
+import { EVENT, EVENT_TYPE, EXEC_PAYLOAD } from "../ffi/layouts.gen.ts";
+import { TextCache } from "../router/text_cache.ts";
+import type { EventBatch } from "./event_batch.ts";
+import type { ProcessCache, Sighting } from "./process_cache.ts";
+import type { ProcessInfo } from "./process_info.ts";
+import type { Stage } from "./stage.ts";
+
+const CGROUP_AT = EVENT.fields.cgroup_id.offset;
+const COMM_AT = EVENT.fields.comm.offset;
+const COMM_BYTES = EVENT.fields.comm.size;
+const EXEC = EXEC_PAYLOAD.fields;
+const TWO_32 = 2 ** 32;
+
+/** 1,024 names and paths: 128 KiB. */
+const TEXT_SLOTS = 1024;
+const TEXT_LENGTH_MAX = 128;
+
+export class EnrichStage implements Stage {
+  readonly name = "enrich";
+  readonly #cache: ProcessCache;
+  readonly #texts = new TextCache(TEXT_SLOTS, TEXT_LENGTH_MAX);
+
+  constructor(cache: ProcessCache) {
+    this.#cache = cache;
+  }
+
+  /** Sets `batch.process` of each event. An exec shows in its own event and those after it. */
+  run(batch: EventBatch): void {
+    const { lengths, offsets, data, process } = batch;
+    const cache = this.#cache;
+    while (batch.next < batch.count) {
+      const i = batch.next;
+      if (lengths[i] !== 0) {
+        const type = batch.type(i);
+        if (type === EVENT_TYPE.EVENT_PROCESS_EXEC) this.#exec(batch, i);
+        const cgroupId = cgroupIdAt(data, offsets[i] + CGROUP_AT);
+        process[i] = cache.find(batch.pid(i), batch.tsNs(i), batch.uid(i), cgroupId) ?? this.#meet(batch, i, cgroupId);
+        if (type === EVENT_TYPE.EVENT_PROCESS_EXIT) cache.exit(batch.pid(i), batch.tsNs(i));
+      }
+      batch.next = i + 1;
+    }
+  }
+
+  #meet(batch: EventBatch, i: number, cgroupId: number): ProcessInfo {
+    return this.#cache.meet(this.#sighting(batch, i, cgroupId));
+  }
+
+  #sighting(batch: EventBatch, i: number, cgroupId: number): Sighting {
+    const start = batch.offsets[i] + COMM_AT;
+    let end = start;
+    while (end < start + COMM_BYTES && batch.bytes[end] !== 0) end++;
+    return {
+      pid: batch.pid(i),
+      tsNs: batch.tsNs(i),
+      uid: batch.uid(i),
+      cgroupId,
+      comm: this.#texts.decode(batch.bytes, start, end),
+    };
+  }
+
+  /** A record that contradicts itself tells no more than any other. */
+  #exec(batch: EventBatch, i: number): void {
+    const { data, bytes } = batch;
+    const payload = batch.offsets[i] + EVENT.size;
+    const filenameAt = payload + EXEC_PAYLOAD.size;
+    const end = batch.offsets[i] + batch.lengths[i];
+    if (filenameAt > end) return;
+    const filenameEnd = filenameAt + data.getUint16(payload + EXEC.filename_len.offset, true);
+    if (filenameEnd > end) return;
+    this.#cache.exec({
+      ...this.#sighting(batch, i, cgroupIdAt(data, batch.offsets[i] + CGROUP_AT)),
+      ppid: data.getUint32(payload + EXEC.ppid.offset, true),
+      filename: this.#texts.decode(bytes, filenameAt, filenameEnd),
+    });
+  }
+}
+
+/** Exact below 2^53; the kernel numbers cgroups from 1 on. */
+function cgroupIdAt(data: DataView<ArrayBuffer>, at: number): number {
+  return data.getUint32(at + 4, true) * TWO_32 + data.getUint32(at, true);
+}

@@ -1,0 +1,44 @@
+/** Runs stages over a batch: what fails is taken out, what is left goes on. */
+import type { EventBatch } from "./event_batch.ts";
+import type { Stage } from "./stage.ts";
+
+/** An event that a stage threw on. Its record is lent. */
+export interface Failure {
+  stage: string;
+  error: string;
+  /** Its number among those that the batch was received with. */
+  source: number;
+  record: Uint8Array<ArrayBuffer>;
+}
+
+/** Thrown by a stage that cannot go on at all: it ends the worker instead of the event. */
+export class StageBroken extends Error {
+  override readonly name = "StageBroken";
+}
+
+/**
+ * Runs one stage over all events of a batch and closes the gaps.
+ *
+ * @throws {StageBroken}
+ */
+export function runStage(stage: Stage, batch: EventBatch, failed: (failure: Failure) => void): void {
+  batch.next = 0;
+  for (;;) {
+    try {
+      stage.run(batch);
+      break;
+    } catch (error) {
+      if (error instanceof StageBroken || batch.next >= batch.count) throw error;
+      const i = batch.next++;
+      const at = batch.offsets[i];
+      failed({
+        stage: stage.name,
+        error: error instanceof Error ? error.message : String(error),
+        source: batch.source[i],
+        record: batch.bytes.subarray(at, at + batch.lengths[i]),
+      });
+      batch.drop(i);
+    }
+  }
+  batch.settle();
+}

@@ -1,0 +1,4 @@
+/** A worker of the pipeline: one node with the standard stages. */
+import { serveNode } from "./node_run.ts";
+
+serveNode();

@@ -9,57 +9,23 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "cost.h"
+
 #define FILES_MAX 4096
-#define RUNS_MAX 16384
-#define CALLS_A_RUN 100
 
 static char paths[FILES_MAX][256];
 static long long open_ns[RUNS_MAX], both_ns[RUNS_MAX], clock_ns[RUNS_MAX];
 
-static long long now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
-}
-
-static int compare(const void *left, const void *right)
-{
-	long long a = *(const long long *)left, b = *(const long long *)right;
-
-	return (a > b) - (a < b);
-}
-
-static double median_ns(long long *ns, int runs)
-{
-	qsort(ns, runs, sizeof(*ns), compare);
-	return (double)ns[runs / 2] / CALLS_A_RUN;
-}
-
 static void run(int index, int files)
 {
-	long long start_ns = now_ns();
+	long long start_ns;
 
-	for (int i = 0; i < CALLS_A_RUN; i++)
-		now_ns();
-	clock_ns[index] = now_ns() - start_ns;
+	clock_ns[index] = clock_run_ns();
 	start_ns = now_ns();
-	for (int i = 0; i < CALLS_A_RUN; i++) {
-		const char *path = paths[(index * CALLS_A_RUN + i) % files];
-		long long before_ns = now_ns();
-		int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-		open_ns[index] += now_ns() - before_ns;
-		if (fd < 0) {
-			perror(path);
-			exit(1);
-		}
-		close(fd);
-	}
+	for (int i = 0; i < CALLS_A_RUN; i++)
+		open_ns[index] += open_and_close_ns(paths[(index * CALLS_A_RUN + i) % files]);
 	both_ns[index] = now_ns() - start_ns;
 }
 

@@ -1,6 +1,6 @@
 import { assertEquals } from "../../tests/assert.ts";
 import { SYSCALL_RULE } from "./layouts.gen.ts";
-import { syscallName, syscallRules } from "./syscalls.ts";
+import { syscallName, syscallNumber, syscallRules } from "./syscalls.ts";
 import { EVENT_TYPES } from "../router/protocol.ts";
 
 Deno.test("syscallName() knows the numbers of both machines, across their gaps", () => {
@@ -37,4 +37,21 @@ Deno.test("syscallRules() looks at no call without a source, and at each for its
   const all = syscallRules("x86_64", EVENT_TYPES);
   assertEquals(all[257], SYSCALL_RULE.SYSCALL_OPENAT | SYSCALL_RULE.SYSCALL_MAY_BE_DENIED | 2 << 8);
   assertEquals(all[165], SYSCALL_RULE.SYSCALL_ALWAYS | SYSCALL_RULE.SYSCALL_MAY_BE_DENIED | 2 << 8 | 5 << 12);
+});
+
+Deno.test("syscallNumber() is the inverse of syscallName(), in each table", () => {
+  for (const table of ["x86_64", "aarch64", "i386"] as const) {
+    for (const name of ["read", "exit_group", "execveat", "openat2", "futex_waitv", "mseal", "file_setattr"]) {
+      assertEquals(syscallName(table, syscallNumber(table, name)!), name);
+    }
+  }
+  assertEquals(syscallNumber("aarch64", "open"), undefined);
+  assertEquals(syscallNumber("x86_64", "exit_group"), 231);
+  assertEquals(["exit", "exit_group", "execveat", "socket", "rseq"].map((name) => syscallNumber("i386", name)), [
+    1,
+    252,
+    358,
+    359,
+    386,
+  ]);
 });

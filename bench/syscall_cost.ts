@@ -1,0 +1,138 @@
+/**
+ * Bench 8: nanoseconds that counting and timing system calls adds to a getppid and to an openat, against bpftrace doing
+ * as much, a program that does nothing, and the tracers that know every call.
+ */
+import { LibbpfLink } from "../lib/ffi/bpf_link.ts";
+import { BpfObject } from "../lib/ffi/bpf_object.ts";
+import { type Libbpf, openLibbpf } from "../lib/ffi/libbpf.ts";
+import { PROCESS_PROGRAMS, ProcessProbe } from "../lib/ffi/process_probe.ts";
+import { BUILD_DIR, compileC, median, run } from "./support.ts";
+
+const EMPTY_OBJECT = `${BUILD_DIR}/bpf/syscall_cost.bpf.o`;
+const PROCESS_OBJECT = "build/bpf/process.bpf.o";
+const RUNS_OF_100 = 1_000;
+/** Tracers that stop the process at each call: fewer will do. */
+const TRACED_RUNS_OF_100 = 20;
+const ROUNDS = 5;
+/** Until a watcher that says nothing can be taken to be attached. */
+const START_MS = 2_000;
+const ENTRIES_MAX = 8_192;
+
+const HISTOGRAMS = "tracepoint:raw_syscalls:sys_enter { @s[tid] = nsecs } " +
+  "tracepoint:raw_syscalls:sys_exit /@s[tid]/ { @d[comm] = hist(nsecs - @s[tid]); delete(@s[tid]) }";
+/** They need tracefs, which is mounted where they alone see it. */
+const WITH_TRACEFS = ["unshare", "--mount", "sh", "-c", 'mount -t tracefs none /sys/kernel/tracing && exec "$@"', "sh"];
+
+interface Watcher {
+  name: string;
+  /** What watches every process. @returns what ends it */
+  start?: (libbpf: Libbpf) => Promise<AsyncDisposable>;
+  /** The command that runs the workload, where it watches nothing else. */
+  around?: string[];
+}
+
+async function startEmpty(libbpf: Libbpf): Promise<AsyncDisposable> {
+  await using stack = new AsyncDisposableStack();
+  const object = stack.use(BpfObject.open(libbpf, "syscall_cost", await Deno.readFile(EMPTY_OBJECT)));
+  object.load();
+  for (const name of PROCESS_PROGRAMS) stack.use(new LibbpfLink(libbpf, object.programPointer(name), name));
+  return stack.move();
+}
+
+async function startBpftrace(): Promise<AsyncDisposable> {
+  await using stack = new AsyncDisposableStack();
+  const [name, ...args] = [...WITH_TRACEFS, "bpftrace", "-e", HISTOGRAMS];
+  const child = new Deno.Command(name, { args, stdout: "null", stderr: "null" }).spawn();
+  stack.defer(async () => {
+    child.kill("SIGINT");
+    const { code } = await child.status;
+    if (code !== 0) throw new Error(`Cannot watch with bpftrace: exit code ${code}`);
+  });
+  await new Promise((resolve) => setTimeout(resolve, START_MS));
+  return stack.move();
+}
+
+function startOurs(sampling: number): (libbpf: Libbpf) => Promise<AsyncDisposable> {
+  return async (libbpf) => {
+    await using stack = new AsyncDisposableStack();
+    const elf = await Deno.readFile(PROCESS_OBJECT);
+    const probe = stack.use(new ProcessProbe(libbpf, elf, { entriesMax: ENTRIES_MAX, sampling }));
+    probe.attach();
+    return stack.move();
+  };
+}
+
+const BASELINE: Watcher = { name: "nothing" };
+const PEER: Watcher = { name: "bpftrace histograms", start: startBpftrace };
+const WATCHERS: Watcher[] = [
+  BASELINE,
+  { name: "empty programs", start: startEmpty },
+  PEER,
+  { name: "ebpfmon", start: startOurs(1) },
+  { name: "ebpfmon, one in 64", start: startOurs(64) },
+];
+
+const TRACERS: Watcher[] = [
+  { name: "strace -c", around: ["strace", "-c", "-f", "-o", "/dev/null"] },
+  { name: "perf trace -s", around: [...WITH_TRACEFS, "perf", "trace", "-s", "-o", "/dev/null", "--"] },
+];
+
+/** Nanoseconds of a call. */
+interface Times {
+  getppid: number;
+  openat: number;
+}
+
+async function measure(workload: string[], around: string[], runs: number): Promise<Times> {
+  const [name, ...args] = [...around, ...workload, String(runs)];
+  const [getppid, openat] = (await run(name, ...args)).trim().split(" ").map(Number);
+  return { getppid, openat };
+}
+
+export async function benchSyscallCost(): Promise<void> {
+  console.log(
+    "\n8. Time of a getppid and an openat; below, what watching adds (ns; ratio = to bpftrace, in the same run)",
+  );
+  using libbpf = openLibbpf({ embeddedDir: "build/app/lib" });
+  const program = await compileC("syscall_cost");
+  const file = await Deno.makeTempFile({ prefix: "ebpfmon-bench-" });
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => Deno.remove(file));
+  const workload = [program, file];
+  const rounds: Map<Watcher, Times>[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const times = new Map<Watcher, Times>();
+    for (const watcher of WATCHERS) {
+      await using _watching = await (watcher.start ?? (() => Promise.resolve(new AsyncDisposableStack())))(libbpf);
+      times.set(watcher, await measure(workload, [], RUNS_OF_100));
+    }
+    rounds.push(times);
+  }
+  const added = (watcher: Watcher, call: keyof Times) =>
+    median(rounds.map((times) => times.get(watcher)![call] - (watcher === BASELINE ? 0 : times.get(BASELINE)![call])));
+  const ratio = (watcher: Watcher, call: keyof Times) =>
+    median(rounds.map((times) => {
+      const addedBy = (it: Watcher) => times.get(it)![call] - times.get(BASELINE)![call];
+      return addedBy(watcher) / addedBy(PEER);
+    }));
+  for (const watcher of WATCHERS) {
+    const columns = (["getppid", "openat"] as const).map((call) => {
+      const text = `${call} ${added(watcher, call).toFixed(0)}`;
+      return watcher === BASELINE ? text : `${text}: ratio ${ratio(watcher, call).toFixed(2)}`;
+    });
+    console.log(`   ${watcher.name.padEnd(22)} ${columns.join("; ")}`);
+  }
+  for (const { name, around } of TRACERS) {
+    try {
+      const { getppid, openat } = await measure(workload, around!, TRACED_RUNS_OF_100);
+      const slower = (ns: number, call: keyof Times) => (ns / added(BASELINE, call)).toFixed(1);
+      const [first, second] = [slower(getppid, "getppid"), slower(openat, "openat")];
+      console.log(`   ${name.padEnd(22)} getppid takes ${first} times as long, openat ${second} times`);
+    } catch (error) {
+      // Not installed, or the kernel is locked down.
+      console.log(`   ${name.padEnd(22)} not measured: ${(error as Error).message.split("\n")[0]}`);
+    }
+  }
+}
+
+if (import.meta.main) await benchSyscallCost();

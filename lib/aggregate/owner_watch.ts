@@ -1,0 +1,82 @@
+/** Owners of flows between the kernel and the aggregator worker. Composes lib/ffi with what is pure. */
+import { PrivilegeError } from "../errors.ts";
+import { monotonicNs } from "../ffi/libc.ts";
+import type { Libbpf } from "../ffi/libbpf.ts";
+import { SocketOwnerProbe } from "../ffi/socket_owner_probe.ts";
+import type { FilterableFlow } from "../filter/flows.ts";
+import type { FlowOwnerSource } from "./flow_reducer.ts";
+import type { ProcessDetails } from "./process_details.ts";
+import type { ProcessDescription, SocketOwner } from "./process_protocol.ts";
+import type { AggregatorOptions } from "./protocol.ts";
+import { SocketOwners } from "./socket_owners.ts";
+
+/** Sockets in use, on all but the busiest hosts; about 14 MB. */
+const OWNERS_MAX = 65_536;
+
+export interface OwnerWatchOptions {
+  options: AggregatorOptions;
+  details: ProcessDetails;
+  /** Takes what an operator should know. */
+  notice(text: string): void;
+}
+
+export class OwnerWatch implements FlowOwnerSource, Disposable {
+  readonly #probe: SocketOwnerProbe;
+  readonly #owners: SocketOwners;
+  readonly #details: ProcessDetails;
+
+  private constructor(probe: SocketOwnerProbe, details: ProcessDetails) {
+    this.#probe = probe;
+    // Interfaces are those of our own namespace.
+    this.#owners = new SocketOwners(probe, probe.netns);
+    this.#details = details;
+  }
+
+  /**
+   * Notes who uses which socket from now on, and who holds those that there are.
+   *
+   * @returns null where the kernel lacks what it takes, which is then a notice
+   * @throws {PrivilegeError}
+   */
+  static async tryStart(
+    libbpf: Libbpf,
+    { options, details, notice }: OwnerWatchOptions,
+  ): Promise<OwnerWatch | null> {
+    try {
+      using stack = new DisposableStack();
+      const elf = Deno.readFileSync(`${options.assetsDir}/bpf/socket_owner.bpf.o`);
+      const probe = stack.use(new SocketOwnerProbe(libbpf, elf, { ownersMax: OWNERS_MAX }));
+      probe.attach();
+      await probe.scan();
+      probe.notices.forEach(notice);
+      const watch = new OwnerWatch(probe, details);
+      stack.move();
+      return watch;
+    } catch (error) {
+      if (error instanceof PrivilegeError) throw error;
+      notice(`flows have no owners: ${(error as Error).message}`);
+      return null;
+    }
+  }
+
+  ownerOf(flow: FilterableFlow): SocketOwner | null {
+    return this.#owners.ownerOfPacked(flow, monotonicNs);
+  }
+
+  containerOf(owner: SocketOwner): string {
+    return this.#details.containerOf(owner).containerId;
+  }
+
+  describe(owner: SocketOwner): ProcessDescription {
+    return this.#details.describe(owner);
+  }
+
+  /** Stops noting; what is known stays. */
+  detach(): void {
+    this.#probe.detach();
+  }
+
+  [Symbol.dispose](): void {
+    this.#probe[Symbol.dispose]();
+  }
+}

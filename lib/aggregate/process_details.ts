@@ -1,0 +1,100 @@
+/**
+ * What the kernel's records of a process do not say: its executable, its container, its user's name. Read from files for
+ * the few processes that are shown, and remembered.
+ */
+import { type Container, containerOfPath, containerOfProcess, NO_CONTAINER } from "../pipeline/container.ts";
+import { Lru } from "../pipeline/lru.ts";
+import type { ProcessFacts, ProcessSource } from "../pipeline/process_cache.ts";
+import { type PasswdSource, Users } from "../pipeline/users.ts";
+import type { ProcessDescription, ProcessIdentity } from "./process_protocol.ts";
+
+/** Where details come from: lib/ffi/proc_source.ts, or a fake. */
+export type DetailSource = Pick<ProcessSource, "read" | "cgroupPath"> & PasswdSource;
+
+export interface ProcessDetailsOptions {
+  /** How much CLOCK_BOOTTIME, which records have, is ahead of CLOCK_MONOTONIC, which facts have. */
+  sleptNs(): number;
+  /** Any clock that goes forward. */
+  nowMs(): number;
+  /** Processes and cgroups remembered, each. */
+  entriesMax?: number;
+}
+
+const ENTRIES_MAX = 4_096;
+/** /proc has start times to a tick of 10 ms, rounded down. */
+const START_TOLERANCE_NS = 20e6;
+/** A cgroup that was not found may be newer than what the source knows, which is a second old at most. */
+const RETRY_MS = 2_000;
+const NS_PER_MS = 1e6;
+
+interface Cgroup {
+  /** null: not found so far. */
+  container: Container | null;
+  retryMs: number;
+}
+
+export class ProcessDetails {
+  readonly #source: DetailSource;
+  readonly #options: ProcessDetailsOptions;
+  readonly #users: Users;
+  readonly #exes: Lru<string, string>;
+  readonly #cgroups: Lru<bigint, Cgroup>;
+
+  constructor(source: DetailSource, options: ProcessDetailsOptions) {
+    this.#source = source;
+    this.#options = options;
+    this.#users = new Users(source);
+    this.#exes = new Lru(options.entriesMax ?? ENTRIES_MAX);
+    this.#cgroups = new Lru(options.entriesMax ?? ENTRIES_MAX);
+  }
+
+  /** Everything about a process that is shown. */
+  describe(process: ProcessIdentity): ProcessDescription {
+    const { containerId, podUid } = this.containerOf(process);
+    return { exe: this.exeOf(process), container: containerId, podUid, user: this.userOf(process.uid) };
+  }
+
+  /** Empty for one that has ended before it was asked for, and where its owner alone may know. */
+  exeOf(process: ProcessIdentity): string {
+    // An exec leaves number and start as they are, and changes the name.
+    const key = `${process.pid} ${process.startedNs} ${process.comm}`;
+    let exe = this.#exes.get(key);
+    if (exe === undefined) this.#exes.set(key, exe = this.#factsOf(process)?.exe ?? "");
+    return exe;
+  }
+
+  /** By its cgroup, which is known of one that has ended too. */
+  containerOf(process: ProcessIdentity): Container {
+    const nowMs = this.#options.nowMs();
+    const known = this.#cgroups.get(process.cgroupId);
+    if (known !== undefined && (known.container !== null || nowMs < known.retryMs)) {
+      return known.container ?? NO_CONTAINER;
+    }
+    const container = this.#findContainer(process);
+    this.#cgroups.set(process.cgroupId, { container, retryMs: nowMs + RETRY_MS });
+    return container ?? NO_CONTAINER;
+  }
+
+  #findContainer(process: ProcessIdentity): Container | null {
+    const path = this.#source.cgroupPath(process.cgroupId);
+    // Where version 1 holds the containers, all processes are in the root of version 2.
+    if (path !== null && path !== "/") return containerOfPath(path);
+    const facts = this.#factsOf(process);
+    if (facts !== null) return containerOfProcess(facts.cgroups);
+    return path === null ? null : NO_CONTAINER;
+  }
+
+  /** Empty for a number without a name. */
+  userOf(uid: number): string {
+    this.#users.refresh(this.#options.nowMs() * NS_PER_MS);
+    return this.#users.nameOf(uid);
+  }
+
+  /** null when the number is another process's by now. */
+  #factsOf({ pid, startedNs }: ProcessIdentity): ProcessFacts | null {
+    const facts = this.#source.read(pid);
+    if (facts === null) return null;
+    const apartNs = facts.startNs + this.#options.sleptNs() - Number(startedNs);
+    return Math.abs(apartNs) <= START_TOLERANCE_NS ? facts : null;
+  }
+}

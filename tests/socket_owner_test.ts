@@ -1,0 +1,283 @@
+/** Processes of known numbers talk between two namespaces; each flow must be theirs, on each side. */
+import { assertEquals, assertGreater, assertLessOrEqual, assertNotEquals } from "./assert.ts";
+import { monotonicNs } from "../lib/ffi/libc.ts";
+import type { OwnedFlow, SocketOwners } from "../lib/aggregate/socket_owners.ts";
+import { Monitor } from "./support/monitor.ts";
+import { delay, ENDS, type NetSide, TestNet } from "./support/namespaces.ts";
+import { SyscallActor } from "./support/processes.ts";
+import { netnsOf, OwnerWatch, SocketUser } from "./support/sockets.ts";
+
+const PROTO = { icmp: 1, tcp: 6, udp: 17 } as const;
+
+/** A server at the watched end, a client at the peer's, in a net of their own. */
+class Talk implements AsyncDisposable {
+  readonly actor: SyscallActor;
+  readonly net: TestNet;
+  readonly netns: Record<NetSide, number>;
+  readonly #owned: AsyncDisposableStack;
+
+  private constructor(actor: SyscallActor, net: TestNet, owned: AsyncDisposableStack, netns: Record<NetSide, number>) {
+    this.actor = actor;
+    this.net = net;
+    this.netns = netns;
+    this.#owned = owned;
+  }
+
+  static async create(): Promise<Talk> {
+    await using stack = new AsyncDisposableStack();
+    const actor = stack.use(await SyscallActor.build());
+    const net = stack.use(await TestNet.create());
+    const netns = { watched: await netnsOf(net, "watched"), peer: await netnsOf(net, "peer") };
+    return new Talk(actor, net, stack.move(), netns);
+  }
+
+  user(side: NetSide): SocketUser {
+    return this.#owned.use(new SocketUser(this.net, side, this.actor));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#owned[Symbol.asyncDispose]();
+  }
+}
+
+/** What the watched end sees of a conversation: to its server, and back. */
+function flows(family: "ipv4" | "ipv6", proto: number, ports: { client: number; server: number }): OwnedFlow[] {
+  const client = ENDS.peer[family];
+  const server = ENDS.watched[family];
+  const firstSeenNs = monotonicNs();
+  return [
+    { direction: "ingress", src: client, dst: server, sport: ports.client, dport: ports.server, proto, firstSeenNs },
+    { direction: "egress", src: server, dst: client, sport: ports.server, dport: ports.client, proto, firstSeenNs },
+  ];
+}
+
+/** The same packets at the other end of the cable. */
+function mirrored(flow: OwnedFlow): OwnedFlow {
+  return { ...flow, direction: flow.direction === "ingress" ? "egress" : "ingress" };
+}
+
+function pids(owners: SocketOwners, flows: OwnedFlow[], netns: number): (number | null)[] {
+  return flows.map((flow) => owners.ownerOf(flow, netns)?.pid ?? null);
+}
+
+Deno.test("each byte of a TCP connection is its server's on one side and its client's on the other", async () => {
+  await using talk = await Talk.create();
+  using watch = new OwnerWatch();
+  const monitors = {
+    watched: await Monitor.start(talk.net, {}, "watched"),
+    peer: await Monitor.start(talk.net, {}, "peer"),
+  };
+  const server = talk.user("watched");
+  const client = talk.user("peer");
+  for (const family of ["ipv4", "ipv6"] as const) {
+    const port = await server.ask("listen", ENDS.watched[family], 0);
+    await client.ask("connect", ENDS.watched[family], port);
+    await server.ask("accept");
+    await Promise.all([client.ask("send", null, 300_000), server.ask("receive", null, 300_000)]);
+    await Promise.all([server.ask("send", null, 200_000), client.ask("receive", null, 200_000)]);
+  }
+  await talk.net.settle();
+  const owned = { watched: server.pid, peer: client.pid };
+  for (const side of ["watched", "peer"] as const) {
+    const rows = (await monitors[side].stop()).flatMap((window) => window.top).filter(({ proto }) => proto === 6);
+    const owners = rows.map((row) => watch.owners.ownerOf(row, talk.netns[side]));
+    assertEquals([...new Set(owners.map((owner) => owner?.pid))], [owned[side]]);
+    assertEquals([...new Set(owners.map((owner) => owner?.comm))], [talk.actor.comm]);
+    assertEquals([...new Set(owners.map((owner) => owner?.netns))], [talk.netns[side]]);
+    assertGreater(rows.reduce((sum, { bytes }) => sum + bytes, 0), 1_000_000);
+  }
+});
+
+for (const family of ["ipv4", "ipv6"] as const) {
+  Deno.test(`a TCP connection over ${family} has owners before it has carried a byte`, async () => {
+    await using talk = await Talk.create();
+    using watch = new OwnerWatch();
+    const server = talk.user("watched");
+    const client = talk.user("peer");
+    const any = family === "ipv4" ? "0.0.0.0" : "::";
+    const serverPort = await server.ask("listen", any, 0);
+    const clientPort = await client.ask("connect", ENDS.watched[family], serverPort);
+    const seen = flows(family, PROTO.tcp, { client: clientPort, server: serverPort });
+    assertEquals(pids(watch.owners, seen, talk.netns.watched), [server.pid, server.pid]);
+    assertEquals(pids(watch.owners, seen.map(mirrored), talk.netns.peer), [client.pid, client.pid]);
+  });
+}
+
+Deno.test("a connection that nobody answers is its client's", async () => {
+  await using talk = await Talk.create();
+  using watch = new OwnerWatch();
+  const client = talk.user("peer");
+  const address = "192.0.2.99";
+  const clientPort = await client.ask("try", address, 81);
+  const [, toNobody] = flows("ipv4", PROTO.tcp, { client: 81, server: clientPort });
+  const flow = { ...toNobody, src: ENDS.peer.ipv4, dst: address };
+  assertEquals(watch.owners.ownerOf(flow)?.pid, client.pid);
+  assertEquals(watch.owners.ownerOf({ ...flow, firstSeenNs: flow.firstSeenNs + 200_000_000_000n }), null);
+});
+
+for (const family of ["ipv4", "ipv6"] as const) {
+  Deno.test(`UDP over ${family} that is not connected has owners in both directions`, async () => {
+    await using talk = await Talk.create();
+    using watch = new OwnerWatch();
+    const server = talk.user("watched");
+    const client = talk.user("peer");
+    const serverPort = await server.ask("udp", family === "ipv4" ? "0.0.0.0" : "::", 0);
+    const clientPort = await client.ask("udp", ENDS.peer[family], 0);
+    await client.ask(`sendto-${serverPort}`, ENDS.watched[family], 100);
+    await server.ask("receive", null, 100);
+    const seen = flows(family, PROTO.udp, { client: clientPort, server: serverPort });
+    assertEquals(pids(watch.owners, seen, talk.netns.watched), [server.pid, server.pid]);
+    assertEquals(pids(watch.owners, seen.map(mirrored), talk.netns.peer), [client.pid, client.pid]);
+  });
+}
+
+Deno.test("a socket on any address of another namespace is found once that one's address is known", async () => {
+  await using talk = await Talk.create();
+  using watch = new OwnerWatch();
+  const [server, other] = [talk.user("watched"), talk.user("watched")];
+  const client = talk.user("peer");
+  const port = await server.ask("udp", "0.0.0.0", 0);
+  const clientPort = await client.ask("udp", "0.0.0.0", 0);
+  const [toServer] = flows("ipv4", PROTO.udp, { client: clientPort, server: port });
+  await client.ask(`sendto-${port}`, ENDS.watched.ipv4, 100);
+  await server.ask("receive", null, 100);
+  await other.ask("udp", ENDS.watched.ipv4, 0);
+  await other.ask("sendto-9", ENDS.peer.ipv4, 10);
+  assertEquals(watch.owners.ownerOf(toServer)?.pid, server.pid);
+});
+
+Deno.test("a socket of both families is found by an IPv4 flow", async () => {
+  await using talk = await Talk.create();
+  using watch = new OwnerWatch();
+  const server = talk.user("watched");
+  const client = talk.user("peer");
+  const port = await server.ask("udp", "::", 0);
+  await client.ask("udp", "0.0.0.0", 0);
+  await client.ask(`sendto-${port}`, ENDS.watched.ipv4, 100);
+  await server.ask("receive", null, 100);
+  const [toServer] = flows("ipv4", PROTO.udp, { client: 9, server: port });
+  assertEquals(watch.owners.ownerOf(toServer, talk.netns.watched)?.pid, server.pid);
+});
+
+Deno.test("connections and sockets from before the start are found by the scan", async () => {
+  await using talk = await Talk.create();
+  const server = talk.user("watched");
+  const client = talk.user("peer");
+  const serverPort = await server.ask("listen", ENDS.watched.ipv4, 0);
+  const clientPort = await client.ask("connect", ENDS.watched.ipv4, serverPort);
+  await server.ask("accept");
+  const datagrams = talk.user("watched");
+  const udpPort = await datagrams.ask("udp", "0.0.0.0", 0);
+
+  using watch = new OwnerWatch();
+  const tcp = flows("ipv4", PROTO.tcp, { client: clientPort, server: serverPort });
+  const [udp] = flows("ipv4", PROTO.udp, { client: 4_000, server: udpPort });
+  assertEquals(pids(watch.owners, [...tcp, udp], talk.netns.watched), [null, null, null]);
+  await watch.probe.scan();
+  assertEquals(pids(watch.owners, tcp, talk.netns.watched), [server.pid, server.pid]);
+  assertEquals(pids(watch.owners, tcp.map(mirrored), talk.netns.peer), [client.pid, client.pid]);
+  const owner = watch.owners.ownerOf(udp, talk.netns.watched);
+  assertEquals([owner?.pid, owner?.comm, owner?.netns], [datagrams.pid, talk.actor.comm, talk.netns.watched]);
+});
+
+Deno.test("a connection belongs to the child that a server forks for it, once it is used there", async () => {
+  await using talk = await Talk.create();
+  using watch = new OwnerWatch();
+  const server = talk.user("watched");
+  const client = talk.user("peer");
+  const serverPort = await server.ask("listen", ENDS.watched.ipv4, 0);
+  const clientPort = await client.ask("connect", ENDS.watched.ipv4, serverPort);
+  await server.ask("accept");
+  await server.ask("send", null, 10);
+  const seen = flows("ipv4", PROTO.tcp, { client: clientPort, server: serverPort });
+  assertEquals(pids(watch.owners, seen, talk.netns.watched), [server.pid, server.pid]);
+  const childPid = await server.ask("fork");
+  assertNotEquals(childPid, server.pid);
+  await server.ask("send", null, 10);
+  assertEquals(pids(watch.owners, seen, talk.netns.watched), [childPid, childPid]);
+});
+
+Deno.test("two processes of one number that use one port in turn are told apart", async () => {
+  await using talk = await Talk.create();
+  using watch = new OwnerWatch();
+  const user = talk.user("watched");
+  const port = await user.ask("udp", ENDS.watched.ipv4, 0);
+  const [, sent] = flows("ipv4", PROTO.udp, { client: 9, server: port });
+  const pid = await user.ask("child", ENDS.peer.ipv4, 0);
+  const first = watch.owners.ownerOf(sent, talk.netns.watched)!;
+  assertEquals(await user.ask("child", ENDS.peer.ipv4, pid), pid);
+  const second = watch.owners.ownerOf(sent, talk.netns.watched)!;
+  assertEquals([first.pid, second.pid], [pid, pid]);
+  assertGreater(second.startedNs, first.startedNs);
+});
+
+Deno.test("a process that has ended is still named, and the port's next owner is another", async () => {
+  await using talk = await Talk.create();
+  using watch = new OwnerWatch();
+  const first = talk.user("watched");
+  const port = await first.ask("udp", ENDS.watched.ipv4, 0);
+  await first.ask("sendto-9", ENDS.peer.ipv4, 10);
+  await first[Symbol.asyncDispose]();
+  const [, sent] = flows("ipv4", PROTO.udp, { client: 9, server: port });
+  const ended = watch.owners.ownerOf(sent, talk.netns.watched);
+  assertEquals([ended?.pid, ended?.comm], [first.pid, talk.actor.comm]);
+
+  const second = talk.user("watched");
+  await second.ask("udp", ENDS.watched.ipv4, port);
+  await second.ask("sendto-9", ENDS.peer.ipv4, 10);
+  const next = watch.owners.ownerOf(sent, talk.netns.watched);
+  assertEquals(next?.pid, second.pid);
+  assertGreater(next!.startedNs, ended!.startedNs);
+});
+
+Deno.test("packets that are only forwarded are found at their other end; those without ports at none", async () => {
+  await using talk = await Talk.create();
+  using watch = new OwnerWatch();
+  const server = talk.user("watched");
+  const client = talk.user("peer");
+  const serverPort = await server.ask("listen", ENDS.watched.ipv4, 0);
+  const clientPort = await client.ask("connect", ENDS.watched.ipv4, serverPort);
+  const [toServer] = flows("ipv4", PROTO.tcp, { client: clientPort, server: serverPort });
+  // As a host sees it whose bridge the client's packet leaves by, with no process of the server's.
+  const forwarded = { ...toServer, dst: "203.0.113.1", dport: 1 };
+  assertEquals(watch.owners.ownerOf(forwarded), null);
+  assertEquals(watch.owners.ownerOf({ ...toServer, direction: "egress" })?.pid, client.pid);
+  assertEquals(watch.owners.ownerOf({ ...toServer, proto: PROTO.icmp }), null);
+});
+
+Deno.test("the table forgets sockets that nobody uses, and knows a busy one again", async () => {
+  await using talk = await Talk.create();
+  using watch = new OwnerWatch(128);
+  const [busy, others] = [talk.user("watched"), talk.user("watched")];
+  const send = async (user: SocketUser) => {
+    const port = await user.ask("udp", ENDS.watched.ipv4, 0);
+    await user.ask("sendto-9", ENDS.peer.ipv4, 10);
+    return port;
+  };
+  const ownerOf = (port: number) => {
+    const [, sent] = flows("ipv4", PROTO.udp, { client: 9, server: port });
+    return watch.owners.ownerOf(sent, talk.netns.watched)?.pid ?? null;
+  };
+  const busyPort = await send(busy);
+  const ports: number[] = [];
+  for (let i = 0; i < 600; i++) ports.push(await send(others));
+  assertEquals(ownerOf(ports.at(-1)!), others.pid);
+  assertLessOrEqual(ports.filter((port) => ownerOf(port) !== null).length, 128);
+  assertEquals(ownerOf(busyPort), null);
+  // As long as 250 timer ticks last on the slowest kernels.
+  await delay(2_600);
+  await busy.ask("sendto-9", ENDS.peer.ipv4, 10);
+  assertEquals(ownerOf(busyPort), busy.pid);
+});
+
+Deno.test("the kernel takes every program, and a probe leaves nothing attached", async () => {
+  await using talk = await Talk.create();
+  const user = talk.user("watched");
+  using watch = new OwnerWatch();
+  assertEquals(watch.probe.notices, []);
+  watch.probe.detach();
+  const port = await user.ask("udp", ENDS.watched.ipv4, 0);
+  await user.ask("sendto-9", ENDS.peer.ipv4, 10);
+  const [, sent] = flows("ipv4", PROTO.udp, { client: 9, server: port });
+  assertEquals(watch.owners.ownerOf(sent, talk.netns.watched), null);
+});

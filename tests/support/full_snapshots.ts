@@ -1,0 +1,102 @@
+/** Snapshots in which nothing is absent, so that every metric there is stands on the page. */
+import type { MetricsSnapshot } from "../../lib/export/metrics.ts";
+import { byLane } from "../../lib/fleet/protocol.ts";
+import { EventTotals } from "../../lib/router/event_totals.ts";
+import { CorrelationEngine } from "../../lib/server/correlation/engine.ts";
+import type { ServerSnapshot } from "../../lib/server/metrics.ts";
+import { healthReport } from "./events.ts";
+import { pipelineStats } from "./pipeline.ts";
+import { metricsSnapshot } from "./windows.ts";
+
+const spooled = () => ({ appended: 10, recovered: 1, acknowledged: 5, dropped: byLane(1), spooled: 1 });
+
+export function fullMetricsSnapshot(): MetricsSnapshot {
+  const events = new EventTotals();
+  events.follow({
+    stats: () =>
+      pipelineStats({ eventCounts: [{ event: "process_exec", severity: "info", records: 3, estimated: 4 }] }),
+  });
+  events.addHealth(healthReport({ droppedByType: [{ event: "file_open", count: 2n }] }));
+  return metricsSnapshot({
+    events,
+    agent: {
+      spool: { batches: spooled(), events: spooled(), memoryBytes: 100, diskBytes: 200, diskFailed: false },
+      link: {
+        connected: true,
+        server: "192.0.2.1:9465",
+        sentBatches: 6,
+        sentEvents: 60,
+        reconnects: 1,
+        failures: 2,
+        lastSentUnixMs: 1_700_000_000_500,
+        inFlightBytes: 10,
+        windowBytes: 1000,
+        congested: false,
+        lastError: null,
+      },
+      unwantedEvents: 3,
+      debugSampling: 4,
+    },
+  });
+}
+
+export function fullServerSnapshot(): ServerSnapshot {
+  return {
+    build: { version: "1.2.3" },
+    process: { residentMemoryBytes: 1_000_000, startTimeSeconds: 1_700_000_000.5, cpuSeconds: 0.25 },
+    server: {
+      agentsConnected: 1,
+      streams: 2,
+      refused: { unauthenticated: 3, limit: 4, draining: 5 },
+      agents: [{
+        agent: "a",
+        host: "h",
+        version: "1",
+        address: "192.0.2.1:1",
+        connected: true,
+        connects: 1,
+        batches: 2,
+        events: 20,
+        bytes: 2000,
+        duplicates: 1,
+        throttledMs: 1500,
+        lastSeenUnixMs: 1_700_000_000_000,
+      }],
+    },
+    store: {
+      commits: 1,
+      commitSeconds: 0.5,
+      batches: 2,
+      events: 20,
+      duplicates: 1,
+      evictedBatches: 1,
+      evictedUnread: 0,
+      sizeBytes: 4096,
+    },
+    correlation: {
+      partitions: [{ partition: 0, position: 7, stats: new CorrelationEngine([], () => {}).stats() }],
+      unknown: 1,
+      lagBatches: 2,
+      groups: { recorded: 3, repeated: 1 },
+    },
+    traces: {
+      taken: 10,
+      exported: 5,
+      rejected: 1,
+      failed: 1,
+      dropped: 1,
+      waiting: 2,
+      retries: 1,
+      requests: 3,
+      duplicates: 0,
+    },
+    nats: {
+      connected: true,
+      publishedMessages: 5,
+      duplicateMessages: 1,
+      publishFailures: 0,
+      partitions: 4,
+      pendingMessages: 2,
+    },
+  };
+}

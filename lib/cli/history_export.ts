@@ -1,0 +1,150 @@
+/** What `history` prints for programs: JSON lines, or comma-separated values. */
+
+import { formatAddress } from "../aggregate/address.ts";
+import { TRAFFIC_CLASSES, type TrafficClass } from "../aggregate/levels.ts";
+import type { TrafficTotal } from "../aggregate/totals.ts";
+import { commonFlowFields, head, type JsonObject, rfc3339, type Stamp } from "../export/json_lines.ts";
+import type { FlowsAnswer, FlowSummary, RangeSummary, SeriesAnswer, TopAnswer } from "../history/query.ts";
+import { remainderOf } from "./history_view.ts";
+import { escapeControls } from "./text.ts";
+
+/** Rows of a table, the titles first. */
+export type Cells = (string | number | bigint)[][];
+
+function classFields(classes: Record<TrafficClass, TrafficTotal>): Record<string, bigint> {
+  return Object.fromEntries(
+    TRAFFIC_CLASSES.flatMap((name) => [
+      [`${name}_packets`, classes[name].packets],
+      [`${name}_bytes`, classes[name].bytes],
+    ]),
+  );
+}
+
+/** The last object: the sums of the range. `rest` is in flows that no window names; `floor` bounds what a row lacks. */
+export function summaryObject(stamp: Stamp, summary: RangeSummary, beyond?: TopAnswer["beyond"]): JsonObject {
+  const { range, found, coveredNs, windows, flows, classes, selected, floorPackets } = summary;
+  return {
+    ...head("history_summary", stamp),
+    from: rfc3339(range.fromNs),
+    to: rfc3339(range.toNs),
+    first: found && rfc3339(found.fromNs),
+    last: found && rfc3339(found.toNs),
+    covered_ns: coveredNs,
+    windows,
+    flows,
+    ...classFields(classes),
+    selected_packets: selected.packets,
+    selected_bytes: selected.bytes,
+    floor_packets: floorPackets,
+    ...beyond && { beyond: beyond.count, beyond_packets: beyond.packets, beyond_bytes: beyond.bytes },
+  };
+}
+
+export function topObjects(stamp: Stamp, { summary, groups, beyond }: TopAnswer, by: string): JsonObject[] {
+  return [
+    ...groups.map(({ label, packets, bytes }) => ({
+      ...head("history_group", stamp),
+      by,
+      group: label,
+      packets,
+      bytes,
+    })),
+    summaryObject(stamp, summary, beyond),
+  ];
+}
+
+/** A point's own time is `start`. With groups there is one object a point and group, in which it had traffic. */
+export function seriesObjects(stamp: Stamp, { summary, stepNs, points, groups }: SeriesAnswer): JsonObject[] {
+  return [
+    ...points.flatMap(({ startNs, coveredNs, classes, selected }, i) => [
+      {
+        ...head("history_point", stamp),
+        start: rfc3339(startNs),
+        step_ns: stepNs,
+        covered_ns: coveredNs,
+        ...classFields(classes),
+        selected_packets: selected.packets,
+        selected_bytes: selected.bytes,
+      },
+      ...groups.filter(({ traffic }) => traffic[i].packets > 0n).map(({ label, traffic }) => ({
+        ...head("history_group_point", stamp),
+        start: rfc3339(startNs),
+        group: label,
+        ...traffic[i],
+      })),
+    ]),
+    summaryObject(stamp, summary),
+  ];
+}
+
+function flowFields(flow: FlowSummary): Record<string, string | number | bigint | undefined> {
+  return {
+    ...commonFlowFields({ ...flow, src: formatAddress(flow.src), dst: formatAddress(flow.dst) }),
+    first: rfc3339(flow.firstNs),
+    last: rfc3339(flow.lastNs),
+    pid: flow.pid,
+    comm: flow.comm,
+    container: flow.container,
+  };
+}
+
+export function flowObjects(stamp: Stamp, { summary, flows, beyond }: FlowsAnswer): JsonObject[] {
+  return [
+    ...flows.map((flow) => ({ ...head("history_flow", stamp), ...flowFields(flow) })),
+    summaryObject(stamp, summary, beyond),
+  ];
+}
+
+/** Groups, then what is in none of them, so that the column adds up to what was seen where everything is selected. */
+export function topCells({ summary, groups, beyond }: TopAnswer): Cells {
+  const { unnamed, overflow, other } = remainderOf(summary);
+  return [
+    ["kind", "group", "packets", "bytes"],
+    ...groups.map(({ label, packets, bytes }) => ["group", label, packets, bytes]),
+    ["beyond", "", beyond.packets, beyond.bytes],
+    ["unnamed", "", unnamed.packets, unnamed.bytes],
+    ["overflow", "", overflow.packets, overflow.bytes],
+    ["other", "", other.packets, other.bytes],
+  ];
+}
+
+/** @param grouped a line a point and group in the place of a line a point */
+export function seriesCells({ points, groups }: SeriesAnswer, grouped: boolean): Cells {
+  if (grouped) {
+    return [
+      ["start", "group", "packets", "bytes"],
+      ...points.flatMap(({ startNs }, i) =>
+        groups.map(({ label, traffic }) => [rfc3339(startNs), label, traffic[i].packets, traffic[i].bytes])
+      ),
+    ];
+  }
+  const classTitles = TRAFFIC_CLASSES.flatMap((name) => [`${name}_packets`, `${name}_bytes`]);
+  return [
+    ["start", "covered_ns", ...classTitles, "selected_packets", "selected_bytes"],
+    ...points.map(({ startNs, coveredNs, classes, selected }) => [
+      rfc3339(startNs),
+      coveredNs,
+      ...Object.values(classFields(classes)),
+      selected.packets,
+      selected.bytes,
+    ]),
+  ];
+}
+
+const FLOW_TITLES = ["iface", "direction", "src", "dst", "sport", "dport", "proto", "packets", "bytes", "tcp_flags"];
+const FLOW_TITLES_LAST = ["first", "last", "pid", "comm", "container"];
+
+export function flowsCells({ flows }: FlowsAnswer): Cells {
+  const titles = [...FLOW_TITLES, ...FLOW_TITLES_LAST];
+  return [titles, ...flows.map(flowFields).map((fields) => titles.map((title) => fields[title] ?? ""))];
+}
+
+/** RFC 4180. Names come from elsewhere: their control characters are escaped, and none begins a formula. */
+export function csv(rows: Cells): string {
+  const cell = (value: string | number | bigint) => {
+    if (typeof value !== "string") return String(value);
+    const text = escapeControls(value).replace(/^[=+\-@]/, "'$&");
+    return /[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  return rows.map((row) => `${row.map(cell).join(",")}\r\n`).join("");
+}

@@ -1,0 +1,215 @@
+/** What `history` prints for people: tables and charts. Text only. */
+
+import { LEVEL_NAMES } from "../aggregate/levels.ts";
+import { OTHER_CLASSES } from "../aggregate/protocol.ts";
+import type { TrafficTotal } from "../aggregate/totals.ts";
+import { protocolName, tcpFlagLetters } from "../aggregate/iana.ts";
+import { formatAddress } from "../aggregate/address.ts";
+import { rfc3339 } from "../export/json_lines.ts";
+import type { FlowsAnswer, FlowSummary, RangeSummary, Rank, SeriesAnswer, TopAnswer } from "../history/query.ts";
+import type { TimeRange } from "../history/reader.ts";
+import { endpoint } from "./flow_table.ts";
+import { chart, sparkline } from "./history_chart.ts";
+import { displayWidth, escapeControls, fit, humanBitRate, humanBytes, humanCount, humanDuration } from "./text.ts";
+
+/** Columns of a chart. */
+const CHART_COLUMNS = 72n;
+const CHART_ROWS = 8;
+/** Of a group's name; a flow with two addresses of IPv6 takes more. */
+const LABEL_COLUMNS_MAX = 100;
+
+const NS_PER_S = 1e9;
+
+/** What a range holds besides the groups or flows that are listed. The parts add up to `seen`. */
+export interface Remainder {
+  /** In flows that a window did not name. */
+  unnamed: TrafficTotal;
+  overflow: TrafficTotal;
+  other: TrafficTotal;
+  seen: TrafficTotal;
+}
+
+export function remainderOf({ classes }: RangeSummary): Remainder {
+  const other = { packets: 0n, bytes: 0n };
+  for (const name of OTHER_CLASSES) {
+    other.packets += classes[name].packets;
+    other.bytes += classes[name].bytes;
+  }
+  return { unnamed: classes.rest, overflow: classes.overflow, other, seen: classes.seen };
+}
+
+/** To the second, in UTC. */
+function time(unixNs: bigint): string {
+  return `${rfc3339(unixNs).slice(0, 19)}Z`;
+}
+
+/** Rows of cells under titles; columns of numbers are on the right. */
+function table(titles: string[], rows: string[][], left: number): string[] {
+  const widths = titles.map((title, i) =>
+    Math.min(LABEL_COLUMNS_MAX, Math.max(displayWidth(title), ...rows.map((row) => displayWidth(row[i]))))
+  );
+  return [titles, ...rows].map((row) =>
+    row.map((cell, i) => fit(cell, widths[i], i < left ? "left" : "right")).join("  ").trimEnd()
+  );
+}
+
+function counts({ packets, bytes }: TrafficTotal): string[] {
+  return [humanCount(packets), humanBytes(bytes)];
+}
+
+function share(part: TrafficTotal, whole: TrafficTotal, rank: Rank): string {
+  return whole[rank] === 0n ? "" : `${(Number(part[rank]) / Number(whole[rank]) * 100).toFixed(1)} %`;
+}
+
+/** One line about the time, and how it was covered. */
+function heading({ range, coveredNs, windows }: RangeSummary): string {
+  const levels = LEVEL_NAMES.flatMap((name) => windows[name] === undefined ? [] : [`${windows[name]} of ${name}`]);
+  return `${time(range.fromNs)} to ${time(range.toNs)} · counted ${humanDuration(Number(coveredNs) / NS_PER_S)} · ` +
+    `windows: ${levels.join(", ")}`;
+}
+
+/** Where nothing was found. @param span what the store does hold; null: nothing */
+export function renderNothing({ range }: RangeSummary, span: TimeRange | null): string {
+  const held = span === null ? "the store is empty" : `the store holds ${time(span.fromNs)} to ${time(span.toNs)}`;
+  return `Nothing was counted from ${time(range.fromNs)} to ${time(range.toNs)}; ${held}.\n`;
+}
+
+/** The last lines of every table: what is in none of its rows. */
+function remainderRows(
+  summary: RangeSummary,
+  beyond: TopAnswer["beyond"],
+  { rank, blanks, what }: { rank: Rank; blanks: number; what: string },
+): string[][] {
+  const { unnamed, overflow, other, seen } = remainderOf(summary);
+  const row = (text: string, traffic: TrafficTotal) => [
+    text,
+    ...Array<string>(blanks).fill(""),
+    ...counts(traffic),
+    share(traffic, seen, rank),
+  ];
+  return [
+    ...beyond.count > 0 ? [row(`… ${beyond.count} more ${what}`, beyond)] : [],
+    ...unnamed.packets > 0n ? [row("… flows not named", unnamed)] : [],
+    ...overflow.packets > 0n ? [row("… overflow", overflow)] : [],
+    ...other.packets > 0n ? [row("… in no flow", other)] : [],
+    row("seen", seen),
+  ];
+}
+
+/** What a row may lack, where it may lack something. */
+function boundLine({ floorPackets, classes }: RangeSummary): string[] {
+  const most = floorPackets < classes.rest.packets ? floorPackets : classes.rest.packets;
+  return most === 0n
+    ? []
+    : ["", `A flow may have had up to ${humanCount(most)} packets more, in windows that do not name it.`];
+}
+
+export function renderTop({ summary, groups, beyond }: TopAnswer, title: string, rank: Rank): string {
+  const rows = groups.map((group) => [
+    escapeControls(group.label),
+    ...counts(group),
+    share(group, summary.classes.seen, rank),
+  ]);
+  const lines = table(
+    [title.toUpperCase(), "PACKETS", "BYTES", "SHARE"],
+    [...rows, ...remainderRows(summary, beyond, { rank, blanks: 0, what: "groups" })],
+    1,
+  );
+  return [heading(summary), "", ...lines, ...boundLine(summary), ""].join("\n");
+}
+
+function flowCells(flow: FlowSummary): string[] {
+  const { src, dst, sport, dport, proto, iface, direction, tcpFlags, comm, pid } = flow;
+  return [
+    protocolName(proto),
+    endpoint(formatAddress(src), sport, proto),
+    endpoint(formatAddress(dst), dport, proto),
+    escapeControls(iface),
+    direction === "ingress" ? "in" : "out",
+    tcpFlagLetters(tcpFlags),
+    escapeControls(comm ?? (pid === undefined ? "" : String(pid))),
+    time(flow.firstNs),
+    time(flow.lastNs),
+  ];
+}
+
+const FLOW_TITLES = ["PROTO", "SOURCE", "DESTINATION", "IFACE", "DIR", "FLAGS", "PROCESS", "FIRST", "LAST"];
+
+export function renderFlows({ summary, flows, beyond }: FlowsAnswer, rank: Rank): string {
+  const rows = flows.map((flow) => [...flowCells(flow), ...counts(flow), share(flow, summary.classes.seen, rank)]);
+  const lines = table([...FLOW_TITLES, "PACKETS", "BYTES", "SHARE"], rows, FLOW_TITLES.length);
+  const rest = table(
+    ["", "PACKETS", "BYTES", "SHARE"],
+    remainderRows(summary, beyond, { rank, blanks: 0, what: "flows" }),
+    1,
+  );
+  return [heading(summary), "", ...lines, "", ...rest, ...boundLine(summary), ""].join("\n");
+}
+
+/** Columns of a chart: each a whole number of steps, aligned as steps are. */
+interface Grid {
+  fromNs: bigint;
+  columnNs: bigint;
+  columns: number;
+}
+
+function gridOf({ fromNs, toNs }: TimeRange, stepNs: bigint): Grid {
+  const first = fromNs - fromNs % stepNs;
+  const steps = (toNs - first + stepNs - 1n) / stepNs;
+  const stepsAColumn = (steps + CHART_COLUMNS - 1n) / CHART_COLUMNS;
+  return {
+    fromNs: first,
+    columnNs: stepNs * stepsAColumn,
+    columns: Number((steps + stepsAColumn - 1n) / stepsAColumn),
+  };
+}
+
+/** A column's value is the sum of its points. */
+function columnsOf({ fromNs, columnNs, columns }: Grid, points: [startNs: bigint, value: number][]): number[] {
+  const values = Array<number>(columns).fill(0);
+  // What is coarser than a step may begin before the range.
+  for (const [startNs, value] of points) values[Math.max(0, Number((startNs - fromNs) / columnNs))] += value;
+  return values;
+}
+
+/** @param selective only some flows were asked for, so the chart shows those */
+export function renderSeries(answer: SeriesAnswer, { rank, selective }: { rank: Rank; selective: boolean }): string {
+  const { summary, stepNs, points, groups } = answer;
+  const { range } = summary;
+  const valueOf = (traffic: TrafficTotal) => Number(traffic[rank]);
+  const shown = points.map(({ startNs, classes, selected }): [bigint, number] => [
+    startNs,
+    valueOf(selective ? selected : classes.seen),
+  ]);
+  const grid = gridOf(range, stepNs);
+  const columns = columnsOf(grid, shown);
+  const columnSeconds = Number(grid.columnNs) / NS_PER_S;
+  const rate = (value: number) =>
+    rank === "bytes"
+      ? humanBitRate(value * 8 / columnSeconds)
+      : `${humanCount(Math.round(value / columnSeconds))} packets/s`;
+  const axis = [rate(Math.max(...columns)), ...Array<string>(CHART_ROWS - 2).fill(""), rate(0)];
+  const axisWidth = Math.max(...axis.map(displayWidth));
+  const drawn = chart(columns, CHART_ROWS).map((row, i) => `${fit(axis[i], axisWidth, "right")} │${row}`);
+  const ends = `${" ".repeat(axisWidth)}  ${time(grid.fromNs)}`;
+  const last = time(grid.fromNs + grid.columnNs * BigInt(grid.columns));
+  const gap = axisWidth + 2 + columns.length - ends.length - last.length;
+  const lines = [
+    heading(summary),
+    "",
+    ...drawn,
+    gap > 0 ? ends + " ".repeat(gap) + last : `${ends} to ${last}`,
+  ];
+  if (groups.length > 0) {
+    const rows = groups.map(({ label, traffic, ...total }) => [
+      escapeControls(label),
+      sparkline(columnsOf(grid, traffic.map((it, i) => [points[i].startNs, valueOf(it)]))),
+      ...counts(total),
+      share(total, summary.classes.seen, rank),
+    ]);
+    lines.push("", ...table(["GROUP", "", "PACKETS", "BYTES", "SHARE"], rows, 2));
+  }
+  const sums = selective ? summary.selected : summary.classes.seen;
+  lines.push("", `${selective ? "selected" : "seen"}: ${counts(sums).join(" packets, ")}`, "");
+  return lines.join("\n");
+}

@@ -1,0 +1,168 @@
+/**
+ * The main thread's end of the history: hands windows to the worker that owns the store, a batch at a time. While a
+ * batch is on its way further windows wait, at most so many; what finds no place is dropped and counted. Nothing here
+ * waits for the disk.
+ */
+import type { FlowWindow } from "../aggregate/protocol.ts";
+import { WorkerError, WorkerHandle } from "../worker_handle.ts";
+import type { HistoryReport, HistoryRequest, StoreOptions } from "./protocol.ts";
+
+/** Windows that wait: a minute of them. */
+const QUEUE_MAX = 64;
+
+/** Windows and the flows in them. `dropped`: they found no place in the queue, or the store could not take them. */
+export interface HistoryCounts {
+  windowsStored: number;
+  rowsStored: number;
+  windowsDropped: number;
+  rowsDropped: number;
+  /** Windows of any level that the limits of age and size cost. */
+  windowsEvicted: number;
+  /** Of the file. */
+  sizeBytes: number;
+}
+
+export interface HistoryHandlers {
+  /** Once when windows begin to be lost, once when they are stored again. */
+  notice(text: string): void;
+}
+
+export class History implements Disposable {
+  readonly #options: StoreOptions;
+  readonly #handlers: HistoryHandlers;
+  readonly #worker: WorkerHandle<HistoryRequest, HistoryReport>;
+  readonly #queueMax: number;
+  readonly #queue: FlowWindow[] = [];
+  readonly #counts: HistoryCounts = {
+    windowsStored: 0,
+    rowsStored: 0,
+    windowsDropped: 0,
+    rowsDropped: 0,
+    windowsEvicted: 0,
+    sizeBytes: 0,
+  };
+  /** A batch is with the worker. */
+  #busy = false;
+  #closing = false;
+  /** Lost since the last notice; null while all is well. */
+  #lostSince: number | null = null;
+  #ended: Promise<void> = Promise.resolve();
+  /** The worker has ended, for whatever reason. */
+  #gone = false;
+
+  private constructor(options: StoreOptions, handlers: HistoryHandlers, queueMax: number) {
+    this.#options = options;
+    this.#handlers = handlers;
+    this.#queueMax = queueMax;
+    this.#worker = new WorkerHandle("history", { kind: "start", options });
+  }
+
+  /**
+   * Opens the store.
+   *
+   * @throws {WorkerError} when it cannot be used
+   */
+  static async open(options: StoreOptions, handlers: HistoryHandlers, queueMax = QUEUE_MAX): Promise<History> {
+    const history = new History(options, handlers, queueMax);
+    try {
+      await history.#worker.next();
+    } catch (error) {
+      history[Symbol.dispose]();
+      throw error;
+    }
+    history.#ended = history.#follow();
+    return history;
+  }
+
+  /** Keeps a window; returns at once. The window may be changed afterwards. */
+  add(window: FlowWindow): void {
+    if (this.#gone || this.#closing || this.#queue.length >= this.#queueMax) {
+      this.#drop([window], this.#gone ? "the store is closed" : "the store does not keep up");
+      return;
+    }
+    const top = window.top.slice(0, this.#options.rowsMax + 1); // one more: how large the largest flow left out is
+    this.#queue.push({ ...window, top, programs: [] });
+    this.#send();
+  }
+
+  get counts(): HistoryCounts {
+    return { ...this.#counts };
+  }
+
+  /** Waits until what was added is stored or lost, and the store is closed. More than once does no harm. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    if (!this.#busy) this.#worker.stop();
+    await this.#ended;
+  }
+
+  #send(): void {
+    if (this.#busy || this.#queue.length === 0) return;
+    this.#busy = true;
+    this.#worker.send({ kind: "store", windows: this.#queue.splice(0) });
+  }
+
+  async #follow(): Promise<void> {
+    try {
+      for (;;) {
+        const report = await this.#worker.next();
+        if (report.kind === "stopped") break;
+        this.#take(report);
+      }
+    } catch (error) {
+      if (!(error instanceof WorkerError)) throw error;
+      this.#handlers.notice(`history is off: ${error.message}`);
+    } finally {
+      this.#gone = true;
+      this.#drop(this.#queue.splice(0), "the store is closed");
+    }
+  }
+
+  #take(report: Extract<HistoryReport, { kind: "ready" | "stored" | "lost" }>): void {
+    switch (report.kind) {
+      case "ready":
+        return;
+      case "stored":
+        this.#counts.windowsStored += report.windows;
+        this.#counts.rowsStored += report.rows;
+        this.#counts.windowsEvicted += report.evictedWindows;
+        this.#counts.sizeBytes = report.sizeBytes;
+        this.#recovered();
+        break;
+      case "lost":
+        this.#lose(report, report.why);
+        break;
+      default:
+        report satisfies never;
+    }
+    this.#busy = false;
+    this.#send();
+    if (this.#closing && !this.#busy) this.#worker.stop();
+  }
+
+  #drop(windows: FlowWindow[], why: string): void {
+    if (windows.length === 0) return;
+    const rows = windows.reduce((sum, { top }) => sum + Math.min(top.length, this.#options.rowsMax), 0);
+    this.#lose({ windows: windows.length, rows }, why);
+  }
+
+  #lose({ windows, rows }: { windows: number; rows: number }, why: string): void {
+    this.#counts.windowsDropped += windows;
+    this.#counts.rowsDropped += rows;
+    if (this.#lostSince === null && !this.#gone) {
+      this.#handlers.notice(`history is not stored: ${why}; monitoring goes on, what is lost is counted`);
+    }
+    this.#lostSince = (this.#lostSince ?? 0) + windows;
+  }
+
+  #recovered(): void {
+    if (this.#lostSince === null) return;
+    this.#handlers.notice(`history is stored again; windows lost: ${this.#lostSince}`);
+    this.#lostSince = null;
+  }
+
+  /** Ends the worker. What was committed is in the store. */
+  [Symbol.dispose](): void {
+    this.#worker[Symbol.dispose]();
+  }
+}

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 /*
  * Flows in windows, counted in the kernel. Each packet adds one to `seen` and one to exactly one of: its flow, the
- * overflow counters, or an other_class. All of them live on the same side of a double buffer, so a window's numbers
- * belong to that window and the sums agree when it is drained.
+ * overflow counters (overflow.h says more of it), or an other_class. All of them live on the same side of a double
+ * buffer, so a window's numbers belong to that window and the sums agree when it is drained.
  */
 #include "parse.h"
 
-#define SIDES 2
+#include "double_buffer.h"
+
 /* skb headers that must lie in linear memory: Ethernet, two tags, IPv6, extension headers, TCP. */
 #define SKB_HEADERS_MAX_BYTES 256
 
@@ -30,14 +31,14 @@ struct flow6_map {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__type(key, __u32);
-	__uint(max_entries, SIDES);
+	__uint(max_entries, DOUBLE_BUFFER_SIDES);
 	__array(values, struct flow4_map);
 } flows4 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__type(key, __u32);
-	__uint(max_entries, SIDES);
+	__uint(max_entries, DOUBLE_BUFFER_SIDES);
 	__array(values, struct flow6_map);
 } flows6 SEC(".maps");
 
@@ -57,11 +58,23 @@ const volatile __u32 slot_multiplier = 0;
 const volatile __u32 slot_shift = 31;
 const volatile bool per_cpu_values = false; /* the inner maps are BPF_MAP_TYPE_PERCPU_HASH */
 
+/* After `cpus`, which it uses. */
+#include "overflow.h"
+
+/* Frames come from a capture, which knows their length and time. The verifier drops what is not so. */
+const volatile bool replays = false;
+struct replayed_frame replayed = {};
+
 /* Written by the program sample_clock, which userspace runs when it wants to know. */
 struct clock_sample clock_sample = {};
 
-/* The side that packets are counted on. Written by userspace through a mapping, read once a packet. */
-volatile __u32 active_side = 0;
+/* The side that packets are counted on: flows4, flows6 and packet_counters change it together. */
+struct double_buffer window = {};
+
+static __always_inline __u64 now_ticks(void)
+{
+	return replays ? replayed.ticks : bpf_jiffies64();
+}
 
 static __always_inline void add(__u64 *counter, __u64 n)
 {
@@ -90,28 +103,34 @@ static __always_inline void note_tcp_flags(struct flow_value *value, __u8 flags)
 }
 
 /* False when the map had no room. */
-static __always_inline bool count_flow(void *flows, __u32 side, const void *key, __u32 packets, __u64 bytes,
-				       __u8 tcp_flags)
+static __always_inline bool count_flow(void *flows, __u32 side, enum full_map full, const void *key, __u32 packets,
+				       __u64 bytes, __u8 tcp_flags)
 {
 	struct flow_value *value;
 	struct flow_value fresh;
 	__u64 now_jiffies;
+	long error;
 	void *map;
 
-	map = bpf_map_lookup_elem(flows, &side);
+	map = double_buffer_map(flows, side);
 	if (!map)
 		return false;
-	now_jiffies = bpf_jiffies64();
+	now_jiffies = now_ticks();
 	value = bpf_map_lookup_elem(map, key);
 	if (!value) {
+		if (is_full(side, full))
+			return false;
 		__builtin_memset(&fresh, 0, sizeof(fresh));
 		fresh.packets = packets;
 		fresh.bytes = bytes;
 		fresh.first_seen_jiffies = now_jiffies;
 		fresh.last_seen_jiffies = now_jiffies;
 		*(__u64 *)fresh.tcp_flags_seen = spread_tcp_flags(tcp_flags);
-		if (bpf_map_update_elem(map, key, &fresh, BPF_NOEXIST) == 0)
+		error = bpf_map_update_elem(map, key, &fresh, BPF_NOEXIST);
+		if (!error)
 			return true;
+		if (error == -E2BIG)
+			note_full(side, full);
 		/* Another CPU was first, or the map is full. */
 		value = bpf_map_lookup_elem(map, key);
 		if (!value)
@@ -154,15 +173,27 @@ static __always_inline void count_packet(struct packet_counters *counters, int p
 	if (parsed == PARSED_IPV4) {
 		pkt->key4.direction = direction;
 		pkt->key4.iface_slot = slot;
-		counted = count_flow(&flows4, side, &pkt->key4, packets, bytes, pkt->tcp_flags);
+		counted = count_flow(&flows4, side, FULL_FLOWS4, &pkt->key4, packets, bytes, pkt->tcp_flags);
 	} else {
 		pkt->key6.direction = direction;
 		pkt->key6.iface_slot = slot;
-		counted = count_flow(&flows6, side, &pkt->key6, packets, bytes, pkt->tcp_flags);
+		counted = count_flow(&flows6, side, FULL_FLOWS6, &pkt->key6, packets, bytes, pkt->tcp_flags);
 	}
 	if (!counted) {
+		struct overflow_packet packet = {
+			.packets = packets,
+			.bytes = bytes,
+			.jiffies = now_ticks(),
+			.family = parsed == PARSED_IPV4 ? 4 : 6,
+			.tcp_flags = pkt->tcp_flags,
+		};
+
 		counters->overflow_packets += packets;
 		counters->overflow_bytes += bytes;
+		if (!count_overflow(side, pkt, &packet)) {
+			counters->rest_packets += packets;
+			counters->rest_bytes += bytes;
+		}
 	}
 }
 
@@ -177,10 +208,12 @@ static __always_inline void watch_frame(struct xdp_md *ctx, __u32 len_bytes)
 	void *data_end = (void *)(long)ctx->data_end;
 	__u32 slot = slot_of(ctx->ingress_ifindex);
 	struct packet_counters *counters;
-	__u32 side = active_side & 1;
-	struct packet pkt;
+	__u32 side = double_buffer_side(&window);
+	struct packet pkt __attribute__((aligned(8))); /* keys are hashed by words */
 	int parsed;
 
+	if (replays)
+		len_bytes = replayed.wire_bytes;
 	/* Unknown to the compiler from here, or it adds the length to packet pointers, which the verifier refuses. */
 	barrier_var(len_bytes);
 	counters = counters_of(side, slot, FLOW_INGRESS);
@@ -196,12 +229,12 @@ static __always_inline void watch_skb(struct __sk_buff *skb, __u32 direction)
 	__u32 slot = slot_of(skb->ifindex);
 	__u32 len_bytes = skb->len;
 	struct packet_counters *counters;
-	__u32 side = active_side & 1;
+	__u32 side = double_buffer_side(&window);
 	__u32 packets = 1;
 	/* The kernel or the NIC took the outer VLAN tag out of the frame; on the wire it is there. */
 	__u32 tag_bytes = skb->vlan_present ? sizeof(struct vlan_tag) : 0;
 	__u64 bytes = len_bytes + tag_bytes;
-	struct packet pkt;
+	struct packet pkt __attribute__((aligned(8))); /* keys are hashed by words */
 	void *data, *data_end;
 	int parsed;
 

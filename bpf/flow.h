@@ -56,6 +56,13 @@ struct flow_value {
 	__u8 tcp_flags_seen[8];
 };
 
+/* A frame of a capture: written by userspace before each run of a program that was loaded to replay. */
+struct replayed_frame {
+	__u64 ticks; /* in the place of the timer's; in whatever unit userspace counts them */
+	__u32 wire_bytes; /* the frame's length before the snap length cut it */
+	__u32 pad0;
+};
+
 /* The exact clock and the timer tick read together. */
 struct clock_sample {
 	__u64 monotonic_ns;
@@ -70,5 +77,7 @@ struct packet_counters {
 	__u64 overflow_bytes;
 	__u64 other_packets[OTHER_CLASSES];
 	__u64 other_bytes[OTHER_CLASSES];
-	__u64 pad0[4];
+	__u64 rest_packets; /* of the overflow: its source network found no room either */
+	__u64 rest_bytes;
+	__u64 pad0[2];
 };

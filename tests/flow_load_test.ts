@@ -1,5 +1,5 @@
 /** Full speed: packets made in the kernel, millions of them, against the receiving end's own counters. */
-import { assertEquals, assertGreater } from "./assert.ts";
+import { assert, assertEquals, assertGreater } from "./assert.ts";
 import type { AggregatorOptions, FlowWindow } from "../lib/aggregate/protocol.ts";
 import { linesOf, Monitor, totalsOf } from "./support/monitor.ts";
 import { TestNet } from "./support/namespaces.ts";
@@ -60,7 +60,7 @@ async function watch(load: Load, options: Partial<AggregatorOptions>) {
   assertEquals(sent, load.packets);
   // Some are dropped before they reach the program, when the receiver's queue of 256 is full; not all, or the test is void.
   assertGreater(received, load.packets / 10);
-  return { windows, totals };
+  return { windows, totals, alerts: monitor.alerts };
 }
 
 function busy(windows: FlowWindow[]): FlowWindow[] {
@@ -97,4 +97,48 @@ Deno.test("5,000 flows in a map of 1,000 entries: what finds no room is counted 
   assertGreater(totals.flows.packets, 0);
   assertEquals(totals.overflow.bytes, totals.overflow.packets * FRAME_BYTES);
   for (const { flows } of windows) assertGreater(1_001, flows);
+});
+
+Deno.test("5,000 flows from two CPUs in a map of 1,000: the overflow is all in networks, estimates are no more than it", async () => {
+  const load = { packets: 2_000_000, flows: 5_000, senders: 2 };
+  const { windows } = await watch(load, { flowsMax: 1_000, topMax: 1_000, windowMs: 200 });
+  let overflowed = 0;
+  for (const { interfaces, overflow } of windows) {
+    const lost = interfaces.reduce((sum, { overflow }) => sum + overflow.packets, 0);
+    assertEquals(overflow === undefined, lost === 0);
+    if (overflow === undefined) continue;
+    overflowed++;
+    const { prefixes, rest, estimates } = overflow;
+    assertEquals(prefixes.reduce((sum, { packets }) => sum + packets, rest.packets), lost);
+    assertEquals(prefixes.reduce((sum, { bytes }) => sum + bytes, rest.bytes), lost * FRAME_BYTES);
+    assertGreater(estimates.length, 900);
+    assert(estimates.reduce((sum, { packets }) => sum + packets, 0) <= lost);
+  }
+  assertGreater(overflowed, 2);
+});
+
+Deno.test("a map of 1,000 entries grows under 5,000 flows until all have room, says so once, and loses no packet", async () => {
+  const { windows, alerts } = await watch({ packets: 4_000_000, flows: 5_000 }, {
+    flowsMax: 1_000,
+    flowsLimit: 100_000,
+    windowMs: 100,
+  });
+  const overflowed = busy(windows).map(({ overflow }) => overflow !== undefined);
+  assert(overflowed[0]);
+  // Three doublings of two sides, and no overflow from then on.
+  assert(!overflowed.slice(8).includes(true), `${overflowed}`);
+  assertGreater(overflowed.length, 8);
+  const capacities = windows.map(({ capacity }) => capacity);
+  assertEquals(capacities[0], 2_000);
+  // IPv4's map has grown, that of IPv6 has not.
+  assertEquals(capacities.at(-1), 9_000);
+  assertEquals(alerts, ["flow_map_grown"]);
+});
+
+Deno.test("windows of automatic length shorten while flows find no room, and every packet is counted", async () => {
+  const { windows } = await watch({ packets: 8_000_000, flows: 100_000 }, { flowsMax: 10_000, windowAuto: true });
+  const lengthsMs = windows.map(({ startNs, endNs }) => Number(endNs - startNs) / 1e6);
+  // The first is a second long, and the traffic starts after it.
+  assert(lengthsMs[0] > 990 && lengthsMs[0] < 1_300, `${lengthsMs}`);
+  assert(lengthsMs.slice(0, -1).some((ms) => ms > 490 && ms < 700), `${lengthsMs}`);
 });

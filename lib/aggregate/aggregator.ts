@@ -1,5 +1,6 @@
 /** The main thread's handle on the aggregator worker. */
 import { WorkerHandle } from "../worker_handle.ts";
+import type { ActivityArrangement } from "./process_protocol.ts";
 import type { AggregatorOptions, AggregatorReport, AggregatorRequest } from "./protocol.ts";
 
 export class Aggregator implements Disposable {
@@ -21,6 +22,11 @@ export class Aggregator implements Disposable {
       if (report.kind === "stopped") return;
       yield report;
     }
+  }
+
+  /** How the windows of process activity that are to come are arranged. */
+  arrange(arrangement: ActivityArrangement): void {
+    this.#worker.send({ kind: "arrange", arrangement });
   }
 
   /** Asks for a last window and a clean end; `reports` then finishes. More than once does no harm. */

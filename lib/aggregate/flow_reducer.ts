@@ -4,11 +4,18 @@
  */
 import type { StructLayout } from "../ffi/layout.ts";
 import { FLOW4_KEY, FLOW6_KEY, FLOW_VALUE, PACKET_COUNTERS } from "../ffi/layouts.gen.ts";
-import type { CounterBlock, MapBatch } from "../records.ts";
+import type { CounterBlock, MapBatch, OverflowMemory } from "../records.ts";
 import { formatAddress } from "./address.ts";
-import { compileFilter, type FilterableFlow, type FilterExpression } from "./filter.ts";
+import { compileFlowFilter, type FilterableFlow } from "../filter/flows.ts";
+import type { FlowFilter } from "../filter/language.ts";
+import { type Candidate as OverflowCandidate, estimateFlows, PrefixTable } from "./overflow.ts";
+import type { OverflowDetail } from "./overflow_protocol.ts";
+import type { ProcessDescription, ProcessIdentity } from "./process_protocol.ts";
 import {
   type Direction,
+  DIRECTIONS,
+  type FlowAttribution,
+  type FlowOrder,
   type FlowRow,
   type FlowWindow,
   type InterfaceTraffic,
@@ -17,7 +24,7 @@ import {
   type Traffic,
 } from "./protocol.ts";
 import type { TickClock } from "./tick_clock.ts";
-import { type RankedFlow, TopFlows } from "./top_flows.ts";
+import { compareFlows, needsFlags, type RankedFlow, TopFlows } from "./top_flows.ts";
 
 export interface ReducerOptions {
   /** Names by slot number; a slot without an interface is undefined. */
@@ -25,10 +32,74 @@ export interface ReducerOptions {
   /** Values a map entry holds: 1, or the number of CPUs for per-CPU maps. */
   valuesPerEntry: number;
   topMax: number;
-  filter: FilterExpression | null;
+  /** Absent: packets. */
+  order?: FlowOrder;
+  filter: FlowFilter | null;
+  /** null: nobody asks whose flow it is. */
+  owners?: FlowOwnerSource | null;
 }
 
-const DIRECTIONS: readonly Direction[] = ["ingress", "egress"];
+/** Who uses the flows' ends on this host. */
+export interface FlowOwnerSource {
+  /** null when no process is known; the flow is lent. */
+  ownerOf(flow: FilterableFlow): ProcessIdentity | null;
+  /** The container's id, empty outside of one. */
+  containerOf(owner: ProcessIdentity): string;
+  /** For the few rows that are shown. */
+  describe(owner: ProcessIdentity): ProcessDescription;
+}
+
+/** A flow under the filter: its owner is looked for when it is asked for, and once. */
+class Candidate implements FilterableFlow {
+  family: 4 | 6 = 4;
+  src = new Uint8Array(4);
+  dst = new Uint8Array(4);
+  sport = 0;
+  dport = 0;
+  proto = 0;
+  iface = "";
+  direction: Direction = "ingress";
+  readonly #owners: FlowOwnerSource | null;
+  #owner: ProcessIdentity | null | undefined;
+
+  constructor(owners: FlowOwnerSource | null) {
+    this.#owners = owners;
+  }
+
+  /** It is another flow now. */
+  renew(): void {
+    this.#owner = undefined;
+  }
+
+  get isAsked(): boolean {
+    return this.#owner !== undefined;
+  }
+
+  get owner(): ProcessIdentity | null {
+    if (this.#owner === undefined) this.#owner = this.#owners?.ownerOf(this) ?? null;
+    return this.#owner;
+  }
+
+  get pid(): number | undefined {
+    return this.owner?.pid;
+  }
+
+  get comm(): string | undefined {
+    return this.owner?.comm;
+  }
+
+  get container(): string | undefined {
+    const { owner } = this;
+    return owner === null ? undefined : this.#owners!.containerOf(owner);
+  }
+}
+
+/**
+ * Flows of a window whose owners are looked up for the sum, at 5 to 15 microseconds each, which is more than all else
+ * that is done with a flow; beyond them only those that a filter asks about and those that are shown.
+ */
+const OWNERS_ASKED_MAX = 2_048;
+
 const WORD_BYTES = 4;
 const TWO_TO_32 = 2 ** 32;
 
@@ -53,6 +124,10 @@ function noTraffic(): Traffic {
   return { packets: 0, bytes: 0 };
 }
 
+function noAttribution(): FlowAttribution {
+  return { attributed: noTraffic(), unattributed: noTraffic(), unasked: noTraffic() };
+}
+
 /** Reduces one window after another: `addCounters` and `addBatch` in any order, then `finish`. */
 export class FlowReducer {
   readonly #options: ReducerOptions;
@@ -60,27 +135,26 @@ export class FlowReducer {
   readonly #top: TopFlows;
   /** Packets and bytes of the flows, by slot and direction. */
   readonly #flowSums: Float64Array;
-  readonly #candidate: FilterableFlow;
+  readonly #candidate: Candidate;
   readonly #addresses = { 4: [new Uint8Array(4), new Uint8Array(4)], 6: [new Uint8Array(16), new Uint8Array(16)] };
   #interfaces: (InterfaceTraffic & { sumIndex: number })[] = [];
   #flows = 0;
   #matched = { ...noTraffic(), flows: 0 };
+  #attribution = noAttribution();
+  #ownersAsked = 0;
+  readonly #order: FlowOrder;
+  readonly #prefixes: PrefixTable;
+  #overflow = { ...noTraffic(), rest: noTraffic() };
+  #estimates: OverflowCandidate[] = [];
 
   constructor(options: ReducerOptions) {
     this.#options = options;
-    this.#matches = options.filter === null ? null : compileFilter(options.filter);
-    this.#top = new TopFlows(options.topMax);
+    this.#matches = options.filter === null ? null : compileFlowFilter(options.filter);
+    this.#order = options.order ?? "packets";
+    this.#top = new TopFlows(options.topMax, this.#order);
+    this.#prefixes = new PrefixTable(options.interfaceOfSlot);
     this.#flowSums = new Float64Array(options.interfaceOfSlot.length * DIRECTIONS.length * 2);
-    this.#candidate = {
-      family: 4,
-      src: this.#addresses[4][0],
-      dst: this.#addresses[4][1],
-      sport: 0,
-      dport: 0,
-      proto: 0,
-      iface: "",
-      direction: "ingress",
-    };
+    this.#candidate = new Candidate(options.owners ?? null);
   }
 
   addCounters(block: CounterBlock): void {
@@ -101,12 +175,35 @@ export class FlowReducer {
       traffic.seen.bytes += read(fields.seen_bytes.offset);
       traffic.overflow.packets += read(fields.overflow_packets.offset);
       traffic.overflow.bytes += read(fields.overflow_bytes.offset);
+      this.#overflow.rest.packets += read(fields.rest_packets.offset);
+      this.#overflow.rest.bytes += read(fields.rest_bytes.offset);
       OTHER_CLASSES.forEach((name, i) => {
         traffic.other[name].packets += read(fields.other_packets.offset + i * 8);
         traffic.other[name].bytes += read(fields.other_bytes.offset + i * 8);
       });
     }
+    this.#overflow.packets += traffic.overflow.packets;
+    this.#overflow.bytes += traffic.overflow.bytes;
     this.#interfaces.push(traffic);
+  }
+
+  /** Whether the window has flows without room, as far as its counters are added. */
+  get overflowed(): boolean {
+    return this.#overflow.packets > 0;
+  }
+
+  /** Adds source networks of flows without room. */
+  addPrefixes(batch: MapBatch): void {
+    this.#prefixes.addBatch(batch);
+  }
+
+  /** Takes what was kept of the flows without room, all counters of the window having been added. */
+  addEstimates(memory: OverflowMemory): void {
+    const candidates = estimateFlows(memory, { 4: FLOW4_KEY.size, 6: FLOW6_KEY.size }, this.#overflow)
+      .filter(({ family, key }) => this.#matches === null || this.#matches(this.#decodeKey(family, key, 0)));
+    candidates.sort((a, b) => compareFlows(this.#order, b, a));
+    // The memory is lent.
+    this.#estimates = candidates.slice(0, this.#options.topMax).map((flow) => ({ ...flow, key: flow.key.slice() }));
   }
 
   addBatch(family: 4 | 6, batch: MapBatch): void {
@@ -116,7 +213,8 @@ export class FlowReducer {
     const values = new Uint32Array(batch.values.buffer, batch.values.byteOffset, batch.values.byteLength >> 2);
     const entryWords = VALUE_WORDS * valuesPerEntry;
     const { keys } = batch;
-    const rank = { family, packets: 0, bytes: 0 };
+    const rank = { family, packets: 0, bytes: 0, tcpFlags: 0 };
+    const ranksFlags = needsFlags(this.#order);
     for (let entry = 0; entry < batch.count; entry++) {
       let packets = 0;
       let bytes = 0;
@@ -130,12 +228,16 @@ export class FlowReducer {
       const sum = (slot * 2 + keys[keyAt + key.fields.direction.offset]) * 2;
       sums[sum] += packets;
       sums[sum + 1] += bytes;
-      if (this.#matches !== null && !this.#matches(this.#decodeKey(family, keys, keyAt))) continue;
+      const looksAt = this.#matches !== null || this.#mayAsk();
+      const flow = looksAt ? this.#decodeKey(family, keys, keyAt) : null;
+      if (this.#matches !== null && !this.#matches(flow!)) continue;
       this.#matched.flows++;
       this.#matched.packets += packets;
       this.#matched.bytes += bytes;
+      this.#attribute(flow, packets, bytes);
       rank.packets = packets;
       rank.bytes = bytes;
+      if (ranksFlags) rank.tcpFlags = this.#tcpFlags(batch, entry);
       if (this.#top.admits(rank, keys, keyAt)) {
         this.#top.add(this.#ranked(family, batch, values, entry, packets, bytes));
       }
@@ -143,10 +245,29 @@ export class FlowReducer {
     this.#flows += batch.count;
   }
 
+  /** Whether one more flow may be looked up for the sum. */
+  #mayAsk(): boolean {
+    const { owners } = this.#options;
+    return owners !== null && owners !== undefined && this.#ownersAsked < OWNERS_ASKED_MAX;
+  }
+
+  /** @param flow null for one that is not to be looked up */
+  #attribute(flow: Candidate | null, packets: number, bytes: number): void {
+    const { attributed, unattributed, unasked } = this.#attribution;
+    let sum = unasked;
+    if (flow !== null && (flow.isAsked || this.#mayAsk())) {
+      if (!flow.isAsked) this.#ownersAsked++;
+      sum = flow.owner === null ? unattributed : attributed;
+    }
+    sum.packets += packets;
+    sum.bytes += bytes;
+  }
+
   /** Lent: the next call overwrites it. */
-  #decodeKey(family: 4 | 6, keys: Uint8Array, at: number): FilterableFlow {
+  #decodeKey(family: 4 | 6, keys: Uint8Array, at: number): Candidate {
     const { key: { fields }, addressBytes } = FAMILIES[family];
     const flow = this.#candidate;
+    flow.renew();
     const [src, dst] = this.#addresses[family];
     for (let i = 0; i < addressBytes; i++) {
       src[i] = keys[at + fields.src.offset + i];
@@ -164,6 +285,17 @@ export class FlowReducer {
     return flow;
   }
 
+  /** Union of those that each CPU saw. */
+  #tcpFlags({ values }: MapBatch, entry: number): number {
+    const { valuesPerEntry } = this.#options;
+    let tcpFlags = 0;
+    for (let i = 0; i < valuesPerEntry; i++) {
+      const at = (entry * valuesPerEntry + i) * FLOW_VALUE.size + TCP_FLAGS.offset;
+      for (let bit = 0; bit < TCP_FLAGS.size; bit++) if (values[at + bit] !== 0) tcpFlags |= 1 << bit;
+    }
+    return tcpFlags;
+  }
+
   #ranked(
     family: 4 | 6,
     batch: MapBatch,
@@ -176,7 +308,6 @@ export class FlowReducer {
     const keyBytes = FAMILIES[family].key.size;
     let firstSeenJiffies = 0n;
     let lastSeenJiffies = 0n;
-    let tcpFlags = 0;
     for (let i = 0; i < valuesPerEntry; i++) {
       const word = (entry * valuesPerEntry + i) * VALUE_WORDS;
       const read = (at: number) => BigInt(values[at]) | BigInt(values[at + 1]) << 32n;
@@ -185,15 +316,15 @@ export class FlowReducer {
       if (firstSeenJiffies === 0n || first < firstSeenJiffies) firstSeenJiffies = first;
       const last = read(word + LAST_SEEN);
       if (last > lastSeenJiffies) lastSeenJiffies = last;
-      const flagsAt = word * WORD_BYTES + TCP_FLAGS.offset;
-      for (let bit = 0; bit < TCP_FLAGS.size; bit++) if (batch.values[flagsAt + bit] !== 0) tcpFlags |= 1 << bit;
     }
+    const tcpFlags = this.#tcpFlags(batch, entry);
     const key = batch.keys.subarray(entry * keyBytes, (entry + 1) * keyBytes);
     return { family, key, packets, bytes, firstSeenJiffies, lastSeenJiffies, tcpFlags };
   }
 
-  #row(flow: RankedFlow, clock: TickClock): FlowRow {
-    const { src, dst, sport, dport, proto, iface, direction } = this.#decodeKey(flow.family, flow.key, 0);
+  #row(flow: RankedFlow, clock: Pick<TickClock, "toNs">): FlowRow {
+    const candidate = this.#decodeKey(flow.family, flow.key, 0);
+    const { src, dst, sport, dport, proto, iface, direction, owner } = candidate;
     const { packets, bytes, tcpFlags } = flow;
     return {
       iface,
@@ -208,21 +339,45 @@ export class FlowReducer {
       tcpFlags,
       firstSeenNs: clock.toNs(flow.firstSeenJiffies),
       lastSeenNs: clock.toNs(flow.lastSeenJiffies),
+      ...owner !== null && this.#ownerFields(owner),
     };
   }
 
+  #ownerFields(owner: ProcessIdentity): Required<Pick<FlowRow, "pid" | "comm" | "exe" | "container" | "podUid">> {
+    const { exe, container, podUid } = this.#options.owners!.describe(owner);
+    return { pid: owner.pid, comm: owner.comm, exe, container, podUid };
+  }
+
   /** The window so far; the next call to `addBatch` or `addCounters` starts the next one. */
-  finish(clock: TickClock): Pick<FlowWindow, "flows" | "interfaces" | "matched" | "top"> {
+  finish(
+    clock: Pick<TickClock, "toNs">,
+  ): Pick<FlowWindow, "flows" | "interfaces" | "matched" | "top" | "overflow" | "attribution"> {
     const interfaces = this.#interfaces.map(({ sumIndex, ...traffic }) => ({
       ...traffic,
       flows: { packets: this.#flowSums[sumIndex], bytes: this.#flowSums[sumIndex + 1] },
     }));
     const top = this.#top.take().map((flow) => this.#row(flow, clock));
-    const result = { flows: this.#flows, interfaces, matched: this.#matched, top };
+    const hasOwners = (this.#options.owners ?? null) !== null;
+    const attribution = hasOwners ? { attribution: this.#attribution } : {};
+    const overflow = this.overflowed ? { overflow: this.#overflowDetail(clock) } : {};
+    const result = { flows: this.#flows, interfaces, matched: this.#matched, top, ...overflow, ...attribution };
     this.#interfaces = [];
     this.#flows = 0;
     this.#matched = { ...noTraffic(), flows: 0 };
+    this.#attribution = noAttribution();
+    this.#ownersAsked = 0;
+    this.#overflow = { ...noTraffic(), rest: noTraffic() };
+    this.#estimates = [];
     this.#flowSums.fill(0);
     return result;
+  }
+
+  #overflowDetail(clock: Pick<TickClock, "toNs">): OverflowDetail {
+    const estimates = this.#estimates.map((flow) => ({
+      ...this.#row(flow, clock),
+      errorPackets: flow.errorPackets,
+      errorBytes: flow.errorBytes,
+    }));
+    return { estimates, ...this.#prefixes.take(), rest: this.#overflow.rest };
   }
 }

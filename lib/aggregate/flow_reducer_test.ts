@@ -1,8 +1,18 @@
 import { assertEquals } from "../../tests/assert.ts";
 import { readField, writeField } from "../ffi/layout.ts";
-import { FLOW4_KEY, FLOW6_KEY, FLOW_VALUE, PACKET_COUNTERS } from "../ffi/layouts.gen.ts";
-import type { CounterBlock, MapBatch } from "../records.ts";
-import { parseFilter } from "./filter.ts";
+import {
+  CANDIDATE,
+  CANDIDATE_SHAPE,
+  COUNT_MIN_CELL,
+  COUNT_MIN_SHAPE,
+  FLOW4_KEY,
+  FLOW6_KEY,
+  FLOW_VALUE,
+  PACKET_COUNTERS,
+} from "../ffi/layouts.gen.ts";
+import type { CounterBlock, MapBatch, OverflowMemory } from "../records.ts";
+import { COUNT_MIN_BYTES } from "./count_min.ts";
+import { parseFlowFilter } from "../filter/language.ts";
 import { FlowReducer, type ReducerOptions } from "./flow_reducer.ts";
 import { TickClock } from "./tick_clock.ts";
 
@@ -189,7 +199,7 @@ Deno.test("FlowReducer reads only the entries that a batch holds", () => {
 });
 
 Deno.test("FlowReducer counts every flow, but matches and ranks only those that the filter takes", () => {
-  const reducer = new FlowReducer({ ...OPTIONS, filter: parseFilter("src host 192.0.2.2") });
+  const reducer = new FlowReducer({ ...OPTIONS, filter: parseFlowFilter("src host 192.0.2.2") });
   reducer.addCounters(block(0, 0, [{ seen: 9n }]));
   const entries = [1, 2, 3].map((last) => ({ key: key4(last), values: [value(3n, 300n, 1n, 1n)] }));
   reducer.addBatch(4, batchOf(entries));
@@ -218,4 +228,80 @@ Deno.test("FlowReducer ranks at most topMax flows", () => {
   const entries = [5, 9, 7].map((packets) => ({ key: key4(packets), values: [value(BigInt(packets), 1n, 1n, 1n)] }));
   reducer.addBatch(4, batchOf(entries));
   assertEquals(reducer.finish(clock()).top.map(({ packets }) => packets), [9, 7]);
+});
+
+Deno.test("FlowReducer ranks by a TCP flag first where asked to", () => {
+  const reducer = new FlowReducer({ ...OPTIONS, topMax: 2, order: "resets" });
+  reducer.addBatch(
+    4,
+    batchOf([
+      { key: key4(1), values: [value(9n, 900n, 1n, 1n, [4])] },
+      { key: key4(2), values: [value(1n, 100n, 1n, 1n, [2, 4])] },
+      { key: key4(3), values: [value(5n, 500n, 1n, 1n)] },
+    ]),
+  );
+  const { top } = reducer.finish(clock());
+  assertEquals(top.map(({ src, tcpFlags }) => [src, tcpFlags]), [["192.0.2.2", 0b10100], ["192.0.2.1", 0b10000]]);
+});
+
+/** Memory of a side in which one flow is a candidate: as many packets as its slot and the sketch say. */
+function overflowMemory(keyBytes: number[], packets: bigint): OverflowMemory {
+  const sketch = { bytes: new ArrayBuffer(COUNT_MIN_BYTES), byteOffset: 0 };
+  const bytes = new ArrayBuffer(CANDIDATE_SHAPE.CANDIDATES * CANDIDATE.size);
+  const slot = new DataView(bytes);
+  writeField(slot, CANDIDATE, "family", 4);
+  writeField(slot, CANDIDATE, "packets", packets);
+  writeField(slot, CANDIDATE, "bytes", packets * 100n);
+  writeField(slot, CANDIDATE, "first_seen_jiffies", 1_000n);
+  writeField(slot, CANDIDATE, "last_seen_jiffies", 1_000n);
+  new Uint8Array(bytes).set(keyBytes, CANDIDATE.fields.key.offset);
+  const cells = new DataView(sketch.bytes);
+  for (let row = 0; row < COUNT_MIN_SHAPE.COUNT_MIN_ROWS; row++) {
+    writeField(
+      cells,
+      COUNT_MIN_CELL,
+      "packets",
+      packets,
+      row * COUNT_MIN_SHAPE.COUNT_MIN_COLUMNS * COUNT_MIN_CELL.size,
+    );
+    writeField(
+      cells,
+      COUNT_MIN_CELL,
+      "bytes",
+      packets * 100n,
+      row * COUNT_MIN_SHAPE.COUNT_MIN_COLUMNS * COUNT_MIN_CELL.size,
+    );
+  }
+  return { sketch, candidates: { bytes, byteOffset: 0, cpus: 1, strideBytes: bytes.byteLength } };
+}
+
+Deno.test("FlowReducer adds what is known of an overflow, and only to its own window", () => {
+  const reducer = new FlowReducer(OPTIONS);
+  reducer.addCounters(block(2, 0, [{ seen: 12n, overflow: 7n }, { seen: 5n, overflow: 5n }]));
+  assertEquals(reducer.overflowed, true);
+  reducer.addEstimates(overflowMemory(key4(9, 2), 11n));
+  const { overflow } = reducer.finish(clock());
+  assertEquals(
+    overflow!.estimates.map(({ iface, src, packets, bytes, errorPackets }) => ({
+      iface,
+      src,
+      packets,
+      bytes,
+      errorPackets,
+    })),
+    [{ iface: "eth1", src: "192.0.2.9", packets: 11, bytes: 1_100, errorPackets: 0 }],
+  );
+  assertEquals([overflow!.prefixCount, overflow!.rest], [0, { packets: 0, bytes: 0 }]);
+  assertEquals(reducer.overflowed, false);
+  assertEquals(reducer.finish(clock()).overflow, undefined);
+});
+
+Deno.test("FlowReducer estimates only flows that the filter takes", () => {
+  const reducer = new FlowReducer({ ...OPTIONS, filter: parseFlowFilter("src host 192.0.2.2") });
+  for (const last of [1, 2]) {
+    reducer.addCounters(block(2, 0, [{ seen: 12n, overflow: 12n }]));
+    reducer.addEstimates(overflowMemory(key4(last, 2), 12n));
+    const { overflow } = reducer.finish(clock());
+    assertEquals(overflow!.estimates.length, last - 1);
+  }
 });

@@ -3,10 +3,15 @@
  * the other's code. Counts of one window are plain numbers (a window cannot reach 2^53 bytes); running totals and
  * nanoseconds are bigints.
  */
+import type { OverflowDetail } from "./overflow_protocol.ts";
 import type { WorkerFailure } from "../worker_handle.ts";
+import type { ActivityArrangement, ActivityOptions, ProcessWindow } from "./process_protocol.ts";
 
 /** Where a packet was seen. */
 export type Direction = "ingress" | "egress";
+
+/** In the order of `enum flow_direction` in bpf/flow.h. */
+export const DIRECTIONS: readonly Direction[] = ["ingress", "egress"];
 
 /** How programs are attached to an interface for ingress. */
 export type IngressMode = "native" | "generic" | "tcx";
@@ -40,6 +45,31 @@ export interface FlowRow {
   /** CLOCK_MONOTONIC, exact to one timer tick: 1 to 10 ms, as the kernel was built. */
   firstSeenNs: bigint;
   lastSeenNs: bigint;
+  /** Who uses the flow's end on this host; these are absent where that is not known. */
+  pid?: number;
+  comm?: string;
+  /** Path of the executable; empty for a process that has ended. */
+  exe?: string;
+  /** The container's id, empty outside of one. */
+  container?: string;
+  /** The Kubernetes pod's, empty outside of one. */
+  podUid?: string;
+  /** Of an estimate: so many more than `packets` it can have had. */
+  errorPackets?: number;
+  errorBytes?: number;
+}
+
+/** What makes a flow large: packets, bytes; or first a TCP reset, or a TCP handshake seen, then packets. */
+export const FLOW_ORDERS = ["packets", "bytes", "resets", "new"] as const;
+export type FlowOrder = typeof FLOW_ORDERS[number];
+
+/** How much of the matched traffic has a known owner; the three add up to it. */
+export interface FlowAttribution {
+  attributed: Traffic;
+  /** No process is known: forwarded, answered by the kernel itself, without ports. */
+  unattributed: Traffic;
+  /** Of flows beyond those that a window looks up. */
+  unasked: Traffic;
 }
 
 /** What one interface saw in one direction. `seen = flows + overflow + the sum of other`, packets and bytes. */
@@ -69,8 +99,12 @@ export interface FlowWindow {
   interfaces: InterfaceTraffic[];
   /** Flows that the `--filter` expression accepts; equal to all flows where none was given. */
   matched: Traffic & { flows: number };
-  /** The largest matched flows by packets, then bytes; at most `topMax`. */
+  /** The largest matched flows by packets, then bytes, or by `order`; at most `topMax`. */
   top: FlowRow[];
+  /** Of the flows that found no room; absent where all of them did. */
+  overflow?: OverflowDetail;
+  /** Absent where owners are not looked for. */
+  attribution?: FlowAttribution;
   /** Switching sides and waiting until no program could still see the old one. */
   swapSeconds: number;
   /** Reading, deleting, decoding and ranking the old side. */
@@ -106,13 +140,27 @@ export interface AggregatorOptions {
   /** Replace an XDP program that somebody else attached. */
   force: boolean;
   windowMs: number;
+  /** Let the load choose the length of windows; `windowMs` is then not used. */
+  windowAuto?: boolean;
   /** Entries of the IPv4 map, and of the IPv6 map. */
   flowsMax: number;
+  /** To which a map that was full may grow; not above `flowsMax` where it is absent. */
+  flowsLimit?: number;
+  /** Source networks that flows without room are counted by; absent: 16,384. */
+  prefixesMax?: number;
   /** How values stay exact: atomic adds on shared values, or a value a CPU. */
   values: "atomic" | "percpu";
   topMax: number;
+  /** What ranks flows; absent: packets. */
+  order?: FlowOrder;
   /** Expression of `--filter`, already validated; empty for none. */
   filter: string;
+  /** Whether to report all flows of each window as IPFIX messages. */
+  allFlows?: boolean;
+  /** Whether to look for whose flow it is. */
+  owners?: boolean;
+  /** What to count of system calls; nothing where it is absent or null. Without interfaces, it is all that is counted. */
+  activity?: ActivityOptions | null;
   /** Folder with `bpf/*.bpf.o` and `lib/libbpf.so.1`. */
   assetsDir: string;
   /** A libbpf to use in the place of the system's. */
@@ -127,12 +175,28 @@ export interface LibbpfInfo {
 
 export type AggregatorRequest =
   | { kind: "start"; options: AggregatorOptions }
+  /** Rank and choose processes like this from the next window on. */
+  | { kind: "arrange"; arrangement: ActivityArrangement }
   /** End the current window now, drain it, detach, and answer `stopped`. */
   | { kind: "stop" };
 
 export type AggregatorReport =
-  | { kind: "ready"; interfaces: AttachedInterface[]; startNs: bigint; notices: string[]; libbpf: LibbpfInfo }
+  | {
+    kind: "ready";
+    interfaces: AttachedInterface[];
+    /** System calls are counted. */
+    activity: boolean;
+    startNs: bigint;
+    notices: string[];
+    libbpf: LibbpfInfo;
+  }
+  /** IPFIX messages, one after another, with every flow of the window that is reported next. */
+  | { kind: "flow_records"; messages: ArrayBuffer }
   | { kind: "window"; window: FlowWindow }
+  /** Follows the flows' window, where there is one. */
+  | { kind: "activity"; window: ProcessWindow }
+  /** Something that an operator should know. `alert` names its kind. */
+  | { kind: "notice"; alert: string; message: string }
   /** An interface was deleted while watched; what it had counted is in the windows all the same. */
   | { kind: "interface_gone"; iface: string; remaining: number }
   | { kind: "stopped" }

@@ -1,8 +1,11 @@
 /**
- * The K largest flows among many, by packets, then bytes, then key, so that equal traffic always ranks the same. A
+ * The K largest flows among many, by packets, then bytes, then key, or as another order has it, so that equal traffic
+ * always ranks the same. A
  * bounded min-heap (Knuth, The Art of Computer Programming, volume 3, section 5.2.3): most candidates cost one
  * comparison with the smallest flow kept.
  */
+
+import type { FlowOrder } from "./protocol.ts";
 
 /** A flow that was kept; `key` is the packed C struct. */
 export interface RankedFlow {
@@ -20,27 +23,51 @@ interface Rank {
   family: 4 | 6;
   packets: number;
   bytes: number;
+  /** Looked at only by orders for which `needsFlags`. */
+  tcpFlags: number;
+}
+
+const TCP_SYN = 1 << 1;
+const TCP_RST = 1 << 2;
+const LEADING_FLAG: Partial<Record<FlowOrder, number>> = { resets: TCP_RST, new: TCP_SYN };
+
+/** Whether an order asks for the TCP flags of every flow. */
+export function needsFlags(order: FlowOrder): boolean {
+  return LEADING_FLAG[order] !== undefined;
+}
+
+/** Compares traffic by an order: negative when `a` ranks below `b`, zero when only their keys can tell. */
+export function compareTraffic(order: FlowOrder, a: Omit<Rank, "family">, b: Omit<Rank, "family">): number {
+  const flag = LEADING_FLAG[order];
+  if (flag !== undefined && (a.tcpFlags & flag) !== (b.tcpFlags & flag)) {
+    return (a.tcpFlags & flag) - (b.tcpFlags & flag);
+  }
+  if (order === "bytes") return a.bytes - b.bytes || a.packets - b.packets;
+  return a.packets - b.packets || a.bytes - b.bytes;
 }
 
 /** Compares a flow whose key lies at `keyAt` of `keys` with one that is kept: negative when it ranks below. */
-function compareRank(a: Rank, keys: Uint8Array, keyAt: number, b: RankedFlow): number {
-  if (a.packets !== b.packets) return a.packets - b.packets;
-  if (a.bytes !== b.bytes) return a.bytes - b.bytes;
+function compareRank(order: FlowOrder, a: Rank, keys: Uint8Array, keyAt: number, b: RankedFlow): number {
+  const traffic = compareTraffic(order, a, b);
+  if (traffic !== 0) return traffic;
   if (a.family !== b.family) return b.family - a.family;
   for (let i = 0; i < b.key.length; i++) if (keys[keyAt + i] !== b.key[i]) return b.key[i] - keys[keyAt + i];
   return 0;
 }
 
-function compareFlows(a: RankedFlow, b: RankedFlow): number {
-  return compareRank(a, a.key, 0, b);
+/** Negative when `a` ranks below `b`; never zero for two flows. */
+export function compareFlows(order: FlowOrder, a: RankedFlow, b: RankedFlow): number {
+  return compareRank(order, a, a.key, 0, b);
 }
 
 export class TopFlows {
   readonly #heap: RankedFlow[] = [];
   readonly #flowsMax: number;
+  readonly #order: FlowOrder;
 
-  constructor(flowsMax: number) {
+  constructor(flowsMax: number, order: FlowOrder = "packets") {
     this.#flowsMax = flowsMax;
+    this.#order = order;
   }
 
   /**
@@ -50,7 +77,7 @@ export class TopFlows {
    * @param keyAt where in `keys` its packed key starts
    */
   admits(flow: Rank, keys: Uint8Array, keyAt: number): boolean {
-    return this.#heap.length < this.#flowsMax || compareRank(flow, keys, keyAt, this.#heap[0]) > 0;
+    return this.#heap.length < this.#flowsMax || compareRank(this.#order, flow, keys, keyAt, this.#heap[0]) > 0;
   }
 
   /** Keeps a flow that was admitted, in place of the least one where there is no room; its key is copied. */
@@ -67,14 +94,14 @@ export class TopFlows {
 
   /** The flows kept, largest first; empties the heap. */
   take(): RankedFlow[] {
-    return this.#heap.splice(0).sort((a, b) => compareFlows(b, a));
+    return this.#heap.splice(0).sort((a, b) => compareFlows(this.#order, b, a));
   }
 
   #siftUp(at: number): void {
     const heap = this.#heap;
     while (at > 0) {
       const parent = (at - 1) >> 1;
-      if (compareFlows(heap[at], heap[parent]) >= 0) return;
+      if (compareFlows(this.#order, heap[at], heap[parent]) >= 0) return;
       [heap[at], heap[parent]] = [heap[parent], heap[at]];
       at = parent;
     }
@@ -85,7 +112,7 @@ export class TopFlows {
     for (;;) {
       let least = at;
       for (const child of [2 * at + 1, 2 * at + 2]) {
-        if (child < heap.length && compareFlows(heap[child], heap[least]) < 0) least = child;
+        if (child < heap.length && compareFlows(this.#order, heap[child], heap[least]) < 0) least = child;
       }
       if (least === at) return;
       [heap[at], heap[least]] = [heap[least], heap[at]];

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "../../tests/assert.ts";
+import type { FlowOrder } from "./protocol.ts";
 import { type RankedFlow, TopFlows } from "./top_flows.ts";
 
 function flow(packets: number, bytes = packets * 100, keyByte = 0, family: 4 | 6 = 4): RankedFlow {
@@ -75,4 +76,22 @@ Deno.test("TopFlows keeps whole IPv6 keys", () => {
   const key = Uint8Array.from({ length: 40 }, (_, i) => i);
   const [kept] = topOf(1, [{ ...flow(1, 1, 0, 6), key }]);
   assertEquals(kept.key, key);
+});
+
+Deno.test("TopFlows ranks by bytes, or by a TCP flag first, where asked to", () => {
+  const flows = [
+    { ...flow(10, 100, 1), tcpFlags: 0b10010 },
+    { ...flow(5, 900, 2), tcpFlags: 0b00100 },
+    { ...flow(7, 200, 3), tcpFlags: 0b10110 },
+    { ...flow(20, 50, 4), tcpFlags: 0 },
+  ];
+  const ranked = (order: FlowOrder) => {
+    const top = new TopFlows(3, order);
+    for (const it of flows) offer(top, it);
+    return top.take().map(({ key }) => key[0]);
+  };
+  assertEquals(ranked("packets"), [4, 1, 3]);
+  assertEquals(ranked("bytes"), [2, 3, 1]);
+  assertEquals(ranked("resets"), [3, 2, 4]);
+  assertEquals(ranked("new"), [1, 3, 4]);
 });

@@ -1,74 +1,87 @@
 /**
- * The aggregator worker: owns libbpf, the flow programs and their maps, ends a window when it is due and posts what was
- * in it. Composition root of lib/ffi and the pure reducer; the protocol is in protocol.ts.
+ * The aggregator worker: owns libbpf and what watches flows and process activity, ends their windows when they are due
+ * and posts what was in them. The protocol is in protocol.ts.
  */
 /// <reference lib="deno.worker" />
 import { requireCapabilities } from "../ffi/capabilities.ts";
-import { FlowProbe, resolveInterfaces } from "../ffi/flow_probe.ts";
+import { resolveInterfaces } from "../ffi/flow_probe.ts";
 import { monotonicNs } from "../ffi/libc.ts";
 import { openLibbpf } from "../ffi/libbpf.ts";
 import { WorkerMain } from "../worker_main.ts";
-import { parseFilter } from "./filter.ts";
-import { FlowReducer } from "./flow_reducer.ts";
-import { TickClock } from "./tick_clock.ts";
-import type { AggregatorOptions, AggregatorReport, AggregatorRequest, FlowWindow } from "./protocol.ts";
+import { type ActivityWatch, tryActivity } from "./activity_watch.ts";
+import { FlowWatch } from "./flow_watch.ts";
+import { OwnerWatch } from "./owner_watch.ts";
+import { hostProcessDetails } from "./host_details.ts";
+import type { AggregatorOptions, AggregatorReport, AggregatorRequest } from "./protocol.ts";
+import { WindowController } from "./window_controller.ts";
 
-function report(message: AggregatorReport): void {
-  self.postMessage(message);
+function report(message: AggregatorReport, transfer: Transferable[] = []): void {
+  self.postMessage(message, transfer);
 }
 
-const MS_PER_S = 1_000;
 const NS_PER_MS = 1_000_000n;
 
 const main = new WorkerMain<AggregatorRequest, Run>();
 
+/** What a run watches. */
+interface Watched {
+  /** null: no interface was named. */
+  flows: FlowWatch | null;
+  /** null: not asked for, or the kernel lacks what it takes. */
+  activity: ActivityWatch | null;
+  owners: OwnerWatch | null;
+}
+
 /** One run: from `start` to `stop`. */
 class Run implements Disposable {
-  readonly #windowNs: bigint;
+  #windowNs: bigint;
+  /** null: windows are as long as they were asked to be. */
+  readonly #controller: WindowController | null;
   readonly #owned: DisposableStack;
-  readonly #probe: FlowProbe;
-  readonly #reducer: FlowReducer;
-  readonly #clock: TickClock;
+  readonly #watched: Watched;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #sequence = 0;
-  #startNs: bigint;
   /** When the current window is due; windows stay on this grid even when a drain takes long. */
   #dueNs: bigint;
 
-  /** @param held an attached probe, and what to dispose of in the end */
-  private constructor(
-    options: AggregatorOptions,
-    held: { owned: DisposableStack; probe: FlowProbe; clock: TickClock; startNs: bigint },
-  ) {
-    this.#windowNs = BigInt(options.windowMs) * NS_PER_MS;
+  /** @param held what is attached, and what to dispose of in the end */
+  private constructor(options: AggregatorOptions, held: { owned: DisposableStack; watched: Watched; startNs: bigint }) {
+    this.#controller = options.windowAuto === true ? new WindowController() : null;
+    this.#windowNs = BigInt(this.#controller?.windowMs ?? options.windowMs) * NS_PER_MS;
     this.#owned = held.owned;
-    this.#probe = held.probe;
-    this.#clock = held.clock;
-    this.#startNs = held.startNs;
+    this.#watched = held.watched;
     this.#dueNs = held.startNs + this.#windowNs;
-    const interfaceOfSlot: (string | undefined)[] = [];
-    this.#probe.interfaces.forEach(({ name }, i) => interfaceOfSlot[this.#probe.slotOf[i]] = name);
-    this.#reducer = new FlowReducer({
-      interfaceOfSlot,
-      valuesPerEntry: options.values === "percpu" ? this.#probe.cpus : 1,
-      topMax: options.topMax,
-      filter: options.filter === "" ? null : parseFilter(options.filter),
-    });
   }
 
   static async start(options: AggregatorOptions): Promise<Run> {
     using stack = new DisposableStack();
     const interfaces = resolveInterfaces(options.interfaces);
-    requireCapabilities(`watch ${options.interfaces.join(", ")}`);
+    requireCapabilities(`watch ${interfaces.length > 0 ? options.interfaces.join(", ") : "process activity"}`);
     const libbpf = stack.use(openLibbpf({ path: options.libbpfPath, embeddedDir: `${options.assetsDir}/lib` }));
-    const elf = Deno.readFileSync(`${options.assetsDir}/bpf/flow.bpf.o`);
-    const probe = stack.use(await FlowProbe.open(libbpf, elf, interfaces, options));
-    const clock = new TickClock(probe.sampleClock());
+    const notices: string[] = [];
+    const notice = (text: string) => notices.push(text);
+    const details = hostProcessDetails();
+    const watchesFlows = interfaces.length > 0;
+    const wantsOwners = watchesFlows && options.owners === true;
+    const owners = wantsOwners ? await OwnerWatch.tryStart(libbpf, { options, details, notice }) : null;
+    if (owners !== null) stack.use(owners);
+    const flows = watchesFlows ? stack.use(await FlowWatch.open(libbpf, interfaces, { options, owners })) : null;
+    const activity = tryActivity(libbpf, { options, details, notice, needed: !watchesFlows });
+    if (activity !== null) stack.use(activity);
+
     const startNs = monotonicNs();
-    const attached = probe.attach(options);
-    report({ kind: "ready", ...attached, startNs, libbpf: { version: libbpf.version, source: libbpf.source } });
-    await probe.prepareSpare();
-    const run = new Run(options, { owned: stack.move(), probe, clock, startNs });
+    const attached = flows?.attach();
+    activity?.attach();
+    report({
+      kind: "ready",
+      interfaces: attached?.interfaces ?? [],
+      activity: activity !== null,
+      startNs,
+      notices: [...notices, ...attached?.notices ?? []],
+      libbpf: { version: libbpf.version, source: libbpf.source },
+    });
+    await flows?.prepare();
+    const watched = { flows, activity, owners };
+    const run = new Run(options, { owned: stack.move(), watched, startNs });
     run.#schedule();
     return run;
   }
@@ -83,41 +96,40 @@ class Run implements Disposable {
     // A timer may fire early by a fraction of a millisecond.
     if (monotonicNs() >= this.#dueNs) {
       this.#endWindow();
-      for (const iface of this.#probe.takeGone()) {
-        report({ kind: "interface_gone", iface: iface.name, remaining: this.#probe.watched });
-      }
+      const { names, remaining } = this.#watched.flows?.takeGone() ?? { names: [], remaining: 0 };
+      for (const iface of names) report({ kind: "interface_gone", iface, remaining });
     }
     this.#schedule();
   }
 
   #endWindow(): void {
-    const swapStart = performance.now();
-    const { side, atNs } = this.#probe.swap();
-    const endUnixNs = BigInt(Date.now()) * NS_PER_MS;
-    const drainStart = performance.now();
-    this.#probe.drain(side, (family, batch) => this.#reducer.addBatch(family, batch));
-    this.#probe.takeCounters(side, (block) => this.#reducer.addCounters(block));
-    this.#clock.addSample(this.#probe.sampleClock());
-    const window: FlowWindow = {
-      sequence: this.#sequence++,
-      startNs: this.#startNs,
-      endNs: atNs,
-      endUnixNs,
-      capacity: this.#probe.capacity,
-      ...this.#reducer.finish(this.#clock),
-      swapSeconds: (drainStart - swapStart) / MS_PER_S,
-      drainSeconds: (performance.now() - drainStart) / MS_PER_S,
-      programs: this.#probe.programStats(),
-    };
-    this.#startNs = atNs;
-    report({ kind: "window", window });
+    const { flows, activity } = this.#watched;
+    const finished = flows?.endWindow();
+    if (finished !== undefined) {
+      const { window, flowRecords, load } = finished;
+      if (flowRecords !== null) report({ kind: "flow_records", messages: flowRecords }, [flowRecords]);
+      report({ kind: "window", window });
+      for (const notice of flows!.takeNotices()) report({ kind: "notice", ...notice });
+      if (this.#controller !== null) this.#windowNs = BigInt(this.#controller.observe(load)) * NS_PER_MS;
+    }
+    if (activity !== null) report({ kind: "activity", window: activity.endWindow() });
+  }
+
+  /** From the next window on. */
+  arrange(arrangement: Extract<AggregatorRequest, { kind: "arrange" }>["arrangement"]): void {
+    this.#watched.activity?.arrange(arrangement);
   }
 
   /** Detaches, then drains what was counted until then: the last window, shorter than the others. */
-  stop(): void {
+  async stop(): Promise<void> {
     clearTimeout(this.#timer);
-    this.#probe.detach();
+    const { flows, activity, owners } = this.#watched;
+    flows?.detach();
+    activity?.detach();
+    owners?.detach();
     this.#endWindow();
+    await flows?.settle();
+    await activity?.settle();
   }
 
   [Symbol.dispose](): void {
@@ -131,8 +143,11 @@ main.serve(async (request) => {
     case "start":
       main.run = await Run.start(request.options);
       return;
+    case "arrange":
+      main.run?.arrange(request.arrangement);
+      return;
     case "stop":
-      main.run?.stop();
+      await main.run?.stop();
       main.end();
       report({ kind: "stopped" });
       return;

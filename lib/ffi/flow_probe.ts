@@ -16,12 +16,16 @@ import {
 } from "./bpf_link.ts";
 import { BpfMap, type MapSpec, MapType } from "./bpf_map.ts";
 import { BpfObject } from "./bpf_object.ts";
-import { type Side, Switchover } from "./double_buffer.ts";
+import type { Side } from "./double_buffer.ts";
+import { ActivePointer } from "./double_buffer_pointer.ts";
+import { InnerSlot, RcuFence } from "./double_buffer_slot.ts";
 import { readField, writeField } from "./layout.ts";
 import { FLOW4_KEY, FLOW6_KEY, FLOW_BSS, FLOW_RODATA, FLOW_VALUE, PACKET_COUNTERS } from "./layouts.gen.ts";
 import { ifindexOf, type Mapping, monotonicNs } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
 import { interfaceNames, mtuBytes } from "./netdev.ts";
+import { FrameReplay } from "./frame_replay.ts";
+import { fullFlagOffset, OverflowMaps } from "./overflow_maps.ts";
 import { testRun } from "./test_run.ts";
 import { findSlots, type SlotTable } from "./slots.ts";
 
@@ -43,7 +47,10 @@ const ETHERNET_HEADER_BYTES = 14;
 
 const SIDES: readonly Side[] = [0, 1];
 
-export type FlowProbeOptions = Pick<AggregatorOptions, "flowsMax" | "values">;
+export interface FlowProbeOptions extends Pick<AggregatorOptions, "flowsMax" | "prefixesMax" | "values" | "order"> {
+  /** Whether frames are those of a capture, with its times and lengths (`frameReplay`): then nothing is attached. */
+  replays?: boolean;
+}
 export type AttachOptions = Pick<AggregatorOptions, "direction" | "ingressMode" | "egressHook" | "force">;
 
 interface Attachment {
@@ -65,21 +72,51 @@ export function resolveInterfaces(names: string[]): { name: string; ifindex: num
   });
 }
 
+/** Entries of the maps of a side. */
+export interface FlowsMax {
+  v4: number;
+  v6: number;
+}
+
+/** What a map held when its side was drained. */
+export interface DrainedMap {
+  entries: number;
+  entriesMax: number;
+  /** Whether a flow found no room in it. */
+  overflowed: boolean;
+}
+
 interface FlowMaps {
   v4: BpfMap;
   v6: BpfMap;
 }
 
+/** The maps of a side, where programs find them. */
+interface FlowSlots {
+  v4: InnerSlot;
+  v6: InnerSlot;
+}
+
+function flowMapSpec(family: keyof FlowsMax, options: FlowProbeOptions, side: Side): MapSpec {
+  return {
+    type: options.values === "percpu" ? MapType.percpuHash : MapType.hash,
+    name: family === "v4" ? `flows4_side${side}` : `flows6_side${side}`,
+    keyBytes: (family === "v4" ? FLOW4_KEY : FLOW6_KEY).size,
+    valueBytes: FLOW_VALUE.size,
+    entriesMax: options.flowsMax,
+  };
+}
+
 function flowMapSpecs(options: FlowProbeOptions, side: Side): [v4: MapSpec, v6: MapSpec] {
-  const type = options.values === "percpu" ? MapType.percpuHash : MapType.hash;
-  const common = { type, valueBytes: FLOW_VALUE.size, entriesMax: options.flowsMax };
-  return [
-    { ...common, name: `flows4_side${side}`, keyBytes: FLOW4_KEY.size },
-    { ...common, name: `flows6_side${side}`, keyBytes: FLOW6_KEY.size },
-  ];
+  return [flowMapSpec("v4", options, side), flowMapSpec("v6", options, side)];
 }
 
 function disposeMaps({ v4, v6 }: FlowMaps): void {
+  v4[Symbol.dispose]();
+  v6[Symbol.dispose]();
+}
+
+function disposeSlots({ v4, v6 }: FlowSlots): void {
   v4[Symbol.dispose]();
   v6[Symbol.dispose]();
 }
@@ -111,8 +148,14 @@ function loadFlow(
   writeField(rodata, FLOW_RODATA, "slot_multiplier", table.multiplier);
   writeField(rodata, FLOW_RODATA, "slot_shift", table.shift);
   writeField(rodata, FLOW_RODATA, "per_cpu_values", options.values === "percpu");
+  writeField(rodata, FLOW_RODATA, "replays", options.replays === true);
   for (const name of FLOW_PROGRAMS) object.setAutoload(name, programs.includes(name));
   object.setMaxEntries("packet_counters", SIDES.length * table.slots * 2 * cpus);
+  OverflowMaps.configure(object, rodata, {
+    cpus,
+    prefixesMax: options.prefixesMax,
+    byBytes: options.order === "bytes",
+  });
   // The shape of the inner maps, whose size may differ from one to the next.
   using templates = new DisposableStack();
   const [v4, v6] = flowMapSpecs({ ...options, flowsMax: 1 }, 0).map((spec) =>
@@ -147,9 +190,10 @@ export class FlowProbe implements Disposable {
   readonly #object: BpfObject;
   readonly #options: FlowProbeOptions;
   /** By side; the second one comes with `prepareSpare`. */
-  readonly #flows: FlowMaps[];
+  readonly #flows: FlowSlots[] = [];
   readonly #counters: Mapping;
-  readonly #switchover: Switchover;
+  readonly #overflow: OverflowMaps;
+  readonly #window: ActivePointer;
   readonly #globals: DataView<ArrayBuffer>;
   readonly #loaded: readonly FlowProgram[];
   readonly #slots: number;
@@ -164,7 +208,9 @@ export class FlowProbe implements Disposable {
   ) {
     using stack = new DisposableStack();
     const { object, table, programs, cpus } = held.loaded;
-    this.#flows = [{ v4: stack.use(held.first.v4), v6: stack.use(held.first.v6) }];
+    // Until the slots own them.
+    using maps = new DisposableStack();
+    maps.defer(() => disposeMaps(held.first));
     this.#object = stack.use(object);
     this.#libbpf = libbpf;
     this.interfaces = interfaces;
@@ -173,14 +219,15 @@ export class FlowProbe implements Disposable {
     this.#slots = table.slots;
     this.#loaded = programs;
     this.#options = options;
-    this.#putSide(0);
+    stack.defer(() => this.#flows.forEach(disposeSlots));
+    this.#putSide(0, held.first);
+    maps.move();
     this.#counters = stack.use(object.map("packet_counters").map({ writable: true }));
     const globals = stack.use(object.map(".bss").map({ writable: true }));
     this.#globals = new DataView(globals.buffer);
-    this.#switchover = new Switchover(new Uint32Array(globals.buffer, FLOW_BSS.fields.active_side.offset, 1), {
-      outer: object.map("flows4"),
-      inner: this.#flows[0].v4,
-    });
+    this.#overflow = stack.use(new OverflowMaps(object, this.#globals, cpus));
+    const pointer = { buffer: globals.buffer, offset: FLOW_BSS.fields["window.generation"].offset };
+    this.#window = new ActivePointer(pointer, stack.use(new RcuFence(libbpf)));
     this.#owned = stack.move();
   }
 
@@ -228,9 +275,12 @@ export class FlowProbe implements Disposable {
     }
   }
 
-  #putSide(side: Side): void {
-    this.#object.map("flows4").putInner(side, this.#flows[side].v4);
-    this.#object.map("flows6").putInner(side, this.#flows[side].v6);
+  /** @throws {SystemError} the maps are then still the caller's */
+  #putSide(side: Side, { v4, v6 }: FlowMaps): void {
+    this.#flows[side] = {
+      v4: InnerSlot.put(this.#object.map("flows4"), side, v4),
+      v6: InnerSlot.put(this.#object.map("flows6"), side, v6),
+    };
   }
 
   /**
@@ -239,13 +289,61 @@ export class FlowProbe implements Disposable {
    */
   async prepareSpare(): Promise<void> {
     const spare = await createFlowMaps(this.#libbpf, this.#options, 1);
-    this.#flows.push({ v4: this.#owned.use(spare.v4), v6: this.#owned.use(spare.v6) });
-    this.#putSide(1);
+    try {
+      this.#putSide(1, spare);
+    } catch (error) {
+      disposeMaps(spare);
+      throw error;
+    }
+  }
+
+  /**
+   * Gives the side that is not counted on, which must be drained, maps of these sizes, made on other threads: in use
+   * from the next swap on. The other side follows when it has become the spare.
+   *
+   * @throws {SystemError} the maps are as they were, or the IPv4 one has its new size
+   */
+  async resizeSpare(flowsMax: FlowsMax): Promise<void> {
+    this.#requireSpare();
+    const side = this.#spare;
+    const now = this.flowsMaxOf(side);
+    for (const family of ["v4", "v6"] as const) {
+      if (flowsMax[family] === now[family]) continue;
+      const options = { ...this.#options, flowsMax: flowsMax[family] };
+      const fresh = await BpfMap.createAsync(this.#libbpf, flowMapSpec(family, options, side));
+      let loose = fresh;
+      try {
+        // While it was made the sides may have changed: whichever is drained and not counted on takes it.
+        if (!this.#owned.disposed) loose = this.#flows[this.#spare][family].replace(fresh);
+      } finally {
+        loose[Symbol.dispose]();
+      }
+    }
+  }
+
+  #requireSpare(): void {
+    if (this.#flows.length < SIDES.length) throw new Error("Cannot use the spare maps: they are not prepared");
+  }
+
+  get #spare(): Side {
+    return this.#window.passive;
+  }
+
+  /** Entries the maps of a side can hold. */
+  flowsMaxOf(side: Side): FlowsMax {
+    const { v4, v6 } = this.#flows[side];
+    return { v4: v4.map.spec.entriesMax, v6: v6.map.spec.entriesMax };
   }
 
   /** Entries both flow maps of a side can hold. */
+  capacityOf(side: Side): number {
+    const { v4, v6 } = this.flowsMaxOf(side);
+    return v4 + v6;
+  }
+
+  /** Entries both flow maps can hold that packets are counted in now. */
   get capacity(): number {
-    return 2 * this.#options.flowsMax;
+    return this.capacityOf(this.#window.active);
   }
 
   /** The programs that this kernel takes. */
@@ -366,11 +464,17 @@ export class FlowProbe implements Disposable {
    * more; it must be drained and its counters taken before the next swap.
    */
   swap(): { side: Side; atNs: bigint } {
-    if (this.#flows.length < SIDES.length) throw new Error("Cannot end a window: its spare maps are not prepared");
-    const side = this.#switchover.flip();
+    this.#requireSpare();
+    const side = this.#window.flip();
     const atNs = monotonicNs();
-    this.#switchover.quiesce();
+    this.#window.quiesce();
     return { side, atNs };
+  }
+
+  /** Runs frames of a capture, one after another; for a probe that was created with `replays`. */
+  frameReplay(frameBytesMax: number): FrameReplay {
+    const target = { programFd: this.programFd("ingress_xdp"), globals: this.#globals };
+    return new FrameReplay(this.#libbpf, target, frameBytesMax);
   }
 
   /** The kernel's exact clock and its tick counter, which flows carry, read together. */
@@ -383,11 +487,27 @@ export class FlowProbe implements Disposable {
   }
 
   /** Empties the flow maps of a quiet side; `family` is 4 or 6. The batches are lent. */
-  drain(side: Side, take: (family: 4 | 6, batch: MapBatch) => void): void {
-    const { v4, v6 } = this.#flows[side];
-    const batchMax = Math.min(DRAIN_BATCH_MAX, this.#options.flowsMax);
-    v4.drain((batch) => take(4, batch), batchMax);
-    v6.drain((batch) => take(6, batch), batchMax);
+  drain(side: Side, take: (family: 4 | 6, batch: MapBatch) => void): { v4: DrainedMap; v6: DrainedMap } {
+    return {
+      v4: this.#drainMap(side, "v4", (batch) => take(4, batch)),
+      v6: this.#drainMap(side, "v6", (batch) => take(6, batch)),
+    };
+  }
+
+  #drainMap(side: Side, family: keyof FlowsMax, take: (batch: MapBatch) => void): DrainedMap {
+    const { map } = this.#flows[side][family];
+    const { entriesMax } = map.spec;
+    const flag = fullFlagOffset(side, family === "v4" ? "FULL_FLOWS4" : "FULL_FLOWS6");
+    const overflowed = this.#globals.getUint32(flag, true) !== 0;
+    const entries = map.drain(take, Math.min(DRAIN_BATCH_MAX, entriesMax));
+    // Programs try it again.
+    this.#globals.setUint32(flag, 0, true);
+    return { entries, entriesMax, overflowed };
+  }
+
+  /** Empties what a quiet side has kept of flows without room. Needed only after a window that had some. */
+  takeOverflow(side: Side, take: Parameters<OverflowMaps["take"]>[1]): void {
+    this.#overflow.take(side, take);
   }
 
   /** Hands out the counters of a quiet side, then zeroes them. */

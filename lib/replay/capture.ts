@@ -1,0 +1,96 @@
+/** Captures as they are read: bytes in, packets out. Holds at most one packet and what came with it. */
+import { ByteQueue } from "./byte_queue.ts";
+import type { CaptureFrame, RecordReader } from "./capture_frame.ts";
+import { isPcap, PcapReader } from "./pcap.ts";
+import { PCAPNG_MAGIC, PcapngReader } from "./pcapng.ts";
+
+const MAGIC_BYTES = 4;
+const GZIP_MAGIC = [0x1f, 0x8b];
+
+/**
+ * Decodes a capture, whichever of the two formats it has.
+ *
+ * @example
+ * ```ts
+ * const decoder = new CaptureDecoder();
+ * decoder.push(Deno.readFileSync("some.pcap"));
+ * for (let frame; (frame = decoder.next()) !== null;) console.log(frame.timeNs, frame.wireBytes);
+ * ```
+ */
+export class CaptureDecoder {
+  readonly #queue = new ByteQueue();
+  #reader: RecordReader | null = null;
+
+  /** Takes more of the file. What `next` lent is no longer valid. */
+  push(chunk: Uint8Array): void {
+    this.#queue.push(chunk);
+  }
+
+  /**
+   * The next packet, or null until more bytes have come.
+   *
+   * @throws {Error} for another format, or where the file is malformed
+   */
+  next(): CaptureFrame | null {
+    if (this.#reader === null && this.#queue.available >= MAGIC_BYTES) this.#reader = this.#open();
+    return this.#reader?.next(this.#queue) ?? null;
+  }
+
+  #open(): RecordReader {
+    const magic = this.#queue.u32(0, true);
+    if (magic === PCAPNG_MAGIC) return new PcapngReader();
+    if (isPcap(magic)) return new PcapReader();
+    throw new Error("Cannot read the capture: it is neither pcap nor pcapng");
+  }
+
+  /**
+   * Tells that no more bytes come.
+   *
+   * @returns what is wrong with the end, or null
+   * @throws {Error} when there was no capture at all
+   */
+  end(): string | null {
+    const { available, offset, owes } = this.#queue;
+    if (this.#reader === null) throw new Error(`Cannot read the capture: it has only ${available} bytes`);
+    if (available === 0 && !owes) return null;
+    return owes
+      ? `the file ends at byte ${offset}, within a block`
+      : `the file ends at byte ${offset + available}, within the record that begins at ${offset}`;
+  }
+}
+
+/** The stream, whose failure names what could not be done. */
+export async function* chunksOf(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  try {
+    yield* stream;
+  } catch (error) {
+    throw new Error(`Cannot read the capture: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** The stream itself, or what it holds where it is compressed by gzip. */
+export async function gunzipped(
+  source: ReadableStream<Uint8Array<ArrayBuffer>>,
+): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
+  const reader = source.getReader();
+  let start = new Uint8Array();
+  let done = false;
+  while (!done && start.length < GZIP_MAGIC.length) {
+    const read = await reader.read();
+    done = read.done;
+    start = Uint8Array.from([...start, ...read.value ?? []]);
+  }
+  const whole = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    start: (controller) => start.length > 0 ? controller.enqueue(start) : undefined,
+    async pull(controller) {
+      const read = await reader.read();
+      if (read.done) controller.close();
+      else controller.enqueue(read.value);
+    },
+    cancel: (reason) => reader.cancel(reason),
+  });
+  const isGzip = GZIP_MAGIC.every((byte, i) => start[i] === byte);
+  return isGzip ? whole.pipeThrough(new DecompressionStream("gzip")) : whole;
+}

@@ -1,0 +1,90 @@
+/**
+ * From what a capture has in front of a packet to the Ethernet header that the BPF programs read. A packet without one
+ * gets one, with the EtherType of what follows and no addresses, and is counted with those 14 bytes in the place of the
+ * capture's own header: the length that it has on an Ethernet wire.
+ */
+
+import type { CaptureFrame } from "./capture_frame.ts";
+
+const ETHERNET_HEADER_BYTES = 14;
+const ETHERTYPE_AT = 12;
+const IPV4 = 0x0800;
+const IPV6 = 0x86dd;
+
+/** What the programs look at: Ethernet, two tags, IPv6, 2,047 bytes of extensions, TCP with all its options. */
+export const FRAME_BYTES_MAX = 2304;
+
+/** LINKTYPE_ numbers, as in the registry of tcpdump.org. */
+const ETHERNET = 1;
+const RAW_NUMBERS = [12, 14, 101];
+const LINUX_SLL = 113;
+const IPV4_ONLY = 228;
+const IPV6_ONLY = 229;
+const LINUX_SLL2 = 276;
+
+/** A header that the capture has in the place of Ethernet's. */
+interface CookedHeader {
+  headerBytes: number;
+  /** Where it holds the EtherType; null: the packet's version tells. */
+  etherTypeAt: number | null;
+}
+
+const COOKED: ReadonlyMap<number, CookedHeader> = new Map([
+  [LINUX_SLL, { headerBytes: 16, etherTypeAt: 14 }],
+  [LINUX_SLL2, { headerBytes: 20, etherTypeAt: 0 }],
+  ...[...RAW_NUMBERS, IPV4_ONLY, IPV6_ONLY].map((type): [number, CookedHeader] => [
+    type,
+    { headerBytes: 0, etherTypeAt: null },
+  ]),
+]);
+
+function versionEtherType(firstByte: number | undefined): number {
+  // Nothing was kept of it: a cut packet, not one of another protocol.
+  if (firstByte === undefined || firstByte >> 4 === 4) return IPV4;
+  return firstByte >> 4 === 6 ? IPV6 : 0;
+}
+
+/**
+ * Writes as much of the frame as the programs look at, and no less than the 14 bytes that a test run takes.
+ *
+ * @param frame as captured
+ * @param target at least FRAME_BYTES_MAX long
+ * @returns bytes written, and the frame's length on the wire
+ * @throws {Error} for a link type that is not supported
+ */
+export function writeEthernet(frame: CaptureFrame, target: Uint8Array): { lenBytes: number; wireBytes: number } {
+  const { bytes, linkType, wireBytes } = frame;
+  if (linkType === ETHERNET) {
+    const kept = bytes.subarray(0, FRAME_BYTES_MAX);
+    target.set(kept);
+    if (kept.length >= ETHERNET_HEADER_BYTES) return { lenBytes: kept.length, wireBytes };
+    // Cut within its first header: an IP packet of which nothing is left is truncated too.
+    target.fill(0, kept.length, ETHERNET_HEADER_BYTES);
+    setEtherType(target, IPV4);
+    return { lenBytes: ETHERNET_HEADER_BYTES, wireBytes };
+  }
+  const cooked = COOKED.get(linkType);
+  if (cooked === undefined) throw new Error(`Cannot replay the capture: its link type ${linkType} is not supported`);
+  const { headerBytes, etherTypeAt } = cooked;
+  const packet = bytes.subarray(headerBytes, headerBytes + FRAME_BYTES_MAX - ETHERNET_HEADER_BYTES);
+  target.fill(0, 0, ETHERNET_HEADER_BYTES);
+  const isCut = etherTypeAt !== null && bytes.length < headerBytes;
+  setEtherType(
+    target,
+    etherTypeAt === null
+      ? versionEtherType(packet[0])
+      : isCut
+      ? IPV4
+      : bytes[etherTypeAt] << 8 | bytes[etherTypeAt + 1],
+  );
+  target.set(packet, ETHERNET_HEADER_BYTES);
+  return {
+    lenBytes: ETHERNET_HEADER_BYTES + packet.length,
+    wireBytes: Math.max(0, wireBytes - headerBytes) + ETHERNET_HEADER_BYTES,
+  };
+}
+
+function setEtherType(target: Uint8Array, etherType: number): void {
+  target[ETHERTYPE_AT] = etherType >> 8;
+  target[ETHERTYPE_AT + 1] = etherType & 0xff;
+}

@@ -1,0 +1,124 @@
+/** A capture through the flow program of the kernel, attached to nothing: composes lib/ffi with the pure reader. */
+import { FlowReducer } from "../aggregate/flow_reducer.ts";
+import type { FlowOrder, FlowWindow } from "../aggregate/protocol.ts";
+import { requireCapabilities } from "../ffi/capabilities.ts";
+import { FlowProbe } from "../ffi/flow_probe.ts";
+import { openLibbpf } from "../ffi/libbpf.ts";
+import { parseFlowFilter } from "../filter/language.ts";
+import { sleep } from "../timers.ts";
+import { CaptureDecoder, chunksOf, gunzipped } from "./capture.ts";
+import { FRAME_BYTES_MAX } from "./link_layer.ts";
+import { Pace } from "./pace.ts";
+import { type CaptureCounts, ReplayedWindows } from "./replayed_windows.ts";
+
+/** A test run says that it comes from there. */
+const LOOPBACK_IFINDEX = 1;
+
+/** Ahead of its time by less than this a packet is not waited for. */
+const WAIT_MS_MIN = 1;
+
+export interface ReplayOptions {
+  /** Stands where windows name the interface. */
+  name: string;
+  windowMs: number;
+  /** Entries of the IPv4 map, and of the IPv6 map. */
+  flowsMax: number;
+  topMax: number;
+  /** What is large. */
+  order: FlowOrder;
+  /** Expression of `--filter`, already validated; empty for none. */
+  filter: string;
+  /** 1 for real time; 0 for as fast as it goes. */
+  speed: number;
+  /** Folder with `bpf/flow.bpf.o` and `lib/libbpf.so.1`. */
+  assetsDir: string;
+  /** A libbpf to use in the place of the system's. */
+  libbpfPath?: string;
+}
+
+export interface ReplayResult extends CaptureCounts {
+  /** What is wrong with the capture's end; null where it is whole. */
+  endNotice: string | null;
+  /** Why it could not be read to its end; null where it could. */
+  error: Error | null;
+}
+
+/**
+ * Replays a capture to its end, or until the signal. What was counted is handed out in every case; a file that turns
+ * out to be malformed ends the run with `error`.
+ *
+ * @param source the file, which may be compressed by gzip
+ * @param take called with each window, in order
+ * @throws {PrivilegeError}
+ * @throws {UnsupportedError}
+ */
+export async function replayCapture(
+  source: ReadableStream<Uint8Array<ArrayBuffer>>,
+  options: ReplayOptions,
+  { take, signal }: { take: (window: FlowWindow) => void; signal: AbortSignal },
+): Promise<ReplayResult> {
+  try {
+    return await replayStream(source, options, { take, signal });
+  } finally {
+    // Whatever kept it from being read; after that it is locked.
+    if (!source.locked) await source.cancel();
+  }
+}
+
+async function replayStream(
+  source: ReadableStream<Uint8Array<ArrayBuffer>>,
+  options: ReplayOptions,
+  { take, signal }: { take: (window: FlowWindow) => void; signal: AbortSignal },
+): Promise<ReplayResult> {
+  using stack = new DisposableStack();
+  requireCapabilities(`replay ${options.name}`);
+  const libbpf = stack.use(openLibbpf({ path: options.libbpfPath, embeddedDir: `${options.assetsDir}/lib` }));
+  const elf = Deno.readFileSync(`${options.assetsDir}/bpf/flow.bpf.o`);
+  const interfaces = [{ name: options.name, ifindex: LOOPBACK_IFINDEX }];
+  const probe = stack.use(
+    await FlowProbe.open(libbpf, elf, interfaces, { ...options, values: "atomic", replays: true }),
+  );
+  await probe.prepareSpare();
+  const interfaceOfSlot: string[] = [];
+  interfaceOfSlot[probe.slotOf[0]] = options.name;
+  const reducer = new FlowReducer({
+    interfaceOfSlot,
+    valuesPerEntry: 1,
+    topMax: options.topMax,
+    order: options.order,
+    filter: options.filter === "" ? null : parseFlowFilter(options.filter),
+  });
+  const windows = new ReplayedWindows(
+    { probe, replay: probe.frameReplay(FRAME_BYTES_MAX), reducer },
+    options.windowMs,
+    take,
+  );
+  const decoder = new CaptureDecoder();
+  let endNotice: string | null = null;
+  let error: Error | null = null;
+  try {
+    await readAll(await gunzipped(source), decoder, { windows, pace: new Pace(options.speed), signal });
+    if (!signal.aborted) endNotice = decoder.end();
+  } catch (thrown) {
+    error = thrown as Error;
+  }
+  windows.finish();
+  return { ...windows.counts, endNotice, error };
+}
+
+async function readAll(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  decoder: CaptureDecoder,
+  { windows, pace, signal }: { windows: ReplayedWindows; pace: Pace; signal: AbortSignal },
+): Promise<void> {
+  for await (const chunk of chunksOf(stream)) {
+    decoder.push(chunk);
+    for (let frame = decoder.next(); frame !== null; frame = decoder.next()) {
+      const waitMs = pace.waitMs(frame.timeNs);
+      if (waitMs >= WAIT_MS_MIN) await sleep(waitMs, signal);
+      if (signal.aborted) return;
+      windows.add(frame);
+    }
+    if (signal.aborted) return;
+  }
+}

@@ -1,0 +1,126 @@
+/** The main thread's end of the correlation worker. */
+import type { CorrelatedGroup, CorrelationOptions, CorrelationRule } from "../server/correlation/protocol.ts";
+import { WorkerHandle } from "../worker_handle.ts";
+import type { CorrelateReport, CorrelateRequest, CorrelationBatch, PartitionStats } from "./protocol.ts";
+
+export interface CorrelatorHandlers {
+  /** Groups that a partition closed: those of its batches come before `add` resolves. */
+  groups(partition: number, groups: CorrelatedGroup[]): void;
+  notice(text: string): void;
+}
+
+export interface CorrelatorOptions {
+  rules: CorrelationRule[];
+  options: Partial<CorrelationOptions>;
+}
+
+type Answer = { position: number; state: string } | null;
+
+export class Correlator implements AsyncDisposable {
+  /** Resolves when the worker has ended; rejects when it failed. */
+  readonly ended: Promise<void>;
+  readonly #worker: WorkerHandle<CorrelateRequest, CorrelateReport>;
+  readonly #handlers: CorrelatorHandlers;
+  readonly #calls = new Map<number, { resolve: (answer: Answer) => void; reject: (error: Error) => void }>();
+  #nextCall = 0;
+  #partitions: PartitionStats[] = [];
+  #unknown = 0;
+  #closed = false;
+
+  constructor({ rules, options }: CorrelatorOptions, handlers: CorrelatorHandlers) {
+    this.#handlers = handlers;
+    this.#worker = new WorkerHandle("correlate", { kind: "start", rules, options });
+    this.ended = this.#follow();
+    // Whoever waits for an answer hears of it too.
+    this.ended.catch(() => {});
+  }
+
+  /** As of a second ago at most. */
+  get partitions(): readonly PartitionStats[] {
+    return this.#partitions;
+  }
+
+  /** Records that this version does not understand. */
+  get unknown(): number {
+    return this.#unknown;
+  }
+
+  /** Begins a partition, anew or where a checkpoint says. */
+  async open(partition: number, position: number, state: string | null): Promise<void> {
+    await this.#call((id) => ({ kind: "open", id, partition, position, state }));
+  }
+
+  /** Resolves when they are taken: then there is room for more. */
+  async add(partition: number, batches: CorrelationBatch[]): Promise<void> {
+    await this.#call((id) => ({ kind: "add", id, partition, batches }));
+  }
+
+  /** All that is needed to go on from here, after a restart or elsewhere. */
+  async checkpoint(partition: number): Promise<{ position: number; state: string }> {
+    return (await this.#call((id) => ({ kind: "checkpoint", id, partition })))!;
+  }
+
+  close(partition: number): void {
+    if (!this.#closed) this.#worker.send({ kind: "close", partition });
+  }
+
+  #call(request: (id: number) => CorrelateRequest): Promise<Answer> {
+    if (this.#closed) return Promise.reject(new Error("correlation has ended"));
+    const id = this.#nextCall++;
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+    this.#calls.set(id, { resolve, reject });
+    this.#worker.send(request(id));
+    return promise;
+  }
+
+  async #follow(): Promise<void> {
+    let why = new Error("correlation has ended");
+    try {
+      for (;;) {
+        const report = await this.#worker.next();
+        switch (report.kind) {
+          case "ready":
+            break;
+          case "taken":
+            this.#answer(report.id, null);
+            break;
+          case "checkpoint":
+            this.#answer(report.id, report);
+            break;
+          case "groups":
+            this.#handlers.groups(report.partition, report.groups);
+            break;
+          case "stats":
+            this.#partitions = report.partitions;
+            this.#unknown = report.unknown;
+            break;
+          case "notice":
+            this.#handlers.notice(report.text);
+            break;
+          case "stopped":
+            return;
+          default:
+            report satisfies never;
+        }
+      }
+    } catch (error) {
+      why = error as Error;
+      throw error;
+    } finally {
+      this.#closed = true;
+      for (const { reject } of this.#calls.values()) reject(why);
+      this.#calls.clear();
+    }
+  }
+
+  #answer(id: number, answer: Answer): void {
+    this.#calls.get(id)?.resolve(answer);
+    this.#calls.delete(id);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#worker.stop();
+    await this.ended.catch(() => {});
+    this.#worker[Symbol.dispose]();
+  }
+}

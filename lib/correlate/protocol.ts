@@ -1,0 +1,52 @@
+/** What crosses between the main thread and the correlation worker. Types only. */
+import type { Lane } from "../fleet/protocol.ts";
+import type { CorrelationPart } from "../server/correlation/partition.ts";
+import type {
+  CorrelatedGroup,
+  CorrelationOptions,
+  CorrelationRule,
+  CorrelationStats,
+} from "../server/correlation/protocol.ts";
+import type { WorkerFailure } from "../worker_handle.ts";
+
+/** A batch, or as much of one as belongs to a partition. */
+export interface CorrelationBatch {
+  /** In the log that it comes from. */
+  position: number;
+  agent: string;
+  lane: Lane;
+  sequence: number;
+  /** `Batch` of ebpfmon.proto. */
+  content: Uint8Array<ArrayBuffer>;
+  /** What its records are for; absent where there is one partition. */
+  part?: CorrelationPart;
+  /** Where in the whole batch its records stand; absent where it is whole. */
+  places?: number[];
+}
+
+export interface PartitionStats {
+  partition: number;
+  /** Of the last batch that was taken. */
+  position: number;
+  stats: CorrelationStats;
+}
+
+export type CorrelateRequest =
+  | { kind: "start"; rules: CorrelationRule[]; options: Partial<CorrelationOptions> }
+  /** `state`: as `checkpoint` gave it; null for none. */
+  | { kind: "open"; id: number; partition: number; position: number; state: string | null }
+  | { kind: "add"; id: number; partition: number; batches: CorrelationBatch[] }
+  | { kind: "checkpoint"; id: number; partition: number }
+  | { kind: "close"; partition: number }
+  | { kind: "stop" };
+
+export type CorrelateReport =
+  | { kind: "ready" }
+  /** Answers `open` and `add`; what `add` led to was reported before it. */
+  | { kind: "taken"; id: number }
+  | { kind: "groups"; partition: number; groups: CorrelatedGroup[] }
+  | { kind: "checkpoint"; id: number; position: number; state: string }
+  | { kind: "stats"; partitions: PartitionStats[]; unknown: number }
+  | { kind: "notice"; text: string }
+  | { kind: "stopped" }
+  | { kind: "failed"; failure: WorkerFailure };

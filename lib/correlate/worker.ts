@@ -1,0 +1,140 @@
+/** The correlation worker: an engine for each partition that this process has. The protocol is in protocol.ts. */
+/// <reference lib="deno.worker" />
+import { Batch } from "../export/proto/ebpfmon.gen.ts";
+import { recordNumber } from "../fleet/protocol.ts";
+import { CorrelationEngine } from "../server/correlation/engine.ts";
+import type { CorrelatedGroup, CorrelationOptions, CorrelationRule } from "../server/correlation/protocol.ts";
+import { fleetRecords } from "../server/grpc_service_records.ts";
+import { WorkerMain } from "../worker_main.ts";
+import type { CorrelateReport, CorrelateRequest, CorrelationBatch } from "./protocol.ts";
+
+/** Groups close by time too, where nothing more comes. */
+const TICK_MS = 1000;
+
+interface Partition {
+  engine: CorrelationEngine;
+  position: number;
+  /** Given out by the engine, and not reported yet. */
+  groups: CorrelatedGroup[];
+}
+
+function report(message: CorrelateReport): void {
+  self.postMessage(message);
+}
+
+const main = new WorkerMain<CorrelateRequest, Run>();
+
+class Run implements Disposable {
+  readonly #rules: CorrelationRule[];
+  readonly #options: Partial<CorrelationOptions>;
+  readonly #partitions = new Map<number, Partition>();
+  readonly #timer = setInterval(() => void main.guarded(() => this.#tick()), TICK_MS);
+  /** Records of newer agents that this version does not understand. */
+  #unknown = 0;
+
+  constructor(rules: CorrelationRule[], options: Partial<CorrelationOptions>) {
+    this.#rules = rules;
+    this.#options = options;
+  }
+
+  open(number: number, position: number, state: string | null): void {
+    const groups: CorrelatedGroup[] = [];
+    const make = () => new CorrelationEngine(this.#rules, (group) => groups.push(group), this.#options);
+    let engine = make();
+    if (state !== null) {
+      try {
+        engine.restore(state);
+      } catch (error) {
+        const why = (error as Error).message;
+        report({ kind: "notice", text: `correlation begins anew, groups that were open are lost: ${why}` });
+        engine = make();
+      }
+    }
+    this.#partitions.set(number, { engine, position, groups });
+  }
+
+  add(number: number, batches: CorrelationBatch[]): void {
+    const partition = this.#partitions.get(number);
+    if (partition === undefined) return;
+    for (const { position, agent, lane, sequence, content, part, places } of batches) {
+      const { records, unknown } = fleetRecords({ agent, lane, sequence, content: Batch.decode(content) });
+      this.#unknown += unknown;
+      const first = recordNumber(lane, sequence, 0);
+      for (const record of records) {
+        if (places !== undefined) record.sequence = first + places[record.sequence - first];
+        // A whole batch brings flows too, which are for connections alone.
+        if (part === "host" && "flow" in record) continue;
+        partition.engine.add(record, part);
+      }
+      partition.position = position;
+    }
+    this.#give(number, partition);
+  }
+
+  checkpoint(number: number): { position: number; state: string } {
+    const partition = this.#partitions.get(number);
+    if (partition === undefined) return { position: 0, state: "" };
+    return { position: partition.position, state: partition.engine.snapshot() };
+  }
+
+  close(number: number): void {
+    this.#partitions.delete(number);
+  }
+
+  #tick(): void {
+    const unixNs = BigInt(Date.now()) * 1_000_000n;
+    for (const [number, partition] of this.#partitions) {
+      partition.engine.advance(unixNs);
+      this.#give(number, partition);
+    }
+    report({
+      kind: "stats",
+      partitions: [...this.#partitions].map(([partition, { engine, position }]) => ({
+        partition,
+        position,
+        stats: engine.stats(),
+      })),
+      unknown: this.#unknown,
+    });
+  }
+
+  #give(partition: number, { groups }: Partition): void {
+    if (groups.length > 0) report({ kind: "groups", partition, groups: groups.splice(0) });
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    this.#partitions.clear();
+  }
+}
+
+main.serve((request) => {
+  switch (request.kind) {
+    case "start":
+      main.run = new Run(request.rules, request.options);
+      report({ kind: "ready" });
+      break;
+    case "open":
+      main.run?.open(request.partition, request.position, request.state);
+      report({ kind: "taken", id: request.id });
+      break;
+    case "add":
+      main.run?.add(request.partition, request.batches);
+      report({ kind: "taken", id: request.id });
+      break;
+    case "checkpoint": {
+      const { position, state } = main.run?.checkpoint(request.partition) ?? { position: 0, state: "" };
+      report({ kind: "checkpoint", id: request.id, position, state });
+      break;
+    }
+    case "close":
+      main.run?.close(request.partition);
+      break;
+    case "stop":
+      main.end();
+      report({ kind: "stopped" });
+      break;
+    default:
+      request satisfies never;
+  }
+});

@@ -1,0 +1,127 @@
+/**
+ * One server by itself: batches go into its store, which acknowledges them, and correlation reads them from there. So a
+ * server that dies has lost nothing: its successor goes on at the last checkpoint, reads what came after it once more, and
+ * arrives at the same groups with the same ids.
+ */
+import type { Correlator } from "../correlate/correlator.ts";
+import { CORRELATION_READER } from "./database.ts";
+import type { CorrelatedGroup } from "./correlation/protocol.ts";
+import { storedGroup } from "./group_json.ts";
+import type { GroupLedger, GroupRecorder } from "./group_recorder.ts";
+import type { BatchSource, FleetStore, ReceivedBatch } from "./grpc_service_session.ts";
+import { newBatch } from "./new_batch.ts";
+import type { FleetStoreHandle } from "./store.ts";
+
+const PARTITION = 0;
+/** Batches that are read from the log at once. */
+const READ_BATCHES = 64;
+const CHECKPOINT_MS = 15_000;
+const RETRY_MS = 1000;
+
+/** Keeps groups in the store. */
+export function storeLedger(store: FleetStoreHandle): GroupLedger {
+  return {
+    record: (_partition: number, groups: CorrelatedGroup[]) =>
+      store.call("addGroups", { groups: groups.map(storedGroup), checkpoint: null }),
+  };
+}
+
+export class LocalFleet implements FleetStore {
+  readonly #store: FleetStoreHandle;
+  readonly #correlator: Correlator;
+  readonly #recorder: GroupRecorder;
+  readonly #notice: (text: string) => void;
+  #lastPosition = 0;
+  #readPosition = 0;
+  #savedPosition = 0;
+  #wake: () => void = () => {};
+
+  constructor(
+    parts: { store: FleetStoreHandle; correlator: Correlator; recorder: GroupRecorder },
+    notice: (text: string) => void,
+  ) {
+    this.#store = parts.store;
+    this.#correlator = parts.correlator;
+    this.#recorder = parts.recorder;
+    this.#notice = notice;
+  }
+
+  /** Batches that are stored and that correlation has not taken. */
+  get lagBatches(): number {
+    return Math.max(0, this.#lastPosition - this.#readPosition);
+  }
+
+  lastSequences(source: BatchSource): ReturnType<FleetStore["lastSequences"]> {
+    return this.#store.call("lastSequences", { source });
+  }
+
+  async accept(batches: readonly ReceivedBatch[]): Promise<void> {
+    this.#lastPosition = await this.#store.accept(batches.map((batch) => newBatch(batch)));
+    this.#wake();
+  }
+
+  /** Feeds the correlation from the log until `signal`, and leaves a checkpoint. */
+  async follow(signal: AbortSignal): Promise<void> {
+    const saved = await this.#store.call("checkpoint", { reader: CORRELATION_READER });
+    this.#readPosition = this.#savedPosition = saved?.position ?? 0;
+    await this.#correlator.open(PARTITION, this.#readPosition, saved?.state ?? null);
+    let checkpointDueMs = performance.now() + CHECKPOINT_MS;
+    const wake = () => this.#wake();
+    signal.addEventListener("abort", wake);
+    try {
+      while (!signal.aborted) {
+        const taken = await this.#step();
+        if (performance.now() >= checkpointDueMs) {
+          await this.#checkpoint();
+          checkpointDueMs = performance.now() + CHECKPOINT_MS;
+        }
+        if (taken === 0 && !signal.aborted) await this.#pause(CHECKPOINT_MS);
+      }
+      await this.#checkpoint();
+    } finally {
+      signal.removeEventListener("abort", wake);
+    }
+  }
+
+  /** @returns how many batches there were */
+  async #step(): Promise<number> {
+    try {
+      const batches = await this.#store.call("read", { after: this.#readPosition, limit: READ_BATCHES });
+      if (batches.length > 0) {
+        await this.#correlator.add(PARTITION, batches);
+        this.#readPosition = batches.at(-1)!.position;
+      }
+      return batches.length;
+    } catch (error) {
+      // Without its worker there is nothing to go on with, and whoever runs this hears of that.
+      this.#notice(`the log of batches cannot be read: ${(error as Error).message}`);
+      await this.#pause(RETRY_MS);
+      return 1;
+    }
+  }
+
+  /** What was closed before it is recorded before it. */
+  async #checkpoint(): Promise<void> {
+    if (this.#readPosition === this.#savedPosition) return;
+    try {
+      const { position, state } = await this.#correlator.checkpoint(PARTITION);
+      await this.#recorder.settled();
+      const checkpoint = { reader: CORRELATION_READER, position, state };
+      await this.#store.call("addGroups", { groups: [], checkpoint });
+      this.#savedPosition = position;
+    } catch (error) {
+      this.#notice(`correlation's state is not saved: ${(error as Error).message}`);
+    }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = () => {};
+  }
+}

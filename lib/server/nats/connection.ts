@@ -1,0 +1,162 @@
+/** The connection to NATS, and the streams that a fleet needs there. */
+import { DiscardPolicy, jetstream, type JetStreamClient, jetstreamManager, RetentionPolicy, StorageType } from "@nats-io/jetstream";
+import type { JetStreamManager, StreamConfig } from "@nats-io/jetstream";
+import { connect, credsAuthenticator, nanos, type NatsConnection } from "@nats-io/transport-node";
+import { TlsSource } from "../../fleet/tls.ts";
+import {
+  BATCH_STREAM,
+  BATCH_SUBJECT,
+  GROUP_STREAM,
+  GROUP_SUBJECT,
+  LEASE_STREAM,
+  LEASE_SUBJECT,
+  type NatsOptions,
+  STATE_STREAM,
+  STATE_SUBJECT,
+} from "./protocol.ts";
+
+/** Batches that nobody has read for so long are of no use to correlation. */
+const BATCH_KEEP_MS = 6 * 3_600_000;
+const GROUP_KEEP_MS = 7 * 86_400_000;
+const GROUP_BYTES_MAX = 256_000_000;
+/** What a server repeats it repeats soon: after a lost acknowledgement, or where it takes over from another. */
+const DUPLICATE_MS = 10 * 60_000;
+/** A worker that has not renewed its leases for so long is gone. */
+export const LEASE_MS = 5000;
+const RECONNECT_MS = 250;
+const REQUEST_MS = 5000;
+
+export class NatsLink implements AsyncDisposable {
+  readonly connection: NatsConnection;
+  readonly client: JetStreamClient;
+  readonly manager: JetStreamManager;
+  readonly replicas: number;
+  #connected = true;
+
+  private constructor(
+    parts: { connection: NatsConnection; client: JetStreamClient; manager: JetStreamManager },
+    replicas: number,
+    notice: (text: string) => void,
+  ) {
+    this.connection = parts.connection;
+    this.client = parts.client;
+    this.manager = parts.manager;
+    this.replicas = replicas;
+    void this.#follow(notice);
+  }
+
+  /** @throws {Error} when there is no connection, or JetStream does not take the streams */
+  static async open(options: NatsOptions, notice: (text: string) => void): Promise<NatsLink> {
+    const servers = options.servers.join(", ");
+    let connection: NatsConnection;
+    try {
+      connection = await connect(connectOptions(options));
+    } catch (error) {
+      throw new Error(`Cannot connect to ${servers}: ${(error as Error).message}`, { cause: error });
+    }
+    try {
+      const client = jetstream(connection, { timeout: REQUEST_MS });
+      const manager = await jetstreamManager(connection, { timeout: REQUEST_MS });
+      for (const stream of streamsOf(options)) await ensure(manager, stream);
+      return new NatsLink({ connection, client, manager }, options.replicas, notice);
+    } catch (error) {
+      await connection.close();
+      throw new Error(`Cannot use JetStream at ${servers}: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  /** Longest message. */
+  get payloadBytesMax(): number {
+    return this.connection.info?.max_payload ?? 1024 * 1024;
+  }
+
+  async #follow(notice: (text: string) => void): Promise<void> {
+    for await (const status of this.connection.status()) {
+      if (status.type === "disconnect") {
+        this.#connected = false;
+        notice("no connection to NATS: agents keep what they have until there is one");
+      } else if (status.type === "reconnect") {
+        this.#connected = true;
+        notice(`connected to NATS at ${status.server}`);
+      }
+    }
+    this.#connected = false;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.connection.close();
+  }
+}
+
+function connectOptions({ servers, tls, credentialsFile }: NatsOptions): Parameters<typeof connect>[0] {
+  const material = tls && new TlsSource(tls).material;
+  return {
+    servers,
+    name: "ebpfmon serve",
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: RECONNECT_MS,
+    pingInterval: 5000,
+    ...credentialsFile !== null && { authenticator: credsAuthenticator(Deno.readFileSync(credentialsFile)) },
+    ...material && {
+      tls: {
+        ...material.ca && { ca: material.ca.toString() },
+        ...material.cert && material.key && { cert: material.cert.toString(), key: material.key.toString() },
+      },
+    },
+  };
+}
+
+type Stream = Pick<StreamConfig, "name" | "subjects" | "num_replicas"> & Partial<StreamConfig>;
+
+function streamsOf({ replicas, bytesMax }: NatsOptions): Stream[] {
+  const shared = {
+    num_replicas: replicas,
+    storage: StorageType.File,
+    retention: RetentionPolicy.Limits,
+    discard: DiscardPolicy.Old,
+  };
+  return [
+    {
+      ...shared,
+      name: BATCH_STREAM,
+      subjects: [`${BATCH_SUBJECT}.>`],
+      max_bytes: bytesMax,
+      max_age: nanos(BATCH_KEEP_MS),
+      duplicate_window: nanos(DUPLICATE_MS),
+    },
+    {
+      ...shared,
+      name: GROUP_STREAM,
+      subjects: [`${GROUP_SUBJECT}.>`],
+      max_bytes: GROUP_BYTES_MAX,
+      max_age: nanos(GROUP_KEEP_MS),
+      duplicate_window: nanos(DUPLICATE_MS),
+    },
+    { ...shared, name: STATE_STREAM, subjects: [`${STATE_SUBJECT}.>`], max_msgs_per_subject: 1 },
+    {
+      ...shared,
+      name: LEASE_STREAM,
+      subjects: [`${LEASE_SUBJECT}.>`],
+      max_msgs_per_subject: 1,
+      max_age: nanos(LEASE_MS),
+      duplicate_window: nanos(1000),
+    },
+  ];
+}
+
+/** Makes a stream where there is none; one that is there keeps its settings. */
+async function ensure(manager: JetStreamManager, stream: Stream): Promise<void> {
+  const exists = await manager.streams.info(stream.name).then(() => true, () => false);
+  if (exists) return;
+  try {
+    await manager.streams.add(stream);
+  } catch (error) {
+    // Another server may have been faster.
+    const made = await manager.streams.info(stream.name).then(() => true, () => false);
+    if (!made) throw error;
+  }
+}

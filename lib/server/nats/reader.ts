@@ -1,0 +1,123 @@
+/**
+ * Reads a stream from a place on, in order, each message once: a consumer that falls silent, is lost with its node, or is
+ * taken away by a successor is made anew behind the last message that was handled.
+ */
+import { AckPolicy, type ConsumerMessages, DeliverPolicy, type JsMsg } from "@nats-io/jetstream";
+import { nanos } from "@nats-io/transport-node";
+import { SaidOnce } from "../../fleet/said_once.ts";
+import type { NatsLink } from "./connection.ts";
+
+export interface StreamReaderOptions {
+  stream: string;
+  subject: string;
+  /** Of the consumer; one with this name that is there already is removed: its reader has had its time. */
+  name: string;
+  /** Sequence of the first message. */
+  from: number;
+  /** Called in order; several may be under way. */
+  handle: (message: JsMsg) => Promise<void>;
+  notice: (text: string) => void;
+}
+
+const EXPIRES_MS = 5000;
+const HEARTBEAT_MS = 1000;
+const HEARTBEATS_MISSED_MAX = 2;
+const RETRY_MS = 500;
+/** Nobody has asked for so long: the consumer's reader is gone. */
+const INACTIVE_MS = 60_000;
+const UNDER_WAY_MAX = 64;
+
+export class StreamReader {
+  readonly #link: NatsLink;
+  readonly #options: StreamReaderOptions;
+  readonly #notices: SaidOnce;
+  #next: number;
+  #pending = 0;
+  #messages: ConsumerMessages | null = null;
+
+  constructor(link: NatsLink, options: StreamReaderOptions) {
+    this.#link = link;
+    this.#options = options;
+    this.#next = options.from;
+    this.#notices = new SaidOnce(options.notice);
+  }
+
+  /** Messages behind the last one that came. */
+  get pending(): number {
+    return this.#pending;
+  }
+
+  /** Reads until `signal`; what was begun is then handled. Never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    const stop = () => void this.#messages?.close();
+    signal.addEventListener("abort", stop);
+    const { stream, subject } = this.#options;
+    while (!signal.aborted) {
+      try {
+        await this.#read(signal);
+        this.#notices.over(subject);
+      } catch (error) {
+        if (!signal.aborted) this.#notices.say(subject, `cannot read ${stream} ${subject}: ${(error as Error).message}`);
+      }
+      if (!signal.aborted) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+    signal.removeEventListener("abort", stop);
+  }
+
+  async #read(signal: AbortSignal): Promise<void> {
+    const { stream, subject, name } = this.#options;
+    const { manager, client, replicas } = this.#link;
+    await manager.consumers.delete(stream, name).catch(() => {});
+    await manager.consumers.add(stream, {
+      durable_name: name,
+      filter_subject: subject,
+      ack_policy: AckPolicy.Explicit,
+      deliver_policy: DeliverPolicy.StartSequence,
+      opt_start_seq: this.#next,
+      inactive_threshold: nanos(INACTIVE_MS),
+      max_ack_pending: 4 * UNDER_WAY_MAX,
+      num_replicas: replicas,
+    });
+    const consumer = await client.consumers.get(stream, name);
+    const messages = await consumer.consume({
+      expires: EXPIRES_MS,
+      idle_heartbeat: HEARTBEAT_MS,
+      max_messages: 2 * UNDER_WAY_MAX,
+    });
+    this.#messages = messages;
+    void stopWhenSilent(messages);
+    if (signal.aborted) void messages.close();
+    const underWay: Promise<void>[] = [];
+    let failure: unknown = null;
+    try {
+      for await (const message of messages) {
+        if (failure !== null) break;
+        // After a change of leader the old one's messages may come once more.
+        if (message.seq < this.#next) continue;
+        this.#next = message.seq + 1;
+        this.#pending = message.info.pending;
+        underWay.push(
+          this.#options.handle(message).then(() => message.ack(), (error) => {
+            failure ??= error;
+            this.#next = Math.min(this.#next, message.seq);
+          }),
+        );
+        if (underWay.length >= UNDER_WAY_MAX) await underWay.shift();
+      }
+    } finally {
+      this.#messages = null;
+      await messages.close();
+      await Promise.all(underWay);
+    }
+    if (failure !== null) throw failure;
+  }
+}
+
+async function stopWhenSilent(messages: ConsumerMessages): Promise<void> {
+  for await (const status of messages.status()) {
+    const isGone = status.type === "consumer_deleted" || status.type === "consumer_not_found" ||
+      status.type === "stream_not_found";
+    const isSilent = status.type === "heartbeats_missed" && status.count >= HEARTBEATS_MISSED_MAX;
+    if (isGone || isSilent) await messages.close();
+  }
+}

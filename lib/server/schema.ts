@@ -1,0 +1,135 @@
+/**
+ * The tables of a fleet's store. The log of batches is the one truth; what stands beside it is made from it, in the same
+ * transaction.
+ *
+ * `synchronous = FULL`: an agent forgets what has been acknowledged, so an acknowledgement has to outlive a loss of power.
+ * That costs one flush of the disk a commit, and what arrives while one goes on shares the next.
+ */
+import { DatabaseSync } from "node:sqlite";
+import { SQLITE_NOTADB, sqliteCode, StoreError } from "../history/store_error.ts";
+
+/** Of our files, in the header: "EBFL". */
+const APPLICATION_ID = 0x4542464c;
+const SCHEMA_VERSION = 1;
+const WAL_PAGES = 1024;
+
+const SCHEMA = `
+  CREATE TABLE agent (
+    agent TEXT PRIMARY KEY,
+    host TEXT NOT NULL,
+    version TEXT NOT NULL,
+    boot_id TEXT NOT NULL,
+    first_seen_ms INTEGER NOT NULL,
+    last_seen_ms INTEGER NOT NULL,
+    batches INTEGER NOT NULL,
+    events INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE sequence (            -- outlives the batches: what was stored once is not stored again
+    agent TEXT NOT NULL,
+    spool TEXT NOT NULL,
+    lane INTEGER NOT NULL,           -- severity, 0 for critical
+    last INTEGER NOT NULL,
+    used_ms INTEGER NOT NULL,
+    PRIMARY KEY (agent, spool, lane)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE batch (
+    position INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again, not even after a deletion
+    agent TEXT NOT NULL,
+    spool TEXT NOT NULL,
+    lane INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    events INTEGER NOT NULL,
+    received_ms INTEGER NOT NULL,
+    content BLOB NOT NULL            -- ebpfmon.v1.Batch
+  ) STRICT;
+  CREATE UNIQUE INDEX batch_once ON batch (agent, spool, lane, sequence);
+  CREATE TABLE flow (                -- sums by minute, of what agents name
+    minute INTEGER NOT NULL,
+    agent TEXT NOT NULL,
+    iface TEXT NOT NULL,
+    direction TEXT NOT NULL,
+    src TEXT NOT NULL,
+    dst TEXT NOT NULL,
+    sport INTEGER NOT NULL,
+    dport INTEGER NOT NULL,
+    proto INTEGER NOT NULL,
+    packets INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (minute, agent, iface, direction, src, dst, sport, dport, proto)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE alert (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    agent TEXT NOT NULL,
+    unix_ns INTEGER NOT NULL,
+    alert TEXT NOT NULL,
+    level TEXT NOT NULL,
+    message TEXT NOT NULL,
+    fields TEXT NOT NULL             -- JSON
+  ) STRICT;
+  CREATE TABLE correlated (
+    id TEXT PRIMARY KEY,
+    rule TEXT NOT NULL,
+    severity INTEGER NOT NULL,
+    end_ns INTEGER NOT NULL,
+    agents TEXT NOT NULL,            -- JSON
+    body TEXT NOT NULL               -- JSON
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX correlated_by_time ON correlated (end_ns);
+  CREATE TABLE reader (              -- of the log, or of the one that feeds it
+    reader TEXT PRIMARY KEY,
+    position INTEGER NOT NULL,
+    state TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;`;
+
+function pragma(db: DatabaseSync, name: string): number {
+  return Number(Object.values(db.prepare(`PRAGMA ${name}`).get()!)[0]);
+}
+
+/** What the store takes, without pages that are free again. */
+export function usedBytes(db: DatabaseSync): number {
+  return (pragma(db, "page_count") - pragma(db, "freelist_count")) * pragma(db, "page_size");
+}
+
+/**
+ * Opens a fleet's store; makes it where there is none. Only its owner may read a new one.
+ *
+ * @throws {StoreError}
+ */
+export function openFleetStore(path: string): DatabaseSync {
+  try {
+    Deno.openSync(path, { create: true, write: true, mode: 0o600 }).close();
+    const db = new DatabaseSync(path);
+    try {
+      prepare(db, path);
+      return db;
+    } catch (error) {
+      db.close();
+      throw error;
+    }
+  } catch (error) {
+    if (error instanceof StoreError) throw error;
+    const why = sqliteCode(error) === SQLITE_NOTADB ? "it is not a database" : (error as Error).message;
+    throw new StoreError(`Cannot open the store ${path}: ${why}`, { cause: error });
+  }
+}
+
+function prepare(db: DatabaseSync, path: string): void {
+  // The lock is for the whole run: two servers on one store would acknowledge what the other has to keep.
+  db.exec("PRAGMA busy_timeout = 1000; PRAGMA locking_mode = EXCLUSIVE");
+  const isEmpty = db.prepare("SELECT count(*) AS tables FROM sqlite_master").get()!.tables === 0;
+  if (!isEmpty) {
+    if (pragma(db, "application_id") !== APPLICATION_ID) {
+      throw new StoreError(`Cannot use ${path}: it is a database, but no store of ebpfmon serve`);
+    }
+    const version = pragma(db, "user_version");
+    if (version !== SCHEMA_VERSION) {
+      throw new StoreError(
+        `Cannot use the store ${path}: another ebpfmon made it, version ${version}; this one knows ${SCHEMA_VERSION}`,
+      );
+    }
+  }
+  db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = ${WAL_PAGES}`);
+  if (!isEmpty) return;
+  db.exec(`BEGIN IMMEDIATE; ${SCHEMA}
+           PRAGMA user_version = ${SCHEMA_VERSION}; PRAGMA application_id = ${APPLICATION_ID}; COMMIT`);
+}

@@ -1,0 +1,35 @@
+/** A store that forgets when it goes: what a server accepted, in order. */
+import { decodeEvent } from "../../lib/fleet/codec.ts";
+import { type ByLane, byLane } from "../../lib/fleet/protocol.ts";
+import type { BatchSource, FleetStore, ReceivedBatch } from "../../lib/server/grpc_service_session.ts";
+import { fleetEventNumber } from "./fleet_events.ts";
+
+export class MemoryStore implements FleetStore {
+  readonly batches: ReceivedBatch[] = [];
+  readonly #last = new Map<string, ByLane>();
+  /** What accept waits for, or throws. */
+  before: (batches: readonly ReceivedBatch[]) => Promise<void> = () => Promise.resolve();
+
+  lastSequences(source: BatchSource): Promise<ByLane> {
+    return Promise.resolve(this.#last.get(key(source)) ?? byLane(0));
+  }
+
+  async accept(batches: readonly ReceivedBatch[]): Promise<void> {
+    await this.before(batches);
+    for (const batch of batches) {
+      const last = this.#last.get(key(batch)) ?? byLane(0);
+      last[batch.lane] = batch.sequence;
+      this.#last.set(key(batch), last);
+      this.batches.push(batch);
+    }
+  }
+
+  /** Numbers of all events, in the order in which they were accepted. */
+  get eventNumbers(): number[] {
+    return this.batches.flatMap(({ content }) => content.events.map((event) => fleetEventNumber(decodeEvent(event)!)));
+  }
+}
+
+function key({ agent, spool }: BatchSource): string {
+  return `${agent} ${spool}`;
+}

@@ -18,8 +18,9 @@ export PATH := $(CURDIR)/build/bin:$(PATH):/usr/sbin:/sbin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 PACKAGES := clang llvm libbpf-dev libbpf1 bpftool libelf1 zlib1g linux-libc-dev libc6-dev git
-TEST_PACKAGES := clang-format curl iproute2 iputils-ping tcpdump util-linux libcap2-bin procps
-BENCH_PACKAGES := bpftrace ethtool softflowd
+TEST_PACKAGES := clang-format curl iproute2 iputils-ping tcpdump util-linux libcap2-bin procps tshark nfdump \
+	nats-server openssl protobuf-compiler python3-grpcio python3-protobuf
+BENCH_PACKAGES := bpftrace ethtool softflowd tshark nfdump
 
 DENO := build/bin/deno
 RUN := $(DENO) run --quiet --no-prompt --allow-read --allow-env
@@ -92,6 +93,10 @@ FORCE:
 .PHONY: layouts
 layouts: build/stamps/layouts ## Generate lib/ffi/layouts.gen.ts from the BPF objects' BTF
 
+.PHONY: proto
+proto: build/stamps/node_modules build/stamps/test-packages ## Generate lib/export/proto from the .proto files
+	$(Q)$(RUN) --allow-write --allow-run tools/proto.ts
+
 .PHONY: clean
 clean: ## Remove everything that was built
 	$(Q)rm -rf build ebpfmon node_modules
@@ -119,8 +124,8 @@ fmt: build/stamps/test-packages | $(DENO) ## Format the code
 	$(Q)clang-format -i $(C_SOURCES)
 
 .PHONY: bench
-bench: ebpfmon $(TEST_OBJECTS) $(BENCH_OBJECTS) build/stamps/test-packages build/stamps/bench-packages ## Run the benches (as root)
-	$(Q)$(SUDO) env PATH="$$PATH" $(DENO) task bench
+bench: ebpfmon $(TEST_OBJECTS) $(BENCH_OBJECTS) build/stamps/test-packages build/stamps/bench-packages ## Run the benches, or BENCH="name..." (as root)
+	$(Q)$(SUDO) env PATH="$$PATH" $(DENO) task bench $(BENCH)
 
 build/stamps/test-packages: tools/install_packages Makefile
 	$(Q)mkdir -p $(@D)

@@ -8,8 +8,12 @@ import { OutputClosed, print, warn } from "./lib/cli/console.ts";
 import { doctor } from "./lib/cli/doctor.ts";
 import { events } from "./lib/cli/events.ts";
 import { EXIT, type ExitCode } from "./lib/cli/exit.ts";
+import { hangup } from "./lib/cli/hangup.ts";
 import { measure } from "./lib/cli/measure.ts";
 import { monitor } from "./lib/cli/monitor.ts";
+import { pipeline } from "./lib/cli/pipeline.ts";
+import { replay } from "./lib/cli/replay.ts";
+import { top } from "./lib/cli/top.ts";
 import { exitCodeOf } from "./lib/errors.ts";
 import { WorkerError } from "./lib/worker_handle.ts";
 
@@ -21,7 +25,7 @@ function versionText(): string {
 /** A terminal and sudo may both pass on one Ctrl-C. */
 const SAME_SIGNAL_MS = 1_000;
 
-/** Aborts on the first SIGINT, SIGTERM or SIGHUP. A later one gives up on the last flush; the kernel detaches anyway. */
+/** Aborts on the first SIGINT or SIGTERM, and on a SIGHUP that nobody has a use for. A later one gives up on the last flush; the kernel detaches anyway. */
 function stopSignal(): AbortController {
   const controller = new AbortController();
   let firstMs: number | null = null;
@@ -32,11 +36,14 @@ function stopSignal(): AbortController {
     warn("stopped before the last flush");
     Deno.exit(EXIT.failed);
   };
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) Deno.addSignalListener(signal, stop);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);
+  Deno.addSignalListener("SIGHUP", () => hangup() || stop());
   return controller;
 }
 
+/** Code with large dependencies is loaded when it is asked for: `monitor` starts without what `serve` needs. */
 async function run(parsed: ParsedCommand): Promise<ExitCode> {
+  const host = Deno.hostname();
   switch (parsed.command) {
     case "help":
       print(parsed.text);
@@ -48,13 +55,25 @@ async function run(parsed: ParsedCommand): Promise<ExitCode> {
       print(completionScript(parsed.shell));
       return EXIT.done;
     case "doctor":
-      return await doctor(parsed.options, Deno.hostname());
+      return await doctor(parsed.options, host);
+    case "history":
+      return await (await import("./lib/cli/history.ts")).history(parsed.options, host);
+    case "replay":
+      return await replay(parsed.options, host, stopSignal());
     case "events":
-      return await events(parsed.options, Deno.hostname(), stopSignal());
+      return await events(parsed.options, host, stopSignal());
+    case "pipeline":
+      return await pipeline(parsed.options, host, stopSignal());
+    case "agent":
+      return await (await import("./lib/cli/agent.ts")).agent(parsed.options, host, stopSignal());
+    case "serve":
+      return await (await import("./lib/cli/serve.ts")).serve(parsed.options, host, stopSignal());
     case "monitor":
-      return await monitor(parsed.options, Deno.hostname(), stopSignal());
+      return await monitor(parsed.options, host, stopSignal());
+    case "top":
+      return await top(parsed.options, host, stopSignal());
     case "measure":
-      return await measure(parsed.options, Deno.hostname(), stopSignal());
+      return await measure(parsed.options, host, stopSignal());
     default:
       return parsed satisfies never;
   }

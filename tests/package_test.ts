@@ -97,7 +97,12 @@ class Sandbox {
 }
 
 Deno.test("deno compile embeds the bundle, its workers, the BPF objects and the libraries", async () => {
-  const files = ["main.js", "aggregate_worker.js", "build_info.json", "bpf/flow.bpf.o", "lib/libbpf.so.1"];
+  const files = [
+    ...Array.from(Deno.readDirSync(APP_DIR), ({ name }) => name).filter((name) => name.endsWith(".js")),
+    "build_info.json",
+    "bpf/flow.bpf.o",
+    "lib/libbpf.so.1",
+  ];
   const dir = await Deno.makeTempDir();
   const output = `${dir}/ebpfmon`;
   try {
@@ -118,13 +123,16 @@ Deno.test("deno compile embeds the bundle, its workers, the BPF objects and the 
 });
 
 Deno.test("the bundle needs nothing but Deno", async () => {
-  for (const file of ["main.js", "aggregate_worker.js"]) {
+  const modules = Array.from(Deno.readDirSync(APP_DIR), ({ name }) => name).filter((name) => name.endsWith(".js"));
+  for (const file of modules) {
     const code = await Deno.readTextFile(`${APP_DIR}/${file}`);
     const imported = Array.from(
       code.matchAll(/^import\b[^"\n]*"([^"]+)";$|\bimport\("([^"]+)"\)/gm),
       (m) => m[1] ?? m[2],
     );
-    assertEquals(imported.filter((specifier) => !specifier.startsWith("node:")), [], file);
+    const isThere = (specifier: string) =>
+      specifier.startsWith("node:") || modules.some((name) => specifier === `./${name}`);
+    assertEquals(imported.filter((specifier) => !isThere(specifier)), [], file);
   }
 });
 

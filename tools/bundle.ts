@@ -1,6 +1,7 @@
 /**
- * Bundles main.ts and every lib/NAME/worker.ts into build/app, each as one self-contained module: what is packed needs
- * no node_modules, no import map and no network. esbuild, because `deno bundle` panics where JSR cannot be reached.
+ * Bundles main.ts and every lib/NAME/worker.ts into build/app: what is packed needs no node_modules, no import map and no
+ * network. A worker is one module; what main.ts imports when a command needs it is in modules of its own, so that the
+ * others start without it. esbuild, because `deno bundle` panics where JSR cannot be reached.
  */
 import { builtinModules } from "node:module";
 import * as esbuild from "esbuild";
@@ -44,8 +45,9 @@ function mapped(specifier: string, imports: ImportMap): string {
   return prefix ? imports[prefix] + specifier.slice(prefix.length) : specifier;
 }
 
-async function entryPoints(): Promise<Record<string, string>> {
-  const entries: Record<string, string> = { main: "main.ts" };
+/** Modules of the workers, by the names that lib/worker_url.ts knows. */
+async function workerEntries(): Promise<Record<string, string>> {
+  const entries: Record<string, string> = {};
   for await (const { name, isDirectory } of Deno.readDir("lib")) {
     const worker = `lib/${name}/worker.ts`;
     const isWorker = isDirectory && await Deno.stat(worker).then(() => true, () => false);
@@ -63,28 +65,36 @@ function hideDynamicImports(code: string): string {
 }
 
 const { imports } = JSON.parse(await Deno.readTextFile("deno.json")) as { imports: ImportMap };
-const entries = await entryPoints();
-const { outputFiles } = await esbuild.build({
-  entryPoints: entries,
-  outdir: OUTPUT_DIR,
-  bundle: true,
-  write: false,
-  format: "esm",
-  platform: "neutral",
-  target: "esnext",
-  mainFields: ["module", "main"],
-  conditions: ["deno", "node", "import", "default"],
-  keepNames: true, // error classes and pipeline stages are shown by name
-  define: { EBPFMON_BUNDLED: "true" },
-  // CommonJS packages call require() for Node's modules.
-  banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
-  plugins: [denoSpecifiers(imports)],
-  logLevel: "warning",
-}).finally(() => esbuild.stop());
+
+async function bundle(options: esbuild.BuildOptions): Promise<esbuild.OutputFile[]> {
+  const { outputFiles } = await esbuild.build({
+    outdir: OUTPUT_DIR,
+    bundle: true,
+    write: false,
+    format: "esm",
+    platform: "neutral",
+    target: "esnext",
+    mainFields: ["module", "main"],
+    conditions: ["deno", "node", "import", "default"],
+    keepNames: true, // error classes and pipeline stages are shown by name
+    define: { EBPFMON_BUNDLED: "true" },
+    // CommonJS packages call require() for Node's modules, most of which nobody asks for at the start.
+    banner: { js: "const require = (name) => process.getBuiltinModule(name);" },
+    plugins: [denoSpecifiers(imports)],
+    logLevel: "warning",
+    ...options,
+  });
+  return outputFiles!;
+}
+
+const files = await Promise.all([
+  bundle({ entryPoints: { main: "main.ts" }, splitting: true, chunkNames: "main-[hash]" }),
+  bundle({ entryPoints: await workerEntries() }),
+]).then((outputs) => outputs.flat()).finally(() => esbuild.stop());
 
 await Deno.mkdir(OUTPUT_DIR, { recursive: true });
+const names = new Set(files.map(({ path }) => path.slice(path.lastIndexOf("/") + 1)));
 for await (const { name } of Deno.readDir(OUTPUT_DIR)) {
-  const gone = name.endsWith(".js") && !(name.slice(0, -3) in entries);
-  if (gone) await Deno.remove(`${OUTPUT_DIR}/${name}`);
+  if (name.endsWith(".js") && !names.has(name)) await Deno.remove(`${OUTPUT_DIR}/${name}`);
 }
-for (const file of outputFiles) await Deno.writeTextFile(file.path, hideDynamicImports(file.text));
+for (const file of files) await Deno.writeTextFile(file.path, hideDynamicImports(file.text));

@@ -1,15 +1,36 @@
 /** The command line: from words to what is to be done. */
 
+import type { IpfixTarget } from "../export/ipfix_transport.ts";
 import type { ListenAddress } from "../http/serve.ts";
-import { parseFilter } from "../aggregate/filter.ts";
-import type { AggregatorOptions } from "../aggregate/protocol.ts";
+import { parseEventFilter, parseFlowFilter } from "../filter/language.ts";
+import type { OverflowPolicy } from "../pipeline/channel.ts";
+import type { Placement } from "../pipeline/protocol.ts";
+import type { ActivityArrangement, ActivityOptions } from "../aggregate/process_protocol.ts";
+import { DEFAULT_ARRANGEMENT } from "../aggregate/process_reducer.ts";
+import type { AggregatorOptions, FlowOrder } from "../aggregate/protocol.ts";
+import { LEVELS } from "../aggregate/levels.ts";
+import type { Cidr } from "../aggregate/address.ts";
+import type { GroupBy } from "../aggregate/rollup.ts";
+import type { StoreOptions } from "../history/protocol.ts";
 import type { RouterChoices } from "../router/defaults.ts";
-import type { SeverityRule } from "../router/protocol.ts";
-import { parseRules } from "../router/rules.ts";
+import { parseRuleSet } from "../router/rules.ts";
 import { parseArgs } from "../std.ts";
-import { COMMAND_NAMES, type CommandName, COMMANDS, type CommandSpec, CONFIG_FLAG, type Shell } from "./commands.ts";
+import {
+  COMMAND_NAMES,
+  type CommandName,
+  COMMANDS,
+  type CommandSpec,
+  CONFIG_FLAG,
+  type HistoryView,
+  type PipelineAction,
+  type Shell,
+} from "./commands.ts";
+import type { RuleSource } from "./event_run.ts";
 import type { FlagValues, ValueSpec } from "./flags.ts";
+import { formatOf } from "./live_rules.ts";
 import { commandHelp, programHelp } from "./help.ts";
+import type { TimeSpec } from "./history_time.ts";
+import { type AgentOptions, agentOptions, type ServeOptions, serveOptions } from "./fleet_args.ts";
 import { nearest } from "./suggest.ts";
 
 /** Wrong usage. The message is one line that names the mistake and the help to read. */
@@ -35,14 +56,68 @@ export interface MonitorOptions extends OutputOptions, AttachOptions {
   /** null: until told to stop. */
   durationSeconds: number | null;
   topMax: number;
+  order: FlowOrder;
+  windowAuto: boolean;
   /** Validated; empty for none. */
   filter: string;
   /** Without the event router. */
   flowsOnly: boolean;
+  /** For events. */
+  rules: RuleSource;
+  /** null: changes over HTTP are for this machine only. */
+  apiTokenFile: string | null;
+  /** null: nothing is stored. */
+  store: StoreOptions | null;
+  /** Where flow records are sent; null for nowhere. */
+  ipfix: IpfixTarget | null;
+}
+
+export interface ReplayCommandOptions extends OutputOptions {
+  /** `-` for standard input. */
+  file: string;
+  windowMs: number;
+  topMax: number;
+  order: FlowOrder;
+  flowsMax: number;
+  /** Validated; empty for none. */
+  filter: string;
+  /** 1 for real time; 0 for as fast as it goes. */
+  speed: number;
+  /** Empty for none. */
+  libbpfUrl: string;
+}
+
+export interface HistoryOptions extends OutputOptions {
+  view: HistoryView;
+  path: string;
+  csv: boolean;
+  from: TimeSpec;
+  to: TimeSpec;
+  /** null: as the view does. */
+  by: GroupBy | null;
+  /** Validated; empty for none. */
+  where: string;
+  group: { by: GroupBy; label: string } | null;
+  networks: Cidr[];
+  /** Index in LEVELS; null: as the time asks for. */
+  level: number | null;
+  rank: "packets" | "bytes";
+  limit: number;
 }
 
 export interface MeasureOptions extends OutputOptions, AttachOptions {
   seconds: number;
+}
+
+export interface TopOptions extends OutputOptions {
+  /** null: until told to stop. */
+  durationSeconds: number | null;
+  windowMs: number;
+  activity: ActivityOptions;
+  /** With durations, containers and executables. */
+  wide: boolean;
+  /** Empty for none. */
+  libbpfUrl: string;
 }
 
 export interface EventsOptions extends OutputOptions, RouterChoices {
@@ -50,13 +125,38 @@ export interface EventsOptions extends OutputOptions, RouterChoices {
   listen: ListenAddress | null;
   /** null: until told to stop. */
   durationSeconds: number | null;
-  /** Those of `--config`, without the built-in ones. */
-  rules: SeverityRule[];
+  rules: RuleSource;
+  /** null: changes over HTTP are for this machine only. */
+  apiTokenFile: string | null;
   /** Share of debug events that may be dropped without an alert. */
   debugDropRateMax: number;
   failOnCriticalDrop: boolean;
   /** URL to post alerts to. */
   webhook: string | null;
+  /** Validated; empty for none. */
+  filter: string;
+}
+
+export interface PipelineCommandOptions extends OutputOptions {
+  action: PipelineAction;
+  /** null: no HTTP. */
+  listen: ListenAddress | null;
+  /** null: until told to stop. */
+  durationSeconds: number | null;
+  /** Events to make up; null for those of the kernel. */
+  simulate: number | null;
+  /** Events a second; 0 for as fast as they go. */
+  rate: number;
+  delayMs: number;
+  /** Whether simulated events go through the kernel's rings. */
+  kernel: boolean;
+  placement: Placement;
+  channel: "shared" | "queue";
+  policy: OverflowPolicy;
+  /** Validated; empty for none. */
+  filter: string;
+  /** File that dead letters are appended to, or read from; null for none. */
+  deadLetters: string | null;
 }
 
 /** What a command line asks for. */
@@ -66,6 +166,12 @@ export type ParsedCommand =
   | { command: "monitor"; options: MonitorOptions }
   | { command: "measure"; options: MeasureOptions }
   | { command: "events"; options: EventsOptions }
+  | { command: "top"; options: TopOptions }
+  | { command: "replay"; options: ReplayCommandOptions }
+  | { command: "history"; options: HistoryOptions }
+  | { command: "pipeline"; options: PipelineCommandOptions }
+  | { command: "agent"; options: AgentOptions }
+  | { command: "serve"; options: ServeOptions }
   | { command: "doctor"; options: OutputOptions }
   | { command: "completions"; shell: Shell };
 
@@ -96,12 +202,20 @@ export function parseCommandLine(words: readonly string[], readFile: (path: stri
         command: name,
         options: {
           ...outputOptions(values),
-          ...attachOptions(values, interfaces as string[]),
+          ...attachOptions({ ...values, ...fixedWindow(values) }, interfaces as string[]),
+          windowAuto: values.window === "auto",
           listen: values.listen === "off" ? null : values.listen,
           durationSeconds: values.duration,
           topMax: values.top,
+          order: flowOrder(values),
           filter: values.filter,
           flowsOnly: values["flows-only"],
+          rules: ruleSource(name, values.rules, { watch: values["watch-config"], readFile }),
+          apiTokenFile: values["api-token-file"],
+          store: storeOptions(values),
+          owners: !values["no-owners"],
+          activity: monitoredActivity(values),
+          ipfix: values.ipfix,
         },
       };
     }
@@ -122,6 +236,60 @@ export function parseCommandLine(words: readonly string[], readFile: (path: stri
       positionalValues(name, COMMANDS[name], positionals);
       return { command: name, options: eventsOptions(values, readFile) };
     }
+    case "top": {
+      const values = flagValues(name, COMMANDS[name].flags, flags, readFile);
+      positionalValues(name, COMMANDS[name], positionals);
+      return { command: name, options: topOptions(values) };
+    }
+    case "replay": {
+      const values = flagValues(name, COMMANDS[name].flags, flags, readFile);
+      const { file } = positionalValues(name, COMMANDS[name], positionals);
+      if (values.filter !== "") checkFilter(name, values.filter);
+      return {
+        command: name,
+        options: {
+          ...outputOptions(values),
+          file: file[0] as string,
+          windowMs: values.window,
+          topMax: values.top,
+          order: values.sort,
+          flowsMax: values["max-flows"],
+          filter: values.filter,
+          speed: values.speed,
+          libbpfUrl: values["libbpf-url"],
+        },
+      };
+    }
+    case "history": {
+      const values = flagValues(name, COMMANDS[name].flags, flags, readFile);
+      const { view } = positionalValues(name, COMMANDS[name], positionals);
+      return { command: name, options: historyOptions(view[0] as HistoryView, values) };
+    }
+    case "pipeline": {
+      const values = flagValues(name, COMMANDS[name].flags, flags, readFile);
+      const { action } = positionalValues(name, COMMANDS[name], positionals);
+      return { command: name, options: pipelineOptions(values, (action[0] as PipelineAction) ?? "run") };
+    }
+    case "agent": {
+      const values = flagValues(name, COMMANDS[name].flags, flags, readFile);
+      const { interfaces } = positionalValues(name, COMMANDS[name], positionals);
+      if (values.filter !== "") checkFilter(name, values.filter);
+      return {
+        command: name,
+        options: {
+          ...outputOptions(values),
+          ...attachOptions(values, interfaces as string[]),
+          ...agentOptions(values, (mistake) => usage(name, mistake)),
+          rules: ruleSource(name, values.rules, { watch: values["watch-config"], readFile }),
+        },
+      };
+    }
+    case "serve": {
+      const values = flagValues(name, COMMANDS[name].flags, flags, readFile);
+      positionalValues(name, COMMANDS[name], positionals);
+      const wrong = (mistake: string) => usage(name, mistake);
+      return { command: name, options: { ...outputOptions(values), ...serveOptions(values, wrong, readFile) } };
+    }
     case "doctor":
       positionalValues(name, COMMANDS[name], positionals);
       return { command: name, options: outputOptions(flagValues(name, COMMANDS[name].flags, flags, readFile)) };
@@ -140,6 +308,18 @@ function outputOptions({ json, quiet, debug }: OutputOptions): OutputOptions {
   return { json, quiet, debug };
 }
 
+/** With `--window auto` the length that is not used. */
+function fixedWindow({ window }: FlagValues<typeof COMMANDS.monitor.flags>): { window: number } {
+  return { window: window === "auto" ? COMMANDS.measure.flags.window.fallback : window };
+}
+
+function flowOrder({ sort, store }: FlagValues<typeof COMMANDS.monitor.flags>): FlowOrder {
+  if (sort !== "packets" && store !== "") {
+    throw usage("monitor", `--store keeps the flows of most packets: no --sort ${sort}`);
+  }
+  return sort;
+}
+
 function attachOptions(values: MeasureFlags, interfaces: string[]): AttachOptions {
   return {
     interfaces,
@@ -149,6 +329,8 @@ function attachOptions(values: MeasureFlags, interfaces: string[]): AttachOption
     force: values.force,
     windowMs: values.window,
     flowsMax: values["max-flows"],
+    flowsLimit: values["max-flows-limit"],
+    prefixesMax: values["max-prefixes"],
     values: values.values,
     libbpfUrl: values["libbpf-url"],
   };
@@ -163,6 +345,7 @@ function eventsOptions(
     normal: values["ring-normal"],
     debug: values["ring-debug"],
   };
+  if (values.filter !== "") checkEventFilter("events", values.filter);
   for (const [ring, bytes] of Object.entries(ringBytes)) {
     if (bytes > values["ring-max"]) {
       throw usage("events", `--ring-${ring} ${bytes} is more than --ring-max ${values["ring-max"]}`);
@@ -178,24 +361,130 @@ function eventsOptions(
     repeatSuppression: !values["no-repeat-suppression"],
     isolate: values.isolate,
     only: { rings: values.only, events: values.event, pid: values.pid, uid: values.uid, comm: values.comm },
-    rules: values.config === "" ? [] : rulesOf(values.config, readFile),
+    rules: ruleSource("events", values.config, { watch: values["watch-config"], readFile }),
+    apiTokenFile: values["api-token-file"],
     debugDropRateMax: values["debug-drop-alert"] / 100,
     failOnCriticalDrop: values["fail-on-critical-drop"],
     webhook: values.webhook,
+    filter: values.filter,
   };
 }
 
-function rulesOf(file: string, readFile: (path: string) => string): SeverityRule[] {
+/** Room for most hosts; a map that turns out too small is doubled up to the limit. */
+const ACTIVITY_ENTRIES = { entriesMax: 8_192, entriesMaxLimit: 131_072 };
+
+/** What `monitor` counts of system calls; null for nothing. */
+function monitoredActivity(values: FlagValues<typeof COMMANDS.monitor.flags>): ActivityOptions | null {
+  const totalsMax = values["process-metrics"];
+  if (!values.activity && totalsMax === 0) return null;
+  const { sampling, top: topMax } = values;
+  return { ...DEFAULT_ARRANGEMENT, ...ACTIVITY_ENTRIES, sampling, topMax, totalsMax };
+}
+
+function topOptions(values: FlagValues<typeof COMMANDS.top.flags>): TopOptions {
+  const { sort: order, by, syscall, comm, pid, uid, sampling, top: topMax } = values;
+  const arrangement: ActivityArrangement = { order, by, syscall, comm, pid, uid };
+  return {
+    ...outputOptions(values),
+    durationSeconds: values.duration,
+    windowMs: values.window,
+    activity: { ...arrangement, ...ACTIVITY_ENTRIES, sampling, topMax, totalsMax: 0 },
+    wide: values.output === "wide",
+    libbpfUrl: values["libbpf-url"],
+  };
+}
+
+const BYTES_PER_MB = 1_000_000;
+
+function storeOptions(values: FlagValues<typeof COMMANDS.monitor.flags>): StoreOptions | null {
+  if (values.store === "") return null;
+  return {
+    path: values.store,
+    bytesMax: values["store-max-mb"] * BYTES_PER_MB,
+    rowsMax: values["store-rows"],
+    keepNs: values.retention,
+  };
+}
+
+function historyOptions(view: HistoryView, values: FlagValues<typeof COMMANDS.history.flags>): HistoryOptions {
+  if (values.store === "") throw usage("history", "--store FILE is missing: the database that monitor --store keeps");
+  if (values.json && values.csv) throw usage("history", "--json and --csv exclude each other");
+  if (view === "flows" && values.by !== null) throw usage("history", "flows takes no --by: use top");
+  if (values.where !== "") checkFilter("history", values.where, "where");
+  const level = LEVELS.findIndex(({ name }) => name === values.level);
+  return {
+    ...outputOptions(values),
+    view,
+    path: values.store,
+    csv: values.csv,
+    from: values.from,
+    to: values.to,
+    by: values.by,
+    where: values.where,
+    group: values.group,
+    networks: values.nets,
+    level: level === -1 ? null : level,
+    rank: values.sort,
+    limit: values.limit,
+  };
+}
+
+function pipelineOptions(
+  values: FlagValues<typeof COMMANDS.pipeline.flags>,
+  action: PipelineAction,
+): PipelineCommandOptions {
+  const wrong = (mistake: string) => usage("pipeline", mistake);
+  if (values.filter !== "") checkEventFilter("pipeline", values.filter);
+  if (action !== "run" && values["dead-letters"] === null) throw wrong(`${action} takes --dead-letters FILE`);
+  if (values.simulate === null && action === "run") {
+    if (values["no-kernel"]) throw wrong("--no-kernel takes --simulate N");
+    if (values.rate > 0) throw wrong("--rate takes --simulate N");
+  }
+  const fansOut = values.placement === "fan-out";
+  return {
+    ...outputOptions(values),
+    action,
+    listen: values.listen === "off" ? null : values.listen,
+    durationSeconds: values.duration,
+    simulate: values.simulate,
+    rate: values.rate,
+    delayMs: values.delay,
+    kernel: !values["no-kernel"],
+    placement: fansOut
+      ? {
+        kind: "fan_out",
+        enrichWorkers: values["enrich-workers"],
+        distribution: values.distribution === "hash" ? "hash" : "round_robin",
+      }
+      : { kind: values.placement === "each" ? "each" : "one" },
+    channel: values.channel,
+    policy: values.policy.replace("-", "_") as OverflowPolicy,
+    filter: values.filter,
+    deadLetters: values["dead-letters"],
+  };
+}
+
+/** @param file empty for none */
+function ruleSource(
+  command: "agent" | "events" | "monitor",
+  file: string,
+  { watch, readFile }: { watch: boolean; readFile: (path: string) => string },
+): RuleSource {
+  const flag = command === "events" ? "config" : "rules";
+  if (file === "") {
+    if (watch) throw usage(command, `--watch-config takes --${flag} FILE`);
+    return { own: { rules: [] }, file: null, watch };
+  }
   let text: string;
   try {
     text = readFile(file);
   } catch (error) {
-    throw unreadable("events", file, error);
+    throw unreadable(command, file, error, flag);
   }
   try {
-    return parseRules(text, /\.json$/i.test(file) ? "json" : "yaml", file);
+    return { own: parseRuleSet(text, formatOf(file), file), file, watch };
   } catch (error) {
-    if (error instanceof SyntaxError) throw usage("events", error.message);
+    if (error instanceof SyntaxError) throw usage(command, error.message);
     throw error;
   }
 }
@@ -216,8 +505,21 @@ interface SplitWords {
   help: boolean;
 }
 
-function splitWords(command: CommandName, words: readonly string[]): SplitWords {
+/** `--from -1h` as `--from=-1h`: parseArgs takes whatever begins with a hyphen for a flag. */
+function joinNegative(words: readonly string[], specs: CommandSpec["flags"]): string[] {
+  const joined: string[] = [];
+  for (const word of words) {
+    const name = joined.includes("--") ? undefined : /^--([^=]+)$/.exec(joined.at(-1) ?? "")?.[1];
+    const takesValue = name !== undefined && Object.hasOwn(specs, name) && specs[name].value !== null;
+    if (takesValue && /^-\d/.test(word)) joined[joined.length - 1] += `=${word}`;
+    else joined.push(word);
+  }
+  return joined;
+}
+
+function splitWords(command: CommandName, typed: readonly string[]): SplitWords {
   const specs: CommandSpec["flags"] = COMMANDS[command].flags;
+  const words = joinNegative(typed, specs);
   const names = Object.keys(specs);
   const switches = names.filter((name) => specs[name].value === null);
   const separator = words.indexOf("--");
@@ -232,7 +534,7 @@ function splitWords(command: CommandName, words: readonly string[]): SplitWords 
   const parsed = parseArgs(words, {
     boolean: [...switches, "help"],
     string: [...names.filter((name) => specs[name].value !== null), "_"],
-    alias: { h: "help" },
+    alias: { h: "help", ...Object.hasOwn(specs, "output") && { o: "output" } },
     unknown: (arg, key) => {
       if (key === undefined) return true;
       const typed = arg.replace(/=.*$/s, "");
@@ -330,9 +632,18 @@ function positionalValues<Spec extends CommandSpec>(
   return Object.fromEntries(values);
 }
 
-function checkFilter(command: CommandName, filter: string): void {
+function checkFilter(command: CommandName, filter: string, flag = "filter"): void {
   try {
-    parseFilter(filter);
+    parseFlowFilter(filter);
+  } catch (error) {
+    if (error instanceof SyntaxError) throw usage(command, `--${flag}: ${error.message}`);
+    throw error;
+  }
+}
+
+function checkEventFilter(command: CommandName, filter: string): void {
+  try {
+    parseEventFilter(filter);
   } catch (error) {
     if (error instanceof SyntaxError) throw usage(command, `--filter: ${error.message}`);
     throw error;
@@ -343,8 +654,8 @@ function mismatch(name: string, { takes }: ValueSpec<unknown>, text: unknown): s
   return `${name} takes ${takes}, got ${text === "" ? "nothing" : quote(text)}`;
 }
 
-function unreadable(command: CommandName, file: string, error: unknown): UsageError {
-  return usage(command, `cannot read --config ${quote(file)}: ${oneLine((error as Error).message)}`);
+function unreadable(command: CommandName, file: string, error: unknown, flag = "config"): UsageError {
+  return usage(command, `cannot read --${flag} ${quote(file)}: ${oneLine((error as Error).message)}`);
 }
 
 function usage(command: CommandName, mistake: string): UsageError {

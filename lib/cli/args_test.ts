@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertObjectMatch, assertStringIncludes, assertThrows } from "../../tests/assert.ts";
+import { DEFAULT_ARRANGEMENT } from "../aggregate/process_reducer.ts";
 import { type MonitorOptions, parseCommandLine, UsageError } from "./args.ts";
 import { COMMAND_NAMES, COMMANDS, type CommandSpec } from "./commands.ts";
 
@@ -40,19 +41,29 @@ Deno.test("monitor without arguments has the documented defaults", () => {
       ingressMode: "auto",
       egressHook: "tcx",
       flowsMax: 131_072,
+      flowsLimit: 1_048_576,
+      prefixesMax: 16_384,
+      order: "packets",
+      windowAuto: false,
       values: "atomic",
       force: false,
       libbpfUrl: "",
       filter: "",
       flowsOnly: false,
+      ipfix: null,
+      rules: { own: { rules: [] }, file: null, watch: false },
+      apiTokenFile: null,
+      store: null,
+      owners: true,
+      activity: null,
     },
   });
 });
 
 Deno.test("monitor takes every flag, before, between and after interfaces", () => {
   const words = "--json eth0 --listen [::1]:0 --duration 1.5 --window=250 0eth --top 1 --direction egress --mode tcx " +
-    "--egress-hook clsact --max-flows 7 --values percpu --force --quiet --debug --libbpf-url https://example.com/l.so " +
-    "--flows-only";
+    "--egress-hook clsact --max-flows 7 --max-flows-limit 70 --max-prefixes 20 --sort packets --values percpu --force --quiet --debug --libbpf-url https://example.com/l.so " +
+    "--flows-only --api-token-file t --store s.db --store-max-mb 16 --store-rows 5 --retention 1s=1h --no-owners --sampling 8 --process-metrics 3";
   assertEquals(monitor([...words.split(" "), "--filter", "tcp and port 80"]), {
     interfaces: ["eth0", "0eth"],
     json: true,
@@ -66,12 +77,48 @@ Deno.test("monitor takes every flag, before, between and after interfaces", () =
     ingressMode: "tcx",
     egressHook: "clsact",
     flowsMax: 7,
+    flowsLimit: 70,
+    prefixesMax: 20,
+    order: "packets",
+    windowAuto: false,
     values: "percpu",
     force: true,
     libbpfUrl: "https://example.com/l.so",
     filter: "tcp and port 80",
     flowsOnly: true,
+    ipfix: null,
+    rules: { own: { rules: [] }, file: null, watch: false },
+    apiTokenFile: "t",
+    store: {
+      path: "s.db",
+      bytesMax: 16_000_000,
+      rowsMax: 5,
+      keepNs: [1n, 7n * 24n, 90n * 24n, 1825n * 24n].map((hours) => hours * 3_600_000_000_000n),
+    },
+    owners: false,
+    activity: {
+      ...DEFAULT_ARRANGEMENT,
+      entriesMax: 8_192,
+      entriesMaxLimit: 131_072,
+      sampling: 8,
+      topMax: 1,
+      totalsMax: 3,
+    },
   });
+});
+
+Deno.test("monitor --window auto leaves the length to the load", () => {
+  assertEquals([monitor(["--window", "auto"])].map((o) => [o.windowAuto, o.windowMs]), [[true, 1000]]);
+  assertEquals([monitor(["--window", "500"])].map((o) => [o.windowAuto, o.windowMs]), [[false, 500]]);
+  assertEquals(mistake(["measure", "1", "--window", "auto"]), '--window takes 100 to 60000 milliseconds, got "auto"');
+});
+
+Deno.test("monitor --sort chooses what is large, but not for a store", () => {
+  assertEquals(["bytes", "resets", "new"].map((order) => monitor(["--sort", order]).order), ["bytes", "resets", "new"]);
+  assertEquals(
+    mistake(["monitor", "--sort", "bytes", "--store", "s.db"]),
+    "--store keeps the flows of most packets: no --sort bytes",
+  );
 });
 
 Deno.test("measure takes seconds, then at most one interface", () => {
@@ -99,7 +146,7 @@ Deno.test("doctor and completions take what they need and no more", () => {
 Deno.test("a bad value is refused with what would be right", () => {
   assertEquals(
     assertThrows(() => parse("monitor", "--window", "x"), UsageError).message,
-    'ebpfmon monitor: --window takes 100 to 60000 milliseconds, got "x"; see ebpfmon monitor --help',
+    'ebpfmon monitor: --window takes 100 to 60000 milliseconds, or auto, got "x"; see ebpfmon monitor --help',
   );
   const cases: [flag: string, values: string[]][] = [
     ["window", ["99", "60001", "1e3", "100.5", "0x100", " 100", "1".repeat(400)]],
@@ -129,7 +176,7 @@ Deno.test("the bounds themselves are accepted", () => {
 });
 
 Deno.test("a missing value is refused, at the end, before a flag, and when empty", () => {
-  const takes = "--window takes 100 to 60000 milliseconds, got nothing";
+  const takes = "--window takes 100 to 60000 milliseconds, or auto, got nothing";
   assertEquals(mistake(["monitor", "--window"]), takes);
   assertEquals(mistake(["monitor", "--window", "--json"]), takes);
   assertEquals(mistake(["monitor", "--window="]), takes);
@@ -195,9 +242,9 @@ Deno.test("the config file is checked as the command line is, naming file and ke
   assertEquals(withConfig('{"windw":1}'), 'f.json: unknown key "windw", did you mean window?');
   assertEquals(withConfig('{"config":"g.json"}'), 'f.json: unknown key "config"');
   assertEquals(withConfig('{"__proto__":1}'), 'f.json: unknown key "__proto__"');
-  assertEquals(withConfig('{"window":5}'), 'f.json: "window" takes 100 to 60000 milliseconds, got "5"');
-  assertEquals(withConfig('{"window":null}'), 'f.json: "window" takes 100 to 60000 milliseconds, got null');
-  assertEquals(withConfig('{"window":[500]}'), 'f.json: "window" takes 100 to 60000 milliseconds, got [500]');
+  assertEquals(withConfig('{"window":5}'), 'f.json: "window" takes 100 to 60000 milliseconds, or auto, got "5"');
+  assertEquals(withConfig('{"window":null}'), 'f.json: "window" takes 100 to 60000 milliseconds, or auto, got null');
+  assertEquals(withConfig('{"window":[500]}'), 'f.json: "window" takes 100 to 60000 milliseconds, or auto, got [500]');
   assertEquals(withConfig('{"json":"yes"}'), 'f.json: "json" takes true or false, got "yes"');
   assertEquals(withConfig('{"filter":"port"}'), '--filter: expected a port number after "port" at character 1');
   assertEquals(withConfig("[]"), "f.json: expected a JSON object");

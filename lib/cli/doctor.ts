@@ -26,7 +26,12 @@ export function renderFeatures(features: Feature[], colour: boolean): string {
 export async function doctor(options: OutputOptions, host: string): Promise<ExitCode> {
   using libbpf = openLibbpf({ embeddedDir: `${assetsDir()}/lib` });
   const elf = (name: string) => Deno.readFileSync(`${assetsDir()}/bpf/${name}.bpf.o`);
-  const features = await probeFeatures(libbpf, { flow: elf("flow"), router: elf("router") });
+  const features = await probeFeatures(libbpf, {
+    flow: elf("flow"),
+    router: elf("router"),
+    process: elf("process"),
+    socketOwner: elf("socket_owner"),
+  });
   if (options.json) {
     const time = rfc3339(unixNs());
     for (const feature of features) {

@@ -17,15 +17,19 @@ import { formatListen, type ListenAddress, serve } from "../http/serve.ts";
 import { HEALTH_MS } from "../router/defaults.ts";
 import { type Alert, AlertEngine } from "../router/alerts.ts";
 import { EventTotals } from "../router/event_totals.ts";
-import { EVENT_TYPES, type HealthReport, type RouterEvent, type RouterReport } from "../router/protocol.ts";
+import type { PipelineEvent } from "../pipeline/protocol.ts";
+import { EVENT_TYPES, type HealthReport, type RouterReport } from "../router/protocol.ts";
 import { Webhook } from "../router/webhook.ts";
+import { after } from "../timers.ts";
 import { assetsDir } from "../worker_url.ts";
 import type { EventsOptions } from "./args.ts";
+import { readToken } from "./api_token.ts";
 import { buildInfo } from "./build_info.ts";
 import { print, unixNs, warn } from "./console.ts";
 import { renderEvent, renderEventsSummary, renderRings } from "./events_view.ts";
-import { rulesWithBuiltIn, runEvents } from "./event_run.ts";
+import { PIPELINE_DEFAULTS, runEvents } from "./event_run.ts";
 import { EXIT, type ExitCode } from "./exit.ts";
+import type { LiveRules } from "./live_rules.ts";
 import { processUsage, startedUnixSeconds } from "./process_usage.ts";
 
 /** Between two tables of the rings where the output is no terminal. */
@@ -37,6 +41,8 @@ const WEBHOOK_GRACE_MS = 5000;
 class EventsRun {
   readonly totals = new EventTotals();
   attached = false;
+  /** Those in force; null before there are any. */
+  rules: LiveRules | null = null;
   readonly #options: EventsOptions;
   readonly #host: string;
   readonly #alerts: AlertEngine;
@@ -55,10 +61,7 @@ class EventsRun {
     this.#webhook = options.webhook === null ? null : new Webhook({
       url: options.webhook,
       fetch: globalThis.fetch,
-      after: (ms, callback) => {
-        const timer = setTimeout(callback, ms);
-        return () => clearTimeout(timer);
-      },
+      after,
       onFailure: (reason) => this.notice(`an alert did not reach the webhook: ${reason}`),
     });
   }
@@ -74,11 +77,10 @@ class EventsRun {
     else if (listen !== null) this.notice(`metrics at http://${listen}/metrics`);
   }
 
-  events(events: RouterEvent[]): void {
-    this.totals.addEvents(events);
+  events(events: PipelineEvent[]): void {
     const line = this.#options.json
-      ? (event: RouterEvent) => jsonLine(eventObject(this.#host, event, this.#bootUnixNs))
-      : (event: RouterEvent) => renderEvent(event, this.#bootUnixNs, this.#colour) + "\n";
+      ? (event: PipelineEvent) => jsonLine(eventObject(this.#host, event, this.#bootUnixNs))
+      : (event: PipelineEvent) => renderEvent(event, this.#bootUnixNs, this.#colour) + "\n";
     print(events.map(line).join(""));
   }
 
@@ -130,35 +132,50 @@ class EventsRun {
   }
 }
 
-function eventsApp(listen: ListenAddress, run: EventsRun): ReturnType<typeof createEventsApp> {
-  const source = { attached: () => run.attached, metrics: () => run.metrics() };
-  return createEventsApp(source, { loopback: isLoopback(listen.hostname) });
+function eventsApp(
+  listen: ListenAddress,
+  run: EventsRun,
+  apiTokenFile: string | null,
+): ReturnType<typeof createEventsApp> {
+  return createEventsApp(
+    { attached: () => run.attached, metrics: () => run.metrics() },
+    { loopback: isLoopback(listen.hostname) },
+    { source: () => run.rules, token: () => readToken(apiTokenFile) },
+  );
 }
 
 /** Follows events until Ctrl-C or the duration. */
 export async function events(options: EventsOptions, host: string, stop: AbortController): Promise<ExitCode> {
   const run = new EventsRun(options, host);
-  const { rules, leftOut } = rulesWithBuiltIn(options.rules);
-  if (leftOut > 0) run.notice(`${leftOut} built-in rules found no room beside the ${options.rules.length} of --config`);
   const { ringBytes, ringBytesMax, rateLimit, repeatSuppression, isolate, only, durationSeconds } = options;
-  await using server = options.listen === null ? null : serve(options.listen, eventsApp(options.listen, run).fetch);
+  await using server = options.listen === null
+    ? null
+    : serve(options.listen, eventsApp(options.listen, run, options.apiTokenFile).fetch);
   await runEvents(
     {
-      sources: only.events.length > 0 ? only.events : [...EVENT_TYPES],
-      rules,
-      ringBytes,
-      ringBytesMax,
-      rateLimit,
-      repeatSuppression,
-      isolate,
-      only,
-      healthMs: HEALTH_MS,
-      assetsDir: assetsDir(),
+      router: {
+        sources: only.events.length > 0 ? only.events : [...EVENT_TYPES],
+        ringBytes,
+        ringBytesMax,
+        rateLimit,
+        repeatSuppression,
+        isolate,
+        only,
+        healthMs: HEALTH_MS,
+        assetsDir: assetsDir(),
+      },
+      rules: options.rules,
+      pipeline: { ...PIPELINE_DEFAULTS, filter: options.filter, deliver: true },
     },
     {
+      started(pipeline, rules) {
+        run.totals.follow(pipeline);
+        run.rules = rules;
+      },
       ready: (report) => run.ready(report, server && formatListen(server.addr)),
       events: (events) => run.events(events),
       health: (health) => run.health(health),
+      notice: (text) => run.notice(text),
     },
     { signal: stop.signal, durationMs: durationSeconds === null ? null : durationSeconds * 1000 },
   );

@@ -30,18 +30,20 @@ Deno.test("events without arguments has the documented defaults", () => {
     repeatSuppression: true,
     isolate: [],
     only: { rings: [], events: [], pid: null, uid: null, comm: null },
-    rules: [],
+    rules: { own: { rules: [] }, file: null, watch: false },
+    apiTokenFile: null,
     debugDropRateMax: 0.5,
     failOnCriticalDrop: false,
     webhook: null,
+    filter: "",
   });
 });
 
 Deno.test("events takes every flag", () => {
   const words = "--json --quiet --debug --listen off --duration 2 --ring-critical 4096 --ring-normal 8192 " +
     "--ring-debug 16384 --ring-max 32768 --rate-limit 0 --no-repeat-suppression --only debug,critical,debug " +
-    "--event file_open --pid 7 --uid 0 --comm sshd --config f.yaml --debug-drop-alert 100 " +
-    "--fail-on-critical-drop --webhook https://h/x";
+    "--event file_open --pid 7 --uid 0 --comm sshd --config f.yaml --watch-config --api-token-file t --debug-drop-alert 100 " +
+    "--fail-on-critical-drop --webhook https://h/x --filter tcp";
   assertEquals(events(words, RULES), {
     json: true,
     quiet: true,
@@ -54,10 +56,16 @@ Deno.test("events takes every flag", () => {
     repeatSuppression: false,
     isolate: [],
     only: { rings: ["debug", "critical"], events: ["file_open"], pid: 7, uid: 0, comm: "sshd" },
-    rules: [{ name: "n", match: { uid: 0 }, action: { set: "info" } }],
+    rules: {
+      own: { rules: [{ name: "n", match: { uid: 0 }, action: { set: "info" } }] },
+      file: "f.yaml",
+      watch: true,
+    },
+    apiTokenFile: "t",
     debugDropRateMax: 1,
     failOnCriticalDrop: true,
     webhook: "https://h/x",
+    filter: "tcp",
   });
 });
 
@@ -78,11 +86,14 @@ Deno.test("events refuses a bad value with what would be right", () => {
     }
   }
   assertEquals(mistake("--ring-debug 8192 --ring-max 4096"), "--ring-critical 131072 is more than --ring-max 4096");
+  assertEquals(mistake("--filter iface"), '--filter: "iface" at character 1 is for filters of flows, not of events');
   assertEquals(mistake("eth0"), 'unexpected argument "eth0"');
 });
 
 Deno.test("events reads rules from --config, as JSON where the name says so, and points at mistakes", () => {
-  assertEquals(events("--config f.json", '{"rules":[]}').rules, []);
+  assertEquals(events("--config f.json", '{"rules":[]}').rules.own, { rules: [] });
+  assertEquals(events("--config f.yaml", "rate_limit: 7").rules.own, { rules: [], rateLimit: 7 });
+  assertEquals(mistake("--watch-config"), "--watch-config takes --config FILE");
   assertEquals(mistake("--config f.JSON", RULES), "f.JSON:1:1: not JSON: Unexpected token 'r'");
   assertEquals(mistake("--config f.yml", "\nrule: []"), 'f.yml:2:1: unknown key "rule", did you mean rules?');
   assertEquals(mistake("--config="), "--config takes the name of a file, got nothing");

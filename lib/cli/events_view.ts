@@ -4,7 +4,9 @@ import { errnoName } from "../errors.ts";
 import { rfc3339 } from "../export/json_lines.ts";
 import type { EventTotals } from "../router/event_totals.ts";
 import { dropRate } from "../router/health.ts";
+import type { PipelineEvent } from "../pipeline/protocol.ts";
 import type { HealthReport, RingCounters, RouterEvent, Severity } from "../router/protocol.ts";
+import { renderOutcomes } from "./pipeline_view.ts";
 import { escapeControls, fit, humanCount, humanDuration } from "./text.ts";
 
 const SGR: Record<Severity, string> = { critical: "1;37;41", error: "31", warning: "33", info: "", debug: "2" };
@@ -31,7 +33,7 @@ const RING_COLUMNS: RingColumn[] = [
  *
  * @param bootUnixNs what CLOCK_MONOTONIC lacks to the time since the epoch
  */
-export function renderEvent(event: RouterEvent, bootUnixNs: bigint, colour: boolean): string {
+export function renderEvent(event: PipelineEvent, bootUnixNs: bigint, colour: boolean): string {
   const severity = fit(event.severity, SEVERITY_WIDTH);
   const sgr = colour ? SGR[event.severity] : "";
   return [
@@ -73,7 +75,7 @@ export function renderHealthLine({ rings }: Pick<HealthReport, "rings">): string
 
 /** What a run saw, once it is over. */
 export function renderEventsSummary(totals: EventTotals, seconds: number): string[] {
-  const { health } = totals;
+  const { health, pipeline } = totals;
   const lines = ["=== Summary ===", `Duration: ${humanDuration(seconds)}`, `Events: ${totals.records} records`];
   for (const { event, severity, records, estimated } of totals.counts()) {
     const standsFor = estimated === records ? "" : ` (stand for about ${Math.round(estimated)} events)`;
@@ -83,12 +85,12 @@ export function renderEventsSummary(totals: EventTotals, seconds: number): strin
   if (dropped.length > 0) {
     lines.push(`Dropped: ${dropped.map(({ event, count }) => `${event} ${count}`).join(", ")}`);
   }
+  if (pipeline !== null) lines.push(...renderOutcomes(pipeline));
   if (health === null) return lines;
-  const { rateLimited, sampledOut, repeatsSuppressed, filtered, undecodable } = health;
+  const { rateLimited, sampledOut, repeatsSuppressed, filtered } = health;
   lines.push(
     `Held back: rate limit ${rateLimited}, sampling ${sampledOut}, repeats ${repeatsSuppressed}, filters ${filtered}`,
   );
-  if (undecodable > 0n) lines.push(`WARNING: ${undecodable} records could not be decoded`);
   return [...lines, "", ...renderRings(health)];
 }
 
@@ -116,8 +118,10 @@ function details(event: RouterEvent): string {
   }
 }
 
-function notes({ repeats, weight, spilled }: RouterEvent): string[] {
+function notes({ repeats, weight, spilled, process, service }: PipelineEvent): string[] {
   return [
+    ...service !== "" ? [`(${service})`] : [],
+    ...process !== null && process.containerId !== "" ? [`container ${process.containerId.slice(0, 12)}`] : [],
     ...repeats > 1 ? [`repeated ${repeats} times`] : [],
     ...weight > 1 ? [`sampled 1/${weight}`] : [],
     ...spilled ? ["spilled"] : [],

@@ -1,56 +1,74 @@
 import { assert, assertEquals } from "../../tests/assert.ts";
-import { healthReport, ringCounters, routerEvent } from "../../tests/support/events.ts";
+import { healthReport, pipelineEvent, ringCounters } from "../../tests/support/events.ts";
+import { pipelineStats } from "../../tests/support/pipeline.ts";
 import { EventTotals } from "../router/event_totals.ts";
-import type { RouterEvent } from "../router/protocol.ts";
+import type { PipelineEvent } from "../pipeline/protocol.ts";
+import { renderOutcomes } from "./pipeline_view.ts";
 import { renderEvent, renderEventsSummary, renderHealthLine, renderRings } from "./events_view.ts";
 
-const BOOT_NS = 1_767_323_040_000_000_006n; // five seconds before the events of routerEvent()
+const BOOT_NS = 1_767_323_040_000_000_006n; // five seconds before the events of pipelineEvent()
 
-function line(event: RouterEvent): string {
+const NO_PROCESS = {
+  pid: 42,
+  startNs: 0,
+  name: "sh",
+  ppid: 0,
+  parentName: "",
+  exe: "",
+  uid: 0,
+  user: "",
+  containerId: "",
+  podUid: "",
+};
+
+function line(event: PipelineEvent): string {
   return renderEvent(event, BOOT_NS, false);
 }
 
 /** What stands after the colon. */
-function details(event: RouterEvent): string {
+function details(event: PipelineEvent): string {
   return line(event).replace(/^.*? sh: ?/, "");
 }
 
 Deno.test("renderEvent() says when, how severe, what and who", () => {
   assertEquals(
-    line(routerEvent("file_open", { result: -13 })),
+    line(pipelineEvent("file_open", { result: -13 })),
     "2026-01-02T03:04:05.000Z warning  file_open          pid 42 uid 1000 sh: openat /etc/shadow flags 0100000 = EACCES",
   );
 });
 
 Deno.test("renderEvent() shows the details of each type", () => {
-  assertEquals(details(routerEvent("process_exec")), '/bin/ls [ls -l ""] ppid 7');
-  assertEquals(details(routerEvent("process_exec", { argvTruncated: true })), '/bin/ls [ls -l ""…] ppid 7');
-  assertEquals(details(routerEvent("process_exit")), "exit code 3");
-  assertEquals(details(routerEvent("process_exit", { signal: 9 })), "killed by signal 9");
+  assertEquals(details(pipelineEvent("process_exec")), '/bin/ls [ls -l ""] ppid 7');
+  assertEquals(details(pipelineEvent("process_exec", { argvTruncated: true })), '/bin/ls [ls -l ""…] ppid 7');
+  assertEquals(details(pipelineEvent("process_exit")), "exit code 3");
+  assertEquals(details(pipelineEvent("process_exit", { signal: 9 })), "killed by signal 9");
   assertEquals(
-    details(routerEvent("file_open", { pathTruncated: true, flags: 2, result: 3 })),
+    details(pipelineEvent("file_open", { pathTruncated: true, flags: 2, result: 3 })),
     "openat /etc/shadow… flags 02 = 3",
   );
-  assertEquals(details(routerEvent("network_connect")), "ipv4 192.0.2.1:443");
-  assertEquals(details(routerEvent("network_connect", { family: "ipv6", address: "::1" })), "ipv6 [::1]:443");
-  assertEquals(details(routerEvent("network_connect", { family: "unix", address: "/run/s", port: 0 })), "unix /run/s");
-  assertEquals(details(routerEvent("tcp_state")), "[2001:db8::1]:1024 -> [2001:db8::2]:443 SYN_SENT -> ESTABLISHED");
-  assertEquals(details(routerEvent("security_violation", { result: -1 })), "denied mount /mnt = EPERM");
-  assertEquals(details(routerEvent("resource_limit", { result: -200 })), "files openat = errno 200");
+  assertEquals(details(pipelineEvent("network_connect")), "ipv4 192.0.2.1:443");
+  assertEquals(details(pipelineEvent("network_connect", { family: "ipv6", address: "::1" })), "ipv6 [::1]:443");
+  assertEquals(
+    details(pipelineEvent("network_connect", { family: "unix", address: "/run/s", port: 0 })),
+    "unix /run/s",
+  );
+  assertEquals(details(pipelineEvent("tcp_state")), "[2001:db8::1]:1024 -> [2001:db8::2]:443 SYN_SENT -> ESTABLISHED");
+  assertEquals(details(pipelineEvent("security_violation", { result: -1 })), "denied mount /mnt = EPERM");
+  assertEquals(details(pipelineEvent("resource_limit", { result: -200 })), "files openat = errno 200");
 });
 
 Deno.test("renderEvent() says when a record stands for more than itself", () => {
-  const event = routerEvent("process_exit", { repeats: 12, weight: 8, spilled: true });
+  const event = pipelineEvent("process_exit", { repeats: 12, weight: 8, spilled: true });
   assertEquals(details(event), "exit code 3 repeated 12 times sampled 1/8 spilled");
 });
 
 Deno.test("renderEvent() lets no process write to the terminal or pass for another", () => {
   const hostile = '\x1b[2J\n\r\x9b1m\u202e\u2028 uid 0 "root": \\x1b';
   const events = [
-    routerEvent("file_open", { comm: hostile, path: hostile }),
-    routerEvent("process_exec", { comm: "a:", filename: hostile, argv: [hostile, "] ppid 1", "é漢"] }),
-    routerEvent("network_connect", { family: "unix", address: hostile }),
-    routerEvent("security_violation", { detail: hostile }),
+    pipelineEvent("file_open", { comm: hostile, path: hostile }),
+    pipelineEvent("process_exec", { comm: "a:", filename: hostile, argv: [hostile, "] ppid 1", "é漢"] }),
+    pipelineEvent("network_connect", { family: "unix", address: hostile }),
+    pipelineEvent("security_violation", { detail: hostile }),
   ];
   for (const event of events) {
     // deno-lint-ignore no-control-regex
@@ -62,9 +80,9 @@ Deno.test("renderEvent() lets no process write to the terminal or pass for anoth
 });
 
 Deno.test("renderEvent() colours nothing but the severity", () => {
-  const coloured = renderEvent(routerEvent("file_open", { severity: "critical" }), BOOT_NS, true);
+  const coloured = renderEvent(pipelineEvent("file_open", { severity: "critical" }), BOOT_NS, true);
   assert(coloured.includes(" \x1b[1;37;41mcritical\x1b[0m file_open "), coloured);
-  const info = routerEvent("file_open", { severity: "info" });
+  const info = pipelineEvent("file_open", { severity: "info" });
   assertEquals(renderEvent(info, BOOT_NS, true), line(info));
 });
 
@@ -83,6 +101,12 @@ Deno.test("renderRings() is the table of the source lab and three columns more",
   ]);
 });
 
+Deno.test("renderEvent() names the service of a connection, and the container", () => {
+  const process = { ...NO_PROCESS, containerId: "0123456789abcdef" };
+  const event = pipelineEvent("network_connect", {}, { service: "https", process });
+  assertEquals(details(event), "ipv4 192.0.2.1:443 (https) container 0123456789ab");
+});
+
 Deno.test("renderHealthLine() mentions losses where there are any", () => {
   assertEquals(
     renderHealthLine({ rings: RINGS }),
@@ -93,10 +117,13 @@ Deno.test("renderHealthLine() mentions losses where there are any", () => {
 Deno.test("renderEventsSummary() has totals, estimates that say so, and the rings", () => {
   const totals = new EventTotals();
   assertEquals(renderEventsSummary(totals, 2), ["=== Summary ===", "Duration: 2s", "Events: 0 records"]);
-  totals.addEvents([
-    routerEvent("file_open", { severity: "debug", weight: 8 }),
-    routerEvent("process_exec", { severity: "critical" }),
-  ]);
+  const stats = pipelineStats({
+    eventCounts: [
+      { event: "process_exec", severity: "critical", records: 1, estimated: 1 },
+      { event: "file_open", severity: "debug", records: 1, estimated: 8 },
+    ],
+  });
+  totals.follow({ stats: () => stats });
   totals.addHealth(healthReport({
     rings: RINGS,
     droppedByType: [{ event: "file_open", count: 3n }],
@@ -104,7 +131,6 @@ Deno.test("renderEventsSummary() has totals, estimates that say so, and the ring
     sampledOut: 7n,
     repeatsSuppressed: 2n,
     filtered: 4n,
-    undecodable: 5n,
   }));
   assertEquals(renderEventsSummary(totals, 61), [
     "=== Summary ===",
@@ -113,8 +139,8 @@ Deno.test("renderEventsSummary() has totals, estimates that say so, and the ring
     "  process_exec       critical 1",
     "  file_open          debug    1 (stand for about 8 events)",
     "Dropped: file_open 3",
+    ...renderOutcomes(stats),
     "Held back: rate limit 1, sampling 7, repeats 2, filters 4",
-    "WARNING: 5 records could not be decoded",
     "",
     ...renderRings({ rings: RINGS }),
   ]);

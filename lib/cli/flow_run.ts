@@ -2,13 +2,24 @@
  * What `monitor` and `measure` share: the aggregator's run from attach to last flush, its running totals, and the HTTP
  * server over them.
  */
+import {
+  type ActivityTotals,
+  addActivityWindow,
+  addAttribution,
+  emptyActivityTotals,
+  emptyAttributionTotals,
+} from "../aggregate/activity_totals.ts";
 import { Aggregator } from "../aggregate/aggregator.ts";
+import type { ProcessWindow } from "../aggregate/process_protocol.ts";
 import type { AggregatorOptions, AggregatorReport, FlowWindow } from "../aggregate/protocol.ts";
-import { addWindow, emptyTotals, type Totals } from "../aggregate/totals.ts";
-import { Histogram } from "../export/histogram.ts";
-import { type MetricsSnapshot, WINDOW_SECONDS_BOUNDS } from "../export/metrics.ts";
+import { addWindow, emptyTotals, otherTotal, type Totals } from "../aggregate/totals.ts";
+import { Histogram, SECONDS_BOUNDS } from "../export/histogram.ts";
+import type { AgentCounts } from "../export/agent_metrics.ts";
+import type { IpfixExporter } from "../export/ipfix_exporter.ts";
+import type { MetricsSnapshot } from "../export/metrics.ts";
 import { createApp } from "../http/app.ts";
 import { isLoopback } from "../http/guard.ts";
+import type { RulesPage } from "../http/rules_routes.ts";
 import { formatListen, type ListenAddress, serve } from "../http/serve.ts";
 import type { EventTotals } from "../router/event_totals.ts";
 import { processUsage, startedUnixSeconds } from "./process_usage.ts";
@@ -24,19 +35,37 @@ export interface FlowRunOptions {
   build: MetricsSnapshot["build"];
   /** Of the router that runs beside; null for none. */
   events: EventTotals | null;
+  /** Those of the router that runs beside, and the token for changing them. */
+  rules?: RulesPage;
+  /** Takes all flows of each window; the aggregator has to be asked for them. */
+  ipfix?: IpfixExporter;
+  /** Of the link to a server; absent where there is none. */
+  agent?: () => AgentCounts;
 }
 
 /** What a command does with the run's events; called in order, on the main thread. */
 export interface FlowRunHandlers {
   ready(report: Extract<AggregatorReport, { kind: "ready" }>, listen: string | null): void;
   window(window: FlowWindow, totals: Totals): void;
+  /** Of system calls, where the aggregator is asked to count them. */
+  activity?(window: ProcessWindow): void;
+  /** Something that an operator should know. `alert` names its kind. */
+  notice?(alert: string, message: string): void;
   interfaceGone(iface: string, remaining: number): void;
 }
 
 export interface FlowRunResult {
   totals: Totals;
+  /** null: system calls were not counted. */
+  activity: ActivityTotals | null;
   /** Every interface that was watched was deleted. */
   allGone: boolean;
+}
+
+/** What no flow record holds. */
+function withoutFlow(totals: Totals): { packets: bigint; octets: bigint } {
+  const other = otherTotal(totals);
+  return { packets: totals.overflow.packets + other.packets, octets: totals.overflow.bytes + other.bytes };
 }
 
 /**
@@ -51,11 +80,15 @@ export async function runFlows(
   signal: AbortSignal,
 ): Promise<FlowRunResult> {
   const totals = emptyTotals();
-  const swapSeconds = new Histogram(WINDOW_SECONDS_BOUNDS);
-  const drainSeconds = new Histogram(WINDOW_SECONDS_BOUNDS);
+  const swapSeconds = new Histogram(SECONDS_BOUNDS);
+  const drainSeconds = new Histogram(SECONDS_BOUNDS);
   let lastWindow: FlowWindow | null = null;
   let attached = false;
   let allGone = false;
+  const activityTotals = emptyActivityTotals();
+  const attribution = options.aggregator.owners === true ? emptyAttributionTotals() : undefined;
+  let countsCalls = false;
+  let lastActivity: ProcessWindow | null = null;
   const filtered = options.aggregator.filter !== "";
 
   const metrics = (): MetricsSnapshot => ({
@@ -65,11 +98,19 @@ export async function runFlows(
     swapSeconds,
     drainSeconds,
     events: options.events,
+    ipfix: options.ipfix?.counts,
+    agent: options.agent?.(),
+    attribution,
+    activity: countsCalls ? { totals: activityTotals, lastWindow: lastActivity } : undefined,
     programs: lastWindow?.programs ?? [],
     process: { ...processUsage(), startTimeSeconds: startedUnixSeconds() },
   });
   const loopback = options.listen !== null && isLoopback(options.listen.hostname);
-  const app = createApp(() => ({ attached, host: options.host, filtered, metrics: metrics() }), { loopback });
+  const app = createApp(
+    () => ({ attached, host: options.host, filtered, metrics: metrics() }),
+    { loopback },
+    options.rules,
+  );
   await using server = options.listen === null ? null : serve(options.listen, app.fetch);
   using aggregator = new Aggregator(options.aggregator);
   using limit = new StopOn(signal, () => aggregator.stop());
@@ -77,15 +118,29 @@ export async function runFlows(
     switch (report.kind) {
       case "ready":
         attached = true;
+        countsCalls = report.activity;
         limit.after(options.durationMs);
         handlers.ready(report, server && formatListen(server.addr));
+        break;
+      case "flow_records":
+        options.ipfix?.add(report.messages);
         break;
       case "window":
         lastWindow = report.window;
         addWindow(totals, report.window);
+        if (attribution !== undefined) addAttribution(attribution, report.window);
+        options.ipfix?.endWindow(withoutFlow(totals));
         swapSeconds.observe(report.window.swapSeconds);
         drainSeconds.observe(report.window.drainSeconds);
         handlers.window(report.window, totals);
+        break;
+      case "activity":
+        lastActivity = report.window;
+        addActivityWindow(activityTotals, report.window);
+        handlers.activity?.(report.window);
+        break;
+      case "notice":
+        handlers.notice?.(report.alert, report.message);
         break;
       case "interface_gone":
         handlers.interfaceGone(report.iface, report.remaining);
@@ -96,5 +151,5 @@ export async function runFlows(
         report satisfies never;
     }
   }
-  return { totals, allGone };
+  return { totals, activity: countsCalls ? activityTotals : null, allGone };
 }

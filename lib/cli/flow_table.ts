@@ -28,6 +28,13 @@ export const FLAGS_COLUMN: FlowColumn = {
       : tcpFlagLetters(flow.tcpFlags),
 };
 
+/** Name and number of the process whose flow it is; empty where that is not known. */
+export const COMMAND_COLUMN: FlowColumn = {
+  title: "COMMAND",
+  align: "left",
+  cell: ({ comm, pid }) => pid === undefined ? "" : `${escapeControls(comm ?? "")}/${pid}`,
+};
+
 /** `192.0.2.1:443`, `[2001:db8::1]:443`, or the address alone where the protocol has no ports. */
 export function endpoint(address: string, port: number, proto: number): string {
   if (!hasPorts(proto)) return address;

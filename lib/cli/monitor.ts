@@ -1,8 +1,14 @@
 /** `ebpfmon monitor`: flows in windows, on a screen, as lines, or as JSON, until told to stop. */
+import type { ActivityTotals } from "../aggregate/activity_totals.ts";
+import type { ProcessWindow } from "../aggregate/process_protocol.ts";
+import { largestFlows } from "../aggregate/overflow_rank.ts";
 import type { AttachedInterface, FlowWindow } from "../aggregate/protocol.ts";
 import { emptyTotals, type Totals } from "../aggregate/totals.ts";
 import { eventsSummaryObject, healthObject } from "../export/event_json.ts";
 import { alertObject, jsonLine, readyObject, summaryObject, windowObject } from "../export/json_lines.ts";
+import { IpfixExporter } from "../export/ipfix_exporter.ts";
+import { activityTotalsFields, processesObject } from "../export/process_activity.ts";
+import { History } from "../history/history.ts";
 import { downloadLibbpf } from "../ffi/libbpf_download.ts";
 import { AlertEngine } from "../router/alerts.ts";
 import { HEALTH_MS, ROUTER_DEFAULTS } from "../router/defaults.ts";
@@ -13,12 +19,15 @@ import { assetsDir } from "../worker_url.ts";
 import type { MonitorOptions } from "./args.ts";
 import { buildInfo } from "./build_info.ts";
 import { print, unixNs, warn } from "./console.ts";
-import { rulesWithBuiltIn, runEvents } from "./event_run.ts";
+import { PIPELINE_DEFAULTS, type RuleSource, runEvents } from "./event_run.ts";
 import { renderRings } from "./events_view.ts";
+import type { LiveRules } from "./live_rules.ts";
+import { readToken } from "./api_token.ts";
 import { EXIT, type ExitCode } from "./exit.ts";
 import { runFlows } from "./flow_run.ts";
-import { type LiveState, renderPiped, renderSummary } from "./monitor_view.ts";
+import { type LiveState, renderLive, renderPiped, renderSummary } from "./monitor_view.ts";
 import { Screen } from "./screen.ts";
+import { renderTopPiped, renderTopSummary } from "./top_view.ts";
 import { watchedInterfaces } from "./watched.ts";
 
 /** An alert that lasts is repeated this often. */
@@ -30,15 +39,22 @@ const SCREEN_ALERTS_MAX = 10;
 /** Between two tables of the rings where the output is no terminal. */
 const TABLE_MS = 10_000;
 
+/** What was counted beside flows; null for what was not watched. */
+interface Beside {
+  events: EventTotals | null;
+  activity: ActivityTotals | null;
+}
+
 /** One way of showing a run. */
 interface Output extends Disposable {
   ready(interfaces: AttachedInterface[], listen: string | null): void;
   window(window: FlowWindow, totals: Totals): void;
+  /** Of system calls, after the flows of the same time. */
+  activity(window: ProcessWindow): void;
   health(health: HealthReport): void;
   /** Something an operator should know. `alert` names its kind. */
   alert(alert: string, message: string): void;
-  /** @param events null: they were not watched */
-  summary(totals: Totals, events: EventTotals | null): void;
+  summary(totals: Totals, beside: Beside): void;
 }
 
 function jsonOutput(host: string, filtered: boolean): Output {
@@ -46,18 +62,23 @@ function jsonOutput(host: string, filtered: boolean): Output {
   return {
     ready: (interfaces, listen) => print(jsonLine(readyObject(stamp(), { interfaces, listen }))),
     window: (window) => print(jsonLine(windowObject(host, window, filtered))),
+    activity: (window) => print(jsonLine(processesObject(host, window))),
     health: (health) => print(jsonLine(healthObject(host, health))),
     alert: (alert, message) => print(jsonLine(alertObject(stamp(), alert, message))),
-    summary(totals, events) {
-      const summary = summaryObject(stamp(), totals, filtered);
+    summary(totals, { events, activity }) {
+      const summary = {
+        ...summaryObject(stamp(), totals, filtered),
+        ...activity !== null && { activity: activityTotalsFields(activity) },
+      };
       print(jsonLine(events === null ? summary : { ...eventsSummaryObject(stamp(), events), ...summary }));
     },
     [Symbol.dispose]() {},
   };
 }
 
-function printSummary(totals: Totals, events: EventTotals | null): void {
+function printSummary(totals: Totals, { events, activity }: Beside): void {
   print(renderSummary(totals));
+  if (activity !== null) print(`\n${renderTopSummary(activity, "Process Activity Summary")}`);
   if (events?.health) print(["", ...renderRings(events.health), ""].join("\n"));
 }
 
@@ -71,14 +92,15 @@ function lineOutput(options: MonitorOptions): Output {
       );
       warn(`watching ${watched}${listen === null ? "" : `, http://${listen}/metrics`}`);
     },
-    window: (window) => print(renderPiped(window, { filter: options.filter, topMax: options.topMax })),
+    activity: (window) => print(renderTopPiped(window, { wide: false })),
+    window: (window) => print(renderPiped(window, options)),
     health(health) {
       if (performance.now() < tableDueMs) return;
       tableDueMs += TABLE_MS;
       print(["", ...renderRings(health), ""].join("\n") + "\n");
     },
     alert: (_alert, message) => options.quiet || warn(message),
-    summary: (totals, events) => printSummary(totals, events),
+    summary: printSummary,
     [Symbol.dispose]() {},
   };
 }
@@ -92,6 +114,7 @@ function screenOutput(options: MonitorOptions, host: string, stop: AbortControll
     window: null as FlowWindow | null,
     totals: emptyTotals(),
     rings: null as HealthReport | null,
+    activity: null as ProcessWindow | null,
   };
   const state = (paused: boolean): LiveState => ({
     ...shown,
@@ -101,7 +124,7 @@ function screenOutput(options: MonitorOptions, host: string, stop: AbortControll
     paused,
     alerts,
   });
-  const screen = new Screen(state, stop);
+  const screen = new Screen({ state, render: renderLive }, stop);
   return {
     ready(interfaces, listen) {
       Object.assign(shown, { interfaces, listen });
@@ -111,6 +134,10 @@ function screenOutput(options: MonitorOptions, host: string, stop: AbortControll
       Object.assign(shown, { window, totals });
       screen.draw();
     },
+    activity(window) {
+      shown.activity = window;
+      screen.draw();
+    },
     // Shown with the next window: the counters move all the time.
     health: (health) => void (shown.rings = health),
     alert(_alert, message) {
@@ -118,9 +145,9 @@ function screenOutput(options: MonitorOptions, host: string, stop: AbortControll
       alerts.splice(0, alerts.length - SCREEN_ALERTS_MAX);
       screen.draw();
     },
-    summary(totals, events) {
+    summary(totals, beside) {
       screen[Symbol.dispose]();
-      printSummary(totals, events);
+      printSummary(totals, beside);
     },
     [Symbol.dispose]: () => screen[Symbol.dispose](),
   };
@@ -132,23 +159,41 @@ function chooseOutput(options: MonitorOptions, host: string, stop: AbortControll
   return lineOutput(options);
 }
 
+/** What the rest of a run sees of the events. */
+interface WatchedEvents {
+  readonly totals: EventTotals;
+  /** Those in force; null before there are any. */
+  rules: LiveRules | null;
+}
+
 /**
  * The event router beside the flows: counts, health, alerts. What it cannot do is told, and flows go on without it.
  */
-async function watchEvents(totals: EventTotals, output: Output, signal: AbortSignal): Promise<void> {
+async function watchEvents(
+  watched: WatchedEvents,
+  { rules, output, signal }: { rules: RuleSource; output: Output; signal: AbortSignal },
+): Promise<void> {
+  const { totals } = watched;
   const alerts = new AlertEngine();
   try {
     await runEvents(
       {
-        ...ROUTER_DEFAULTS,
-        sources: [...EVENT_TYPES],
-        rules: rulesWithBuiltIn([]).rules,
-        healthMs: HEALTH_MS,
-        assetsDir: assetsDir(),
+        router: {
+          ...ROUTER_DEFAULTS,
+          sources: [...EVENT_TYPES],
+          healthMs: HEALTH_MS,
+          assetsDir: assetsDir(),
+        },
+        rules,
+        pipeline: PIPELINE_DEFAULTS,
       },
       {
+        started(pipeline, rules) {
+          totals.follow(pipeline);
+          watched.rules = rules;
+        },
+        notice: (text) => output.alert("notice", text),
         ready: ({ notices }) => notices.forEach((notice) => output.alert("notice", notice)),
-        events: (events) => totals.addEvents(events),
         health(health) {
           totals.addHealth(health);
           output.health(health);
@@ -163,40 +208,94 @@ async function watchEvents(totals: EventTotals, output: Output, signal: AbortSig
   }
 }
 
+/** @throws {WorkerError} when the store cannot be used: then nothing was attached */
+async function openHistory(store: MonitorOptions["store"], output: Output): Promise<History | null> {
+  if (store === null) return null;
+  return await History.open(store, { notice: (text) => output.alert("history", text) });
+}
+
+/** Waits until the last window is stored, and says what was not. */
+async function closeHistory(history: History | null, output: Output): Promise<void> {
+  await history?.close();
+  const { windowsDropped, rowsDropped } = history?.counts ?? { windowsDropped: 0, rowsDropped: 0 };
+  if (windowsDropped === 0) return;
+  output.alert("history", `windows that are not in the history: ${windowsDropped}, with ${rowsDropped} flows`);
+}
+
+function openIpfix(target: MonitorOptions["ipfix"], output: Output): IpfixExporter | null {
+  return target === null ? null : new IpfixExporter(target, { notice: (text) => output.alert("ipfix", text) });
+}
+
+/** Waits until the last window is sent, and says what was not. */
+async function closeIpfix(ipfix: IpfixExporter | null, output: Output): Promise<void> {
+  await ipfix?.close();
+  const { flowsDropped, packetsDropped } = ipfix?.counts ?? { flowsDropped: 0, packetsDropped: 0n };
+  if (flowsDropped === 0) return;
+  output.alert("ipfix", `flow records that the collector did not get: ${flowsDropped}, with ${packetsDropped} packets`);
+}
+
 export async function monitor(options: MonitorOptions, host: string, stop: AbortController): Promise<ExitCode> {
-  const { json: _json, quiet: _quiet, debug: _debug, listen, durationSeconds, libbpfUrl, flowsOnly, ...aggregator } =
-    options;
+  const {
+    json: _json,
+    quiet: _quiet,
+    debug: _debug,
+    listen,
+    durationSeconds,
+    libbpfUrl,
+    flowsOnly,
+    store,
+    ipfix: collector,
+    rules,
+    apiTokenFile,
+    ...aggregator
+  } = options;
   const interfaces = watchedInterfaces(options.interfaces);
   const libbpfPath = await downloadLibbpf(libbpfUrl);
   using output = chooseOutput(options, host, stop);
-  const events = flowsOnly ? null : new EventTotals();
+  using history = await openHistory(store, output);
+  await using ipfix = openIpfix(collector, output);
+  const events: WatchedEvents | null = flowsOnly ? null : { totals: new EventTotals(), rules: null };
   // Ends with the flows, whatever ended them.
   const eventsStop = new AbortController();
   let watching = Promise.resolve();
   let overflowAlertMs = -Infinity;
   try {
-    const { totals, allGone } = await runFlows(
+    const { totals, activity, allGone } = await runFlows(
       {
-        aggregator: { ...aggregator, interfaces, assetsDir: assetsDir(), libbpfPath },
+        aggregator: {
+          ...aggregator,
+          // One more than is stored tells how large the largest flow left out is.
+          topMax: Math.max(options.topMax, store === null ? 0 : store.rowsMax + 1),
+          interfaces,
+          allFlows: ipfix !== null,
+          assetsDir: assetsDir(),
+          libbpfPath,
+        },
         listen,
         durationMs: durationSeconds === null ? null : durationSeconds * 1000,
         host,
         build: { version: buildInfo().version },
-        events,
+        events: events?.totals ?? null,
+        rules: { source: () => events?.rules ?? null, token: () => readToken(apiTokenFile) },
+        ipfix: ipfix ?? undefined,
       },
       {
         ready(report, address) {
           output.ready(report.interfaces, address);
           for (const notice of report.notices) output.alert("notice", notice);
-          if (events !== null) watching = watchEvents(events, output, eventsStop.signal);
+          if (events !== null) watching = watchEvents(events, { rules, output, signal: eventsStop.signal });
         },
         window(window, totals) {
+          history?.add(window);
+          window.top = largestFlows(window, options.order, options.topMax);
           output.window(window, totals);
           const lost = window.interfaces.reduce((sum, { overflow }) => sum + overflow.packets, 0);
           if (lost === 0 || performance.now() - overflowAlertMs < OVERFLOW_ALERT_MS) return;
           overflowAlertMs = performance.now();
           output.alert("flow_overflow", `flow map full: ${lost} packets in overflow; raise --max-flows`);
         },
+        activity: (window) => output.activity(window),
+        notice: (alert, message) => output.alert(alert, message),
         interfaceGone(iface, remaining) {
           // Of the last one the error tells that ends the run.
           if (remaining === 0 && !options.json) return;
@@ -207,11 +306,14 @@ export async function monitor(options: MonitorOptions, host: string, stop: Abort
     );
     eventsStop.abort();
     await watching;
-    output.summary(totals, events);
+    await closeHistory(history, output);
+    await closeIpfix(ipfix, output);
+    output.summary(totals, { events: events?.totals ?? null, activity });
     if (allGone) throw new Error(`Cannot go on: no interface is left, ${interfaces.join(", ")} was deleted`);
     return EXIT.done;
   } finally {
     eventsStop.abort();
     await watching;
+    await history?.close();
   }
 }

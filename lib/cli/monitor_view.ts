@@ -1,10 +1,21 @@
 /** What `monitor` shows: the live screen, the windows of a pipe, the summary at the end. Text only, no terminal. */
 
-import { type AttachedInterface, type FlowRow, type FlowWindow, OTHER_CLASSES } from "../aggregate/protocol.ts";
+import type { OverflowDetail } from "../aggregate/overflow_protocol.ts";
+import {
+  type AttachedInterface,
+  type FlowOrder,
+  type FlowRow,
+  type FlowWindow,
+  OTHER_CLASSES,
+} from "../aggregate/protocol.ts";
 import { addWindow, balance, emptyTotals, isBalanced, otherTotal, type Totals } from "../aggregate/totals.ts";
+import { attributedShare } from "../aggregate/activity_totals.ts";
+import type { ProcessWindow } from "../aggregate/process_protocol.ts";
 import type { HealthReport } from "../router/protocol.ts";
+import { activityTable } from "./activity_table.ts";
 import { renderHealthLine } from "./events_view.ts";
 import {
+  COMMAND_COLUMN,
   DIRECTION_COLUMN,
   endpoint,
   FLAGS_COLUMN,
@@ -39,6 +50,8 @@ export interface LiveState {
   listen: string | null;
   /** Of the event rings; null where they are not watched, or not yet. */
   rings: Pick<HealthReport, "rings"> | null;
+  /** Of system calls; null where they are not counted, or not yet. */
+  activity: ProcessWindow | null;
   /** The screen stands still; counting goes on. */
   paused: boolean;
   /** Newest last. */
@@ -59,6 +72,14 @@ const ARROW = " -> ";
 const SOURCE = "SOURCE";
 const DESTINATION = "DESTINATION";
 const ALERTS_MAX = 3;
+/** Source networks of the overflow that a window names. */
+const NETWORKS_MAX = 5;
+const ORDER_TITLES: Record<FlowOrder, string> = {
+  packets: "Packets",
+  bytes: "Bytes",
+  resets: "Resets",
+  new: "Handshakes",
+};
 /** Endpoints narrower than this are given the room of a less important column. */
 const ENDPOINT_MIN = 21; // 255.255.255.255:65535
 
@@ -75,8 +96,9 @@ export function renderLive(state: LiveState, columns: number, rows: number, colo
     ...alerts,
     ...left > 0 ? [hintLine(state)] : [],
   ];
-  const table = flowLines(state, columns, room - bottom.length);
-  return [...top, ...table, ...bottom].slice(0, rows).map(({ text, style }) => {
+  const processes = processLines(state.activity, columns, Math.floor((room - bottom.length) / 3));
+  const table = flowLines(state, columns, room - bottom.length - processes.length);
+  return [...top, ...table, ...processes, ...bottom].slice(0, rows).map(({ text, style }) => {
     const cut = truncate(text, columns);
     return colour && style !== undefined ? `\x1b[${SGR[style]}m${cut}\x1b[0m` : cut;
   });
@@ -85,7 +107,7 @@ export function renderLive(state: LiveState, columns: number, rows: number, colo
 /** One window where the output is no terminal: lines, each with its newline. `filter` is empty for none. */
 export function renderPiped(
   window: FlowWindow,
-  { filter, topMax }: { filter: string; topMax: number },
+  { filter, topMax, order = "packets" }: { filter: string; topMax: number; order?: FlowOrder },
 ): string {
   const totals = emptyTotals();
   addWindow(totals, window);
@@ -105,9 +127,10 @@ export function renderPiped(
   if (overflow.packets > 0n) {
     lines.push(`WARNING: flow map full: ${overflow.packets} packets in overflow; raise --max-flows`);
   }
+  if (window.overflow !== undefined) lines.push(`Overflow by network: ${networksText(window.overflow)}`);
   if (!isBalanced(totals)) lines.push(`WARNING: ${mismatch(totals)}`);
 
-  const title = `=== Top ${topMax} Flows by Packets ===`;
+  const title = `=== Top ${topMax} Flows by ${ORDER_TITLES[order]} ===`;
   return joinLines([...lines, "", title, ...window.top.length > 0 ? pipedTable(window.top) : ["none"], ""]);
 }
 
@@ -151,7 +174,9 @@ function ratesLine({ window }: LiveState): Line {
     const sum = (unit: "packets" | "bytes") => seen.reduce((total, traffic) => total + traffic[unit], 0) / seconds;
     return `${humanCount(sum("packets"))} pkt/s ${humanBitRate(sum("bytes") * 8)}`;
   };
-  return { text: `in ${rate("ingress")} · out ${rate("egress")} · ${humanCount(window.flows)} flows` };
+  const share = window.attribution === undefined ? null : attributedShare(window.attribution);
+  const owned = share === null ? "" : ` · ${Math.floor(share * 100)} % owned`;
+  return { text: `in ${rate("ingress")} · out ${rate("egress")} · ${humanCount(window.flows)} flows${owned}` };
 }
 
 function accountingLine(totals: Totals): Line {
@@ -194,6 +219,23 @@ function hintLine({ paused }: LiveState): Line {
   return { text: `${paused ? "PAUSED · q quit · p resume" : "q quit · p pause"} · Ctrl-C`, style: "dim" };
 }
 
+/** The processes with the most calls, below their sum; none where not even one fits. */
+function processLines(activity: ProcessWindow | null, width: number, rows: number): Line[] {
+  if (activity === null || rows < 3) return [];
+  const { arrangement: { order, by }, sampling, seen, counted, overflow } = activity;
+  const [sum, ...parts] = [seen, counted, overflow].map(({ calls }) => humanCount(calls));
+  const estimated = sampling > 1 ? ` · one of ${sampling} counted: estimates` : "";
+  const [titles, ...lines] = activityTable(activity, { order, by, wide: false, width, rowsMax: rows - 2 });
+  return [
+    {
+      text: `calls seen ${sum} = counted ${parts[0]} + overflow ${parts[1]}${estimated}`,
+      style: overflow.calls > 0 ? "yellow" : undefined,
+    },
+    { text: titles, style: "bold" },
+    ...lines.map((text): Line => ({ text })),
+  ];
+}
+
 /** The table of flows in exactly `rows` lines or fewer; none where not even one flow fits under the titles. */
 function flowLines({ window }: LiveState, width: number, rows: number): Line[] {
   if (window === null || rows < 2) return [];
@@ -201,25 +243,23 @@ function flowLines({ window }: LiveState, width: number, rows: number): Line[] {
   const flows = window.top.slice(0, rows - 1);
   // From the most to the least important; the last give way on a narrow terminal.
   let columns: FlowColumn[] = [
-    { title: "PACKETS", align: "right", cell: (flow) => humanCount(flow.packets) },
+    { title: "PACKETS", align: "right", cell: (flow) => estimateMark(flow) + humanCount(flow.packets) },
     PROTO_COLUMN,
+    ...hasOwners(flows) ? [COMMAND_COLUMN] : [],
     { title: "RATE", align: "right", cell: (flow) => humanBitRate(flow.bytes * 8 / seconds) },
     DIRECTION_COLUMN,
-    { title: "BYTES", align: "right", cell: (flow) => humanBytes(flow.bytes) },
+    { title: "BYTES", align: "right", cell: (flow) => estimateMark(flow) + humanBytes(flow.bytes) },
     FLAGS_COLUMN,
     ...new Set(window.interfaces.map(({ iface }) => iface)).size > 1 ? [IFACE_COLUMN] : [],
   ];
   const widths = new Map(columns.map((column) => [column, cellWidth(column, flows)]));
   const endpointsRoom = () => width - columns.reduce((sum, column) => sum + widths.get(column)! + 2, 0) - ARROW.length;
-  while (columns.length > 1 && endpointsRoom() < 2 * ENDPOINT_MIN) columns = columns.slice(0, -1);
-
   const sources = flows.map((flow) => endpoint(flow.src, flow.sport, flow.proto));
   const destinations = flows.map((flow) => endpoint(flow.dst, flow.dport, flow.proto));
-  const [sourceWidth, destinationWidth] = shareRoom(
-    endpointsRoom(),
-    longest([SOURCE, ...sources]),
-    longest([DESTINATION, ...destinations]),
-  );
+  const [longestSource, longestDestination] = [longest([SOURCE, ...sources]), longest([DESTINATION, ...destinations])];
+  const endpointsMin = Math.min(2 * ENDPOINT_MIN, longestSource + longestDestination);
+  while (columns.length > 1 && endpointsRoom() < endpointsMin) columns = columns.slice(0, -1);
+  const [sourceWidth, destinationWidth] = shareRoom(endpointsRoom(), longestSource, longestDestination);
   const line = (source: string, destination: string, arrow: string, cell: (column: FlowColumn) => string) =>
     fit(shortenEndpoint(source, sourceWidth), sourceWidth) + arrow +
     fit(shortenEndpoint(destination, destinationWidth), destinationWidth) +
@@ -230,6 +270,10 @@ function flowLines({ window }: LiveState, width: number, rows: number): Line[] {
       text: line(sources[i], destinations[i], ARROW, (column) => column.cell(flow)).trimEnd(),
     })),
   ];
+}
+
+function hasOwners(flows: FlowRow[]): boolean {
+  return flows.some(({ pid }) => pid !== undefined);
 }
 
 /** Widths for two texts in `room` columns: what both need where it is there, else each at least its half. */
@@ -246,14 +290,28 @@ function pipedTable(flows: FlowRow[]): string[] {
     PROTO_COLUMN,
     DIRECTION_COLUMN,
     IFACE_COLUMN,
-    { title: "PACKETS", align: "right", cell: (flow) => String(flow.packets) },
-    { title: "BYTES", align: "right", cell: (flow) => String(flow.bytes) },
+    { title: "PACKETS", align: "right", cell: (flow) => estimateMark(flow) + flow.packets },
+    { title: "BYTES", align: "right", cell: (flow) => estimateMark(flow) + flow.bytes },
     FLAGS_COLUMN,
+    ...hasOwners(flows) ? [COMMAND_COLUMN] : [],
   ];
   const widths = columns.map((column) => cellWidth(column, flows));
   const line = (cell: (column: FlowColumn) => string) =>
     columns.map((column, i) => fit(cell(column), widths[i], column.align)).join("  ").trimEnd();
   return [line((column) => column.title), ...flows.map((flow) => line((column) => column.cell(flow)))];
+}
+
+/** Before the numbers of a flow that found no room in the map. */
+function estimateMark({ errorPackets }: FlowRow): string {
+  return errorPackets === undefined ? "" : "~";
+}
+
+/** The largest source networks of the overflow, and what is left of it. */
+function networksText({ prefixes, prefixCount, rest }: OverflowDetail): string {
+  const shown = prefixes.slice(0, NETWORKS_MAX).map(({ prefix, packets }) => `${prefix} ${packets}`);
+  if (prefixCount > shown.length) shown.push(`${prefixCount - shown.length} more`);
+  if (rest.packets > 0) shown.push(`others ${rest.packets}`);
+  return shown.join(", ");
 }
 
 function joinLines(lines: string[]): string {

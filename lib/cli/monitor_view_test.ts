@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "../../tests/assert.ts";
 import { ringCounters } from "../../tests/support/events.ts";
+import { processWindow } from "../../tests/support/activity.ts";
 import { flowRow, flowWindow, interfaceTraffic } from "../../tests/support/windows.ts";
 import type { FlowWindow } from "../aggregate/protocol.ts";
 import { addWindow, emptyTotals, type Totals } from "../aggregate/totals.ts";
@@ -35,6 +36,7 @@ function live(overrides: Partial<LiveState> = {}): LiveState {
     filter: "",
     listen: "127.0.0.1:9464",
     rings: null,
+    activity: null,
     paused: false,
     alerts: [],
     ...overrides,
@@ -200,4 +202,68 @@ Deno.test("renderLive() has a line for the event rings, loud when they drop, and
   assert(loud.some((line) => line.includes("300 (20.0 %) dropped") && line.startsWith("\x1b[")), loud.join("\n"));
   const tight = renderLive(live({ rings: { rings: [ring("critical", 0n)] } }), 100, 6, false);
   assert(!tight.some((line) => line.startsWith("events:")));
+});
+
+const OWNED = flowWindow({
+  top: [flowRow({ pid: 1234, comm: "ngi\x1bnx", exe: "/usr/sbin/nginx", container: "", podUid: "" }), flowRow()],
+  attribution: {
+    attributed: { packets: 60, bytes: 6_500 },
+    unattributed: { packets: 60, bytes: 6_500 },
+    unasked: { packets: 0, bytes: 0 },
+  },
+});
+
+Deno.test("renderLive() names the process of each flow, and how many of the bytes have one", () => {
+  const lines = renderLive(live({ window: OWNED }), 80, 24, false);
+  assertStringIncludes(lines[1], "50 % owned");
+  assertEquals(lines.slice(3, 6), [
+    "SOURCE             DESTINATION       PACKETS  PROTO  COMMAND                RATE",
+    "192.0.2.1:40000 -> 198.51.100.2:443       60  tcp    ngi\\x1bnx/1234  52.0 kbit/s",
+    "192.0.2.1:40000 -> 198.51.100.2:443       60  tcp                    52.0 kbit/s",
+  ]);
+});
+
+Deno.test("renderLive() shows the processes with the most calls below the flows, in a third of the room", () => {
+  const lines = renderLive(live({ window: OWNED, activity: processWindow() }), 80, 24, false);
+  const at = lines.findIndex((line) => line.includes("CALLS/s"));
+  assertEquals(at, 7);
+  assertEquals(lines[at - 1], "calls seen 120 = counted 100 + overflow 20");
+  assertStringIncludes(lines[at + 1], "nginx");
+  const sampled = renderLive(live({ activity: processWindow({ sampling: 8 }) }), 80, 24, false);
+  assert(sampled.some((line) => line.endsWith("one of 8 counted: estimates")));
+  assert(!renderLive(live({ activity: processWindow() }), 80, 10, false).some((line) => line.includes("CALLS/s")));
+});
+
+Deno.test("renderPiped() has a column for processes where any is known", () => {
+  const text = renderPiped(OWNED, { filter: "", topMax: 10 });
+  assertStringIncludes(text, "FLAGS  COMMAND\n");
+  assertStringIncludes(text, "SA     ngi\\x1bnx/1234\n");
+});
+
+Deno.test("renderPiped() marks estimates and names the networks of the overflow", () => {
+  const prefix = (n: number) => ({
+    iface: "eth0",
+    direction: "ingress" as const,
+    prefix: `192.0.${n}.0/24`,
+    packets: 10 - n,
+    bytes: 100,
+  });
+  const window = flowWindow({
+    top: [flowRow(), flowRow({ packets: 7, bytes: 700, errorPackets: 2, errorBytes: 200 })],
+    overflow: {
+      estimates: [],
+      prefixes: [0, 1, 2, 3, 4, 5].map(prefix),
+      prefixCount: 9,
+      rest: { packets: 3, bytes: 300 },
+    },
+  });
+  const text = renderPiped(window, { filter: "", topMax: 10, order: "bytes" });
+  assertStringIncludes(
+    text,
+    "Overflow by network: 192.0.0.0/24 10, 192.0.1.0/24 9, 192.0.2.0/24 8, 192.0.3.0/24 7, 192.0.4.0/24 6, 4 more, others 3\n",
+  );
+  assertStringIncludes(text, "=== Top 10 Flows by Bytes ===");
+  const [exact, estimate] = text.trimEnd().split("\n").slice(-2);
+  assert(!exact.includes("~"));
+  assert(/ ~7 +~700 /.test(estimate), estimate);
 });

@@ -1,7 +1,5 @@
 /** The terminal while the live view has it: alternate screen, size, keys; given back whatever happens. */
 
-import { type LiveState, renderLive } from "./monitor_view.ts";
-
 const ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"; // alternate screen, no cursor, no wrapping, clear
 const LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 // A terminal that knows synchronized output shows the frame at once; others ignore the marks.
@@ -16,31 +14,43 @@ const CLEAR_BELOW = "\r\n\x1b[J";
 /** An arrow or a function key: its letters are no keys of their own. */
 // deno-lint-ignore no-control-regex
 const ESCAPE_SEQUENCE = /\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|.)?/gs;
+/** The key itself, where nothing follows. */
+const ESCAPE = "\x1b";
 const EXIT_EVENTS = ["unload", "error", "unhandledrejection"];
 const FALLBACK_SIZE = { columns: 80, rows: 24 };
 
+/** What a screen shows. */
+export interface ScreenView<State> {
+  /** As it is now; it can be copied by structuredClone. */
+  state(paused: boolean): State;
+  /** At most `rows` lines, none wider than `columns`. */
+  render(state: State, columns: number, rows: number, colour: boolean): string[];
+  /** Is given each key first. @returns whether it means something; then the picture moves again */
+  press?(key: string): boolean;
+}
+
 /**
- * Takes the terminal on construction and draws `source()` on it: `p` holds the picture, `q` fires `stop`, and Ctrl-C
- * stays a signal. Keys are read only where stdin is a terminal.
+ * Takes the terminal on construction and draws a view on it: `p` holds the picture, `q` fires `stop`, and Ctrl-C stays a
+ * signal. Keys are read only where stdin is a terminal.
  *
  * @example
  * ```ts ignore
- * using screen = new Screen((paused) => ({ ...state, paused }), stop);
+ * using screen = new Screen({ state: (paused) => ({ ...state, paused }), render: renderLive }, stop);
  * screen.draw();
  * ```
  */
-export class Screen implements Disposable {
-  readonly #source: (paused: boolean) => LiveState;
+export class Screen<State> implements Disposable {
+  readonly #view: ScreenView<State>;
   readonly #stop: AbortController;
   readonly #keys: ReadableStreamDefaultReader<Uint8Array> | null;
   /** What `p` holds, a copy because totals are added to in place; null while the picture moves. */
-  #held: LiveState | null = null;
+  #held: State | null = null;
   #shown = false;
   #disposed = false;
 
   /** @param stop Gives the terminal back when it fires, whoever fires it. */
-  constructor(source: (paused: boolean) => LiveState, stop: AbortController) {
-    this.#source = source;
+  constructor(view: ScreenView<State>, stop: AbortController) {
+    this.#view = view;
     this.#stop = stop;
     this.#keys = Deno.stdin.isTerminal() ? Deno.stdin.readable.getReader() : null;
     this.#show();
@@ -58,7 +68,7 @@ export class Screen implements Disposable {
   draw(): void {
     if (!this.#shown) return;
     const { columns, rows } = terminalSize();
-    const lines = renderLive(this.#held ?? this.#source(false), columns, rows, !Deno.noColor);
+    const lines = this.#view.render(this.#held ?? this.#view.state(false), columns, rows, !Deno.noColor);
     const text = lines.map((line) => CLEAR_LINE + line).join("\r\n");
     write(FRAME_START + text + (lines.length < rows ? CLEAR_BELOW : "") + FRAME_END);
   }
@@ -110,9 +120,14 @@ export class Screen implements Disposable {
   }
 
   #press(key: string): void {
+    if (this.#view.press?.(key) === true) {
+      this.#held = null;
+      this.draw();
+      return;
+    }
     if (key === "q") this.#stop.abort();
     if (key !== "p") return;
-    this.#held = this.#held === null ? structuredClone(this.#source(true)) : null;
+    this.#held = this.#held === null ? structuredClone(this.#view.state(true)) : null;
     this.draw();
   }
 
@@ -121,7 +136,8 @@ export class Screen implements Disposable {
     try {
       const decoder = new TextDecoder();
       for (let read = await this.#keys.read(); !read.done; read = await this.#keys.read()) {
-        for (const key of decoder.decode(read.value).replace(ESCAPE_SEQUENCE, "")) this.#press(key);
+        const text = decoder.decode(read.value);
+        for (const key of text === ESCAPE ? text : text.replace(ESCAPE_SEQUENCE, "")) this.#press(key);
       }
     } catch {
       // The terminal hung up; SIGHUP says so to whoever must know.

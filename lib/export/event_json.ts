@@ -4,7 +4,10 @@ import { errnoName } from "../errors.ts";
 import type { Alert } from "../router/alerts.ts";
 import type { EventTotals } from "../router/event_totals.ts";
 import { dropRate } from "../router/health.ts";
+import type { PipelineEvent } from "../pipeline/protocol.ts";
 import type { EventType, HealthReport, RingCounters, RouterEvent } from "../router/protocol.ts";
+import { outcomeFields } from "./pipeline_json.ts";
+import { addPipelineMetrics } from "./pipeline_metrics.ts";
 import { alertObject, head, type JsonObject, type Stamp } from "./json_lines.ts";
 import type { PrometheusText, Sample } from "./prometheus.ts";
 
@@ -17,7 +20,7 @@ export function eventsReadyObject(
 }
 
 /** `event`, stamped with when it happened. `bootUnixNs`: what CLOCK_MONOTONIC lacks to the time since the epoch. */
-export function eventObject(host: string, event: RouterEvent, bootUnixNs: bigint): JsonObject {
+export function eventObject(host: string, event: PipelineEvent, bootUnixNs: bigint): JsonObject {
   return {
     ...head("event", { unixNs: bootUnixNs + event.tsNs, host }),
     event: event.event,
@@ -37,7 +40,18 @@ export function eventObject(host: string, event: RouterEvent, bootUnixNs: bigint
     cpu: event.cpu,
     cgroup_id: event.cgroupId,
     rules_generation: event.rulesGeneration,
+    category: event.category,
+    priority: event.priority,
+    ...event.process && processFields(event.process),
+    ...event.service !== "" && { service: event.service },
   };
+}
+
+/** What is known of an event's process; what is not known is left out. */
+function processFields(process: NonNullable<PipelineEvent["process"]>): Record<string, unknown> {
+  const { ppid, parentName, exe, user, containerId, podUid } = process;
+  const known = { parent_pid: ppid, parent_comm: parentName, exe, user, container_id: containerId, pod_uid: podUid };
+  return Object.fromEntries(Object.entries(known).filter(([, value]) => value !== "" && value !== 0));
 }
 
 /** `health`: the counters of the rings since the start, and what was held back before them. */
@@ -58,17 +72,18 @@ export function ringAlertObject(stamp: Stamp, { alert, level, message, fields }:
 
 /** `summary`: the totals of a run. */
 export function eventsSummaryObject(stamp: Stamp, totals: EventTotals): JsonObject {
-  const { health } = totals;
+  const { health, pipeline } = totals;
   return {
     ...head("summary", stamp),
     records: totals.records,
     events: totals.counts().map(({ event, severity, records, estimated }) => ({ event, severity, records, estimated })),
     dropped_by_event: countsByEvent(totals.droppedByType()),
     ...health && { rings: health.rings.map(ringFields), ...heldBackFields(health) },
+    ...pipeline && { pipeline: outcomeFields(pipeline) },
   };
 }
 
-/** Adds the families of the router to a page of metrics. */
+/** Adds the families of the router and its pipeline to a page of metrics. */
 export function addEventMetrics(text: PrometheusText, totals: EventTotals): void {
   const counts = totals.counts();
   const bySeverity = (count: "records" | "estimated"): Sample[] =>
@@ -85,7 +100,8 @@ export function addEventMetrics(text: PrometheusText, totals: EventTotals): void
     totals.droppedByType().map(({ event, count }) => ({ labels: { event }, value: count })),
   );
 
-  const { health } = totals;
+  const { health, pipeline } = totals;
+  if (pipeline !== null) addPipelineMetrics(text, pipeline);
   if (health === null) return;
   const byRing = (value: (counters: RingCounters) => number | bigint): Sample[] =>
     health.rings.map((counters) => ({ labels: { ring: counters.ring }, value: value(counters) }));
@@ -111,9 +127,6 @@ export function addEventMetrics(text: PrometheusText, totals: EventTotals): void
       filter: health.filtered,
     }).map(([reason, value]) => ({ labels: { reason }, value })),
   );
-  text.counter("ebpfmon_events_undecodable_total", "Records that could not be decoded.", [
-    { value: health.undecodable },
-  ]);
 }
 
 function detailFields(event: RouterEvent): Record<string, unknown> {
@@ -167,7 +180,6 @@ function heldBackFields(health: HealthReport): Record<string, bigint> {
     sampled_out: health.sampledOut,
     repeats_suppressed: health.repeatsSuppressed,
     filtered: health.filtered,
-    undecodable: health.undecodable,
   };
 }
 

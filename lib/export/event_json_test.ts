@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertObjectMatch } from "../../tests/assert.ts";
-import { healthReport, ringCounters, routerEvent } from "../../tests/support/events.ts";
+import { healthReport, pipelineEvent, ringCounters } from "../../tests/support/events.ts";
+import { pipelineStats } from "../../tests/support/pipeline.ts";
 import { EventTotals } from "../router/event_totals.ts";
 import type { RouterEvent } from "../router/protocol.ts";
 import {
@@ -13,7 +14,7 @@ import {
 import { jsonLine } from "./json_lines.ts";
 import { PrometheusText } from "./prometheus.ts";
 
-const BOOT_NS = 1_767_323_040_000_000_006n; // five seconds before the events of routerEvent()
+const BOOT_NS = 1_767_323_040_000_000_006n; // five seconds before the events of pipelineEvent()
 const STAMP = { unixNs: BOOT_NS + 5_000_000_000n, host: "h" };
 const HEAD = { time: "2026-01-02T03:04:05.000000006Z", host: "h" };
 
@@ -34,9 +35,12 @@ function lossyHealth() {
     sampledOut: 4n,
     repeatsSuppressed: 5n,
     filtered: 6n,
-    undecodable: 7n,
   });
 }
+
+const STATS = pipelineStats({
+  eventCounts: [{ event: "file_open", severity: "warning", records: 1, estimated: 4 }],
+});
 
 const CRITICAL = {
   ring: "critical",
@@ -51,7 +55,7 @@ const CRITICAL = {
 };
 
 Deno.test("eventObject() says who, when, where and what", () => {
-  const event = routerEvent("file_open", { result: -13, repeats: 3, firstNs: 4_999_999_999n, spilled: true });
+  const event = pipelineEvent("file_open", { result: -13, repeats: 3, firstNs: 4_999_999_999n, spilled: true });
   assertEquals(roundTrip(eventObject("h", event, BOOT_NS)), {
     type: "event",
     ...HEAD,
@@ -75,6 +79,8 @@ Deno.test("eventObject() says who, when, where and what", () => {
     cpu: 1,
     cgroup_id: 9,
     rules_generation: 1,
+    category: "filesystem",
+    priority: 2,
   });
 });
 
@@ -88,10 +94,38 @@ Deno.test("eventObject() has the details of each type", () => {
     ["resource_limit", { kind: "files", syscall: "openat", detail: "" }],
   ];
   for (const [event, fields] of details) {
-    const object = roundTrip(eventObject("h", routerEvent(event), BOOT_NS));
+    const object = roundTrip(eventObject("h", pipelineEvent(event), BOOT_NS));
     assertObjectMatch(object, { event, result: 0, ...fields });
     assert(!("error" in object));
   }
+});
+
+Deno.test("eventObject() has what is known of the process, and leaves out what is not", () => {
+  const process = {
+    pid: 42,
+    startNs: 1,
+    name: "sh",
+    ppid: 7,
+    parentName: "init",
+    exe: "/bin/sh",
+    uid: 0,
+    user: "",
+    containerId: "c1",
+    podUid: "",
+  };
+  const object = roundTrip(
+    eventObject("h", pipelineEvent("network_connect", {}, { process, service: "https" }), BOOT_NS),
+  );
+  assertObjectMatch(object, {
+    category: "network",
+    priority: 2,
+    parent_pid: 7,
+    parent_comm: "init",
+    exe: "/bin/sh",
+    container_id: "c1",
+    service: "https",
+  });
+  assert(!("user" in object) && !("pod_uid" in object));
 });
 
 Deno.test("healthObject() has the counters of the contract and what was held back", () => {
@@ -103,7 +137,6 @@ Deno.test("healthObject() has the counters of the contract and what was held bac
     sampled_out: 4,
     repeats_suppressed: 5,
     filtered: 6,
-    undecodable: 7,
     dropped_by_event: { process_exec: 1 },
     rate_limited_by_pid: [{ pid: 7, count: 3 }],
   });
@@ -141,20 +174,20 @@ Deno.test("eventsSummaryObject() has the totals, with and without a report", () 
     events: [],
     dropped_by_event: {},
   });
-  totals.addEvents([routerEvent("file_open", { weight: 4 })]);
+  totals.follow({ stats: () => STATS });
   totals.addHealth(lossyHealth());
   assertObjectMatch(roundTrip(eventsSummaryObject(STAMP, totals)), {
     records: 1,
     events: [{ event: "file_open", severity: "warning", records: 1, estimated: 4 }],
     dropped_by_event: { process_exec: 1 },
     rings: [CRITICAL, { ring: "normal" }],
-    undecodable: 7,
+    pipeline: { in: 1_000, aggregated: 700, unaccounted: 0 },
   });
 });
 
 Deno.test("addEventMetrics() names rings, types and severities, and nothing unbounded", () => {
   const totals = new EventTotals();
-  totals.addEvents([routerEvent("file_open", { weight: 4 })]);
+  totals.follow({ stats: () => STATS });
   totals.addHealth(lossyHealth());
   const text = new PrometheusText();
   addEventMetrics(text, totals);
@@ -172,8 +205,8 @@ Deno.test("addEventMetrics() names rings, types and severities, and nothing unbo
       'ebpfmon_ring_fill_ratio{ring="critical"} 0.5',
       'ebpfmon_ring_capacity_bytes{ring="critical"} 131072',
       'ebpfmon_events_held_back_total{reason="rate_limit"} 9007199254740992',
-      "ebpfmon_events_undecodable_total 7",
       'ebpfmon_ring_submitted_total{ring="normal"} 0',
+      "ebpfmon_pipeline_aggregated_total 700",
     ]
   ) assert(lines.includes(line), line);
   assert(!lines.some((line) => /pid|comm/.test(line)));

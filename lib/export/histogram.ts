@@ -1,3 +1,23 @@
+/** Upper bounds of buckets for times: 100 µs to 10 s. */
+export const SECONDS_BOUNDS: readonly number[] = [
+  0.0001,
+  0.00025,
+  0.0005,
+  0.001,
+  0.0025,
+  0.005,
+  0.01,
+  0.025,
+  0.05,
+  0.1,
+  0.25,
+  0.5,
+  1,
+  2.5,
+  5,
+  10,
+];
+
 /** A histogram as Prometheus has it: observations counted in buckets by upper bound. */
 export class Histogram {
   /** Upper bounds, ascending; the bucket above the last is implied. */

@@ -74,7 +74,10 @@ export function windowObject(host: string, window: FlowWindow, filtered: boolean
     end_ns: window.endNs,
     duration_ms: Number(window.endNs - window.startNs) / 1e6,
     flows: window.flows,
+    capacity: window.capacity,
     ...totalsFields(totals, filtered),
+    ...overflowFields(window),
+    ...attributionFields(window),
     top: window.top.map(flowFields),
   };
 }
@@ -160,7 +163,15 @@ function byClass(other: Record<OtherClass, TrafficTotal>): Record<string, Traffi
   return Object.fromEntries(OTHER_CLASSES.map((otherClass) => [otherClass, other[otherClass]]));
 }
 
-function flowFields(flow: FlowRow): Record<string, unknown> {
+type FlowEnds = Pick<FlowRow, "iface" | "direction" | "src" | "dst" | "sport" | "dport" | "proto" | "tcpFlags">;
+
+interface CommonFlow extends FlowEnds {
+  packets: number | bigint;
+  bytes: number | bigint;
+}
+
+/** What is said of every flow, whether a window or the history has it. */
+export function commonFlowFields(flow: CommonFlow): Record<string, string | number | bigint> {
   return {
     iface: flow.iface,
     direction: flow.direction,
@@ -172,8 +183,53 @@ function flowFields(flow: FlowRow): Record<string, unknown> {
     packets: flow.packets,
     bytes: flow.bytes,
     tcp_flags: tcpFlagLetters(flow.tcpFlags),
+  };
+}
+
+function flowFields(flow: FlowRow): Record<string, unknown> {
+  return {
+    ...commonFlowFields(flow),
     first_seen_ns: flow.firstSeenNs,
     last_seen_ns: flow.lastSeenNs,
+    ...flow.pid !== undefined && { pid: flow.pid },
+    ...flow.comm !== undefined && { comm: flow.comm },
+    ...flow.exe && { exe: flow.exe },
+    ...flow.container && { container: flow.container },
+    ...flow.podUid && { pod: flow.podUid },
+    ...flow.errorPackets !== undefined && {
+      estimate: true,
+      error_packets: flow.errorPackets,
+      error_bytes: flow.errorBytes,
+    },
+  };
+}
+
+/** Where the overflow came from, exactly: the networks, of which the largest are named, and the rest add up to it. */
+function overflowFields({ overflow }: FlowWindow): Record<string, unknown> {
+  if (overflow === undefined) return {};
+  const { prefixes, prefixCount, rest } = overflow;
+  return {
+    overflow_prefixes: prefixes.map(({ iface, direction, prefix, packets, bytes }) => ({
+      iface,
+      direction,
+      prefix,
+      packets,
+      bytes,
+    })),
+    overflow_prefix_count: prefixCount,
+    overflow_rest_packets: rest.packets,
+    overflow_rest_bytes: rest.bytes,
+  };
+}
+
+/** How much of the matched traffic has an owner; nothing where owners are not looked for. */
+function attributionFields({ attribution }: FlowWindow): Record<string, number> {
+  if (attribution === undefined) return {};
+  const { attributed, unattributed, unasked } = attribution;
+  return {
+    attributed_bytes: attributed.bytes,
+    unattributed_bytes: unattributed.bytes,
+    unasked_bytes: unasked.bytes,
   };
 }
 

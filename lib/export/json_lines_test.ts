@@ -62,6 +62,7 @@ Deno.test("windowObject() sums over interfaces and spells out flows", () => {
     end_ns: 2_000_500_000,
     duration_ms: 1000.5,
     flows: 2,
+    capacity: 262_144,
     packets: 140,
     bytes: 14_000,
     overflow_packets: 40,
@@ -164,4 +165,29 @@ Deno.test("alertObject() follows the contract", () => {
     message: "flow map full",
     packets: 5,
   });
+});
+
+Deno.test("windowObject() marks estimates with their bounds and names the networks of the overflow", () => {
+  const estimate = flowRow({ packets: 50, bytes: 5_000, errorPackets: 3, errorBytes: 400 });
+  const window = flowWindow({
+    top: [flowRow(), estimate],
+    overflow: {
+      estimates: [{ ...estimate, errorPackets: 3, errorBytes: 400 }],
+      prefixes: [{ iface: "eth0", direction: "ingress", prefix: "192.0.2.0/24", packets: 30, bytes: 3_000 }],
+      prefixCount: 4,
+      rest: { packets: 10, bytes: 1_000 },
+    },
+  });
+  const object = windowObject("h", window, false);
+  const [exact, estimated] = object.top as Record<string, unknown>[];
+  assertEquals([exact.estimate, exact.error_packets], [undefined, undefined]);
+  assertEquals([estimated.estimate, estimated.error_packets, estimated.error_bytes], [true, 3, 400]);
+  assertEquals(object.overflow_prefixes, [
+    { iface: "eth0", direction: "ingress", prefix: "192.0.2.0/24", packets: 30, bytes: 3_000 },
+  ]);
+  assertEquals([object.overflow_prefix_count, object.overflow_rest_packets, object.overflow_rest_bytes], [
+    4,
+    10,
+    1_000,
+  ]);
 });

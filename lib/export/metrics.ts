@@ -1,32 +1,17 @@
 /** The metrics of a run, as Prometheus scrapes them. */
 
 import { type FlowWindow, OTHER_CLASSES, type ProgramStats } from "../aggregate/protocol.ts";
+import type { AttributionTotals } from "../aggregate/activity_totals.ts";
 import type { Totals, TrafficTotal } from "../aggregate/totals.ts";
+import { addAgentMetrics, type AgentCounts } from "./agent_metrics.ts";
 import type { Histogram } from "./histogram.ts";
 import { addEventMetrics } from "./event_json.ts";
 import type { EventTotals } from "../router/event_totals.ts";
+import type { IpfixCounts } from "./ipfix_exporter.ts";
+import { addIpfixMetrics } from "./ipfix_metrics.ts";
+import { type ActivitySnapshot, addActivityMetrics, addAttributionMetrics } from "./process_activity_metrics.ts";
 import { addProcessMetrics, type BuildLabels, type ProcessSnapshot } from "./process_metrics.ts";
 import { PrometheusText, type Sample } from "./prometheus.ts";
-
-/** Upper bounds for swaps and drains: 100 µs to 10 s. */
-export const WINDOW_SECONDS_BOUNDS: readonly number[] = [
-  0.0001,
-  0.00025,
-  0.0005,
-  0.001,
-  0.0025,
-  0.005,
-  0.01,
-  0.025,
-  0.05,
-  0.1,
-  0.25,
-  0.5,
-  1,
-  2.5,
-  5,
-  10,
-];
 
 export interface MetricsSnapshot {
   build: BuildLabels;
@@ -36,6 +21,14 @@ export interface MetricsSnapshot {
   drainSeconds: Histogram;
   /** null: events are not watched. */
   events: EventTotals | null;
+  /** Of the link to a server; absent where there is none. */
+  agent?: AgentCounts;
+  /** Of the export of flows; absent where there is none. */
+  ipfix?: IpfixCounts;
+  /** Of flows' owners; absent where they are not looked for. */
+  attribution?: AttributionTotals;
+  /** Of system calls; absent where they are not counted. */
+  activity?: ActivitySnapshot;
   /** Empty where the kernel keeps no statistics. */
   programs: ProgramStats[];
   process: ProcessSnapshot;
@@ -72,6 +65,16 @@ export function renderMetrics(snapshot: MetricsSnapshot): string {
   text.counter("ebpfmon_flow_overflow_packets_total", "Packets whose flow found no room in the flow maps.", [
     { value: totals.overflow.packets },
   ]);
+  text.gauge(
+    "ebpfmon_flow_overflow_prefixes",
+    "Source networks that packets without room for their flow came from, in the last window.",
+    [{ value: lastWindow?.overflow?.prefixCount ?? 0 }],
+  );
+  text.gauge(
+    "ebpfmon_flow_overflow_rest_packets",
+    "Packets of the last window whose source network found no room either.",
+    [{ value: lastWindow?.overflow?.rest.packets ?? 0 }],
+  );
   text.counter("ebpfmon_windows_total", "Windows completed.", [{ value: totals.windows }]);
   text.histogram("ebpfmon_window_swap_seconds", "Time to put the spare flow maps in place.", snapshot.swapSeconds);
   text.histogram("ebpfmon_window_drain_seconds", "Time to read and rank the old flow maps.", snapshot.drainSeconds);
@@ -86,6 +89,10 @@ export function renderMetrics(snapshot: MetricsSnapshot): string {
     "Runs of a BPF program.",
     programs.map(({ program, runs }) => ({ labels: { program }, value: runs })),
   );
+  if (snapshot.ipfix !== undefined) addIpfixMetrics(text, snapshot.ipfix);
+  if (snapshot.agent !== undefined) addAgentMetrics(text, snapshot.agent);
+  if (snapshot.attribution !== undefined) addAttributionMetrics(text, snapshot.attribution);
+  if (snapshot.activity !== undefined) addActivityMetrics(text, snapshot.activity);
   if (snapshot.events !== null) addEventMetrics(text, snapshot.events);
   return text.toString();
 }

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "../../tests/assert.ts";
-import { metricsSnapshot } from "../../tests/support/windows.ts";
+import { flowWindow, metricsSnapshot } from "../../tests/support/windows.ts";
 import { renderMetrics } from "./metrics.ts";
 
 Deno.test("renderMetrics() counts each class of each interface and direction", () => {
@@ -23,6 +23,8 @@ Deno.test("renderMetrics() gives windows, maps, programs, build and process", ()
       "ebpfmon_flow_map_entries 2",
       "ebpfmon_flow_map_capacity 262144",
       "ebpfmon_flow_overflow_packets_total 40",
+      "ebpfmon_flow_overflow_prefixes 0",
+      "ebpfmon_flow_overflow_rest_packets 0",
       "ebpfmon_windows_total 1",
       'ebpfmon_window_swap_seconds_bucket{le="0.0025"} 1',
       "ebpfmon_window_drain_seconds_count 1",
@@ -46,4 +48,17 @@ Deno.test("renderMetrics() writes each family once, and every line ends", () => 
   const families = [...text.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1]);
   assertEquals(families.length, new Set(families).size);
   assertEquals(text.at(-1), "\n");
+});
+
+Deno.test("renderMetrics() says how many networks the last window's overflow came from, and names none", () => {
+  const overflow = {
+    estimates: [],
+    prefixes: [{ iface: "eth0", direction: "ingress" as const, prefix: "192.0.2.0/24", packets: 30, bytes: 3_000 }],
+    prefixCount: 4,
+    rest: { packets: 10, bytes: 1_000 },
+  };
+  const page = renderMetrics(metricsSnapshot({ lastWindow: flowWindow({ overflow }) }));
+  assertStringIncludes(page, "\nebpfmon_flow_overflow_prefixes 4\n");
+  assertStringIncludes(page, "\nebpfmon_flow_overflow_rest_packets 10\n");
+  assert(!page.includes("192.0.2"));
 });

@@ -1,12 +1,25 @@
 /** The Prometheus text format, version 0.0.4. */
 
-import type { Histogram } from "./histogram.ts";
-
 export type Labels = Record<string, string>;
 
 export interface Sample {
   labels?: Labels;
   value: number | bigint;
+}
+
+/** What a histogram shows of itself. */
+export interface HistogramCounts {
+  /** Upper bounds, ascending; the bucket above the last is implied. */
+  readonly bounds: readonly number[];
+  readonly count: number;
+  readonly sum: number;
+  /** For each bound, how many observations were at most that. */
+  cumulative(): number[];
+}
+
+export interface HistogramSample {
+  labels?: Labels;
+  histogram: HistogramCounts;
 }
 
 export const PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -23,14 +36,21 @@ export class PrometheusText {
     this.#family(name, "gauge", help, samples.map(({ labels, value }) => sampleLine(name, labels, value)));
   }
 
-  histogram(name: string, help: string, histogram: Histogram): void {
-    const bounds = [...histogram.bounds, Infinity];
-    const counts = [...histogram.cumulative(), histogram.count];
-    this.#family(name, "histogram", help, [
-      ...bounds.map((bound, i) => sampleLine(`${name}_bucket`, { le: numberText(bound) }, counts[i])),
-      sampleLine(`${name}_sum`, {}, histogram.sum),
-      sampleLine(`${name}_count`, {}, histogram.count),
-    ]);
+  histogram(name: string, help: string, histogram: HistogramCounts): void {
+    this.histograms(name, help, [{ histogram }]);
+  }
+
+  histograms(name: string, help: string, samples: HistogramSample[]): void {
+    const lines = samples.flatMap(({ labels = {}, histogram }) => {
+      const bounds = [...histogram.bounds, Infinity];
+      const counts = [...histogram.cumulative(), histogram.count];
+      return [
+        ...bounds.map((bound, i) => sampleLine(`${name}_bucket`, { ...labels, le: numberText(bound) }, counts[i])),
+        sampleLine(`${name}_sum`, labels, histogram.sum),
+        sampleLine(`${name}_count`, labels, histogram.count),
+      ];
+    });
+    this.#family(name, "histogram", help, lines);
   }
 
   toString(): string {

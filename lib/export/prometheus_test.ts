@@ -39,6 +39,20 @@ Deno.test("PrometheusText writes cumulative buckets that end at the count", () =
   ]);
 });
 
+Deno.test("PrometheusText writes histograms of one family with their labels", () => {
+  const histogram = new Histogram([1]);
+  histogram.observe(2);
+  const text = new PrometheusText();
+  text.histograms("h_seconds", "Help.", [{ labels: { stage: "a" }, histogram }, { labels: { stage: "b" }, histogram }]);
+  assertEquals(text.toString().split("\n").slice(1, 6), [
+    "# TYPE h_seconds histogram",
+    'h_seconds_bucket{stage="a",le="1"} 0',
+    'h_seconds_bucket{stage="a",le="+Inf"} 1',
+    'h_seconds_sum{stage="a"} 2',
+    'h_seconds_count{stage="a"} 1',
+  ]);
+});
+
 Deno.test("Histogram refuses bounds that do not ascend", () => {
   for (const bounds of [[1, 1], [2, 1], [1, Infinity], [NaN]]) assertThrows(() => new Histogram(bounds), RangeError);
 });

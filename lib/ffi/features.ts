@@ -8,7 +8,9 @@ import { fileExists, readKernelFile } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
 import { ROUTER_DEFAULTS } from "../router/defaults.ts";
 import { EVENT_TYPES, type EventType } from "../router/protocol.ts";
+import { ProcessProbe } from "./process_probe.ts";
 import { RouterProbe } from "./router_probe.ts";
+import { SocketOwnerProbe } from "./socket_owner_probe.ts";
 import { testRun } from "./test_run.ts";
 
 export interface Feature {
@@ -127,6 +129,40 @@ function eventFeatures(libbpf: Libbpf, routerElf: Uint8Array<ArrayBuffer>): Feat
   }
 }
 
+/** Loads the programs that count system calls; attaches to nothing. */
+function activityFeature(libbpf: Libbpf, processElf: Uint8Array<ArrayBuffer>): Feature {
+  const feature = (works: boolean, why: string): Feature => ({
+    name: "process activity",
+    works,
+    needed: false,
+    why,
+    remedy: works ? "" : "Linux 5.12 with CONFIG_DEBUG_INFO_BTF, for top and monitor --activity",
+  });
+  try {
+    using _probe = new ProcessProbe(libbpf, processElf, { entriesMax: 16, sampling: 1 });
+    return feature(true, "its programs are loaded");
+  } catch (error) {
+    return feature(false, (error as Error).message);
+  }
+}
+
+/** Loads the programs that note who uses which socket; attaches to nothing. */
+function ownerFeature(libbpf: Libbpf, socketOwnerElf: Uint8Array<ArrayBuffer>): Feature {
+  const feature = (works: boolean, why: string): Feature => ({
+    name: "owners of flows",
+    works,
+    needed: false,
+    why,
+    remedy: works ? "" : "nothing to do: flows are counted all the same",
+  });
+  try {
+    using probe = new SocketOwnerProbe(libbpf, socketOwnerElf, { ownersMax: 1_024 });
+    return feature(probe.notices.length === 0, probe.notices.join("; ") || "its programs are loaded");
+  } catch (error) {
+    return feature(false, (error as Error).message);
+  }
+}
+
 function systemFeatures(): Feature[] {
   const jit = readText("/proc/sys/net/core/bpf_jit_enable");
   const lockdown = /\[(\w+)\]/.exec(readText("/sys/kernel/security/lockdown") ?? "")?.[1];
@@ -168,11 +204,11 @@ function systemFeatures(): Feature[] {
 /**
  * Tries everything. Takes about a second; leaves nothing behind.
  *
- * @param elfs the compiled bpf/flow.bpf.c and bpf/router.bpf.c
+ * @param elfs the compiled programs of bpf/
  */
 export async function probeFeatures(
   libbpf: Libbpf,
-  elfs: { flow: Uint8Array<ArrayBuffer>; router: Uint8Array<ArrayBuffer> },
+  elfs: Record<"flow" | "router" | "process" | "socketOwner", Uint8Array<ArrayBuffer>>,
 ): Promise<Feature[]> {
   const missing = missingCapabilities(readText("/proc/self/status") ?? "");
   const privilege: Feature = {
@@ -204,6 +240,8 @@ export async function probeFeatures(
     ...probed(MAP_TYPES, (type) => libbpf.symbols.libbpf_probe_bpf_map_type(type, null)),
     ...await flowFeatures(libbpf, elfs.flow),
     ...eventFeatures(libbpf, elfs.router),
+    activityFeature(libbpf, elfs.process),
+    ownerFeature(libbpf, elfs.socketOwner),
     ...systemFeatures(),
   ];
 }

@@ -5,6 +5,7 @@ import { jsonLine, windowObject } from "../export/json_lines.ts";
 import { type MetricsSnapshot, renderMetrics } from "../export/metrics.ts";
 import { PROMETHEUS_CONTENT_TYPE } from "../export/prometheus.ts";
 import { guard, type GuardOptions } from "./guard.ts";
+import { addRulesRoutes, type RulesPage } from "./rules_routes.ts";
 
 /** The state of a run at the moment of a request. */
 export interface HttpSnapshot {
@@ -22,12 +23,15 @@ const INDEX = `ebpfmon
 /readyz                 200 while attached
 /api/v1/windows/latest  the last complete window, as JSON
 `;
+const RULES_INDEX = `/api/v1/rules           the rules for events; PUT changes them
+`;
 
 /** Makes the application; `source` is called once a request. */
-export function createApp(source: () => HttpSnapshot, options: GuardOptions): Hono {
+export function createApp(source: () => HttpSnapshot, options: GuardOptions, rules: RulesPage | null = null): Hono {
   const app = new Hono();
   app.use(guard(options));
-  app.get("/", (context) => context.text(INDEX));
+  app.get("/", (context) => context.text(INDEX + (rules === null ? "" : RULES_INDEX)));
+  if (rules !== null) addRulesRoutes(app, rules, options);
   app.get(
     "/metrics",
     (context) => context.body(renderMetrics(source().metrics), 200, { "content-type": PROMETHEUS_CONTENT_TYPE }),

@@ -37,6 +37,8 @@ export class Monitor {
   readonly #child: Deno.ChildProcess;
   readonly #reports: AsyncGenerator<AggregatorReport>;
   readonly #windows: FlowWindow[] = [];
+  /** Kinds of what it had to say, so far. */
+  readonly alerts: string[] = [];
 
   private constructor(child: Deno.ChildProcess, reports: AsyncGenerator<AggregatorReport>, ready: Ready) {
     this.#child = child;
@@ -58,7 +60,19 @@ export class Monitor {
 
   /** Waits for a window. */
   async nextWindow(): Promise<FlowWindow> {
-    const { value: report } = await this.#reports.next();
+    for (;;) {
+      const { value: report } = await this.#reports.next();
+      const window = this.#take(report);
+      if (window !== null) return window;
+    }
+  }
+
+  /** The report's window; null where it has none. */
+  #take(report: AggregatorReport | undefined): FlowWindow | null {
+    if (report?.kind === "notice") {
+      this.alerts.push(report.alert);
+      return null;
+    }
     if (report?.kind !== "window") throw new Error(`Cannot go on: the aggregator says ${JSON.stringify(report)}`);
     this.#windows.push(report.window);
     return report.window;
@@ -67,10 +81,7 @@ export class Monitor {
   /** Stops it. @returns all windows, the last one included */
   async stop(): Promise<FlowWindow[]> {
     await this.#child.stdin.close();
-    for await (const report of this.#reports) {
-      if (report.kind !== "window") throw new Error(`Cannot go on: the aggregator says ${JSON.stringify(report)}`);
-      this.#windows.push(report.window);
-    }
+    for await (const report of this.#reports) this.#take(report);
     await this.#child.status;
     return this.#windows;
   }

@@ -2,8 +2,8 @@
 
 import type { FlowRow, FlowWindow, InterfaceTraffic } from "../../lib/aggregate/protocol.ts";
 import { addWindow, emptyTotals } from "../../lib/aggregate/totals.ts";
-import { Histogram } from "../../lib/export/histogram.ts";
-import { type MetricsSnapshot, WINDOW_SECONDS_BOUNDS } from "../../lib/export/metrics.ts";
+import { Histogram, SECONDS_BOUNDS } from "../../lib/export/histogram.ts";
+import type { MetricsSnapshot } from "../../lib/export/metrics.ts";
 
 /** A balanced 100 packets / 10,000 bytes: 70 in flows, 20 in overflow, 4 + 3 + 2 + 1 in no flow. */
 export function interfaceTraffic(overrides: Partial<InterfaceTraffic> = {}): InterfaceTraffic {
@@ -65,9 +65,9 @@ export function metricsSnapshot(overrides: Partial<MetricsSnapshot> = {}): Metri
   const window = flowWindow();
   const totals = emptyTotals();
   addWindow(totals, window);
-  const swapSeconds = new Histogram(WINDOW_SECONDS_BOUNDS);
+  const swapSeconds = new Histogram(SECONDS_BOUNDS);
   swapSeconds.observe(window.swapSeconds);
-  const drainSeconds = new Histogram(WINDOW_SECONDS_BOUNDS);
+  const drainSeconds = new Histogram(SECONDS_BOUNDS);
   drainSeconds.observe(window.drainSeconds);
   return {
     build: { version: "1.2.3", libbpf: "1.5" },

@@ -125,9 +125,9 @@ Deno.test("a map of 1,000 entries grows under 5,000 flows until all have room, s
   });
   const overflowed = busy(windows).map(({ overflow }) => overflow !== undefined);
   assert(overflowed[0]);
-  // Three doublings of two sides, and no overflow from then on.
-  assert(!overflowed.slice(8).includes(true), `${overflowed}`);
-  assertGreater(overflowed.length, 8);
+  // Three doublings of two sides, each seen a window or two after it was asked for; then all have room.
+  assertGreater(overflowed.length, 15);
+  assert(!overflowed.slice(-5).includes(true), `${overflowed}`);
   const capacities = windows.map(({ capacity }) => capacity);
   assertEquals(capacities[0], 2_000);
   // IPv4's map has grown, that of IPv6 has not.

@@ -702,7 +702,7 @@ export const COMMANDS = {
     examples: [
       ["sudo ebpfmon agent --server 127.0.0.1:9465", "to a server on this machine, without TLS"],
       [
-        "sudo ebpfmon agent eth0 --server a.example:9465,b.example:9465 --tls-ca ca.pem --token-file token --spool /var/lib/ebpfmon/spool",
+        "sudo ebpfmon agent eth0 --server a.example:9465,b.example:9465 --tls-ca ca.pem --token-file token --spool spool",
         "to one of two servers, with TLS and a token",
       ],
     ],

@@ -37,7 +37,7 @@ static double median_ns(long long *ns, int runs)
 }
 
 /* Nanoseconds of a run of nothing but reading the clock. */
-static long long clock_run_ns(void)
+static inline long long clock_run_ns(void)
 {
 	long long start_ns = now_ns();
 
@@ -47,7 +47,7 @@ static long long clock_run_ns(void)
 }
 
 /* Opens a file and closes it again; nanoseconds of the openat alone, and of reading the clock once. */
-static long long open_and_close_ns(const char *path)
+static inline long long open_and_close_ns(const char *path)
 {
 	long long start_ns = now_ns(), open_ns;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -16,7 +16,7 @@ filters:
 rules:
   # Debug events may be sampled where there are many.
   - name: all of them
-    match: { comm: ${ACTOR}, event: file_open }
+    match: { comm: ${ACTOR} }
     severity: info
 `;
 const QUICK = ["--correlation-lateness", "4000", "--correlation-idle", "1000"];
@@ -153,11 +153,10 @@ Deno.test("a lineage becomes a group in the API and a trace at the receiver, als
     assertEquals(group.members.filter(({ event }: { event: string }) => event === "process_exec").length, 1);
   }
   const roots = await eventually(() => {
-    const roots = receiver.spans.filter(({ parentSpanId }) => parentSpanId === "");
+    const roots = receiver.spans.filter(({ parentSpanId, name }) => parentSpanId === "" && name === "the actor connects");
     return roots.length >= 2 && roots;
   }, () => "second trace");
   assertEquals(new Set(roots.map(({ traceId }) => traceId)), new Set(groups.map(({ id }) => id)));
-  assertEquals(roots.map(({ name }) => name), ["the actor connects", "the actor connects"]);
   for (const { traceId, startUnixNs } of roots) {
     const { start, members } = groups.find(({ id }) => id === traceId);
     assertEquals(BigInt(Date.parse(start)) / 1000n, startUnixNs / 1_000_000n / 1000n);
@@ -165,7 +164,6 @@ Deno.test("a lineage becomes a group in the API and a trace at the receiver, als
   }
   await agent.finish();
   await server.process!.finish();
-  assertEquals((await receiver.requests).length > 0, true);
 });
 
 Deno.test("a filter of the server reaches the agent's kernel, and a new one after SIGHUP does too", async () => {

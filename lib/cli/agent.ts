@@ -34,6 +34,7 @@ import { watchedInterfaces } from "./watched.ts";
 const BATCH_BYTES_MAX = 512 * 1024;
 const OVERFLOW_ALERT_MS = 10_000;
 const LOOK_MS = 1000;
+const LAST_CHANCE_MS = 5000;
 
 /** The sending side of a run: from what was seen to the spool, and from there to a server. */
 class Sender implements AsyncDisposable {
@@ -49,12 +50,14 @@ class Sender implements AsyncDisposable {
   readonly #running: Promise<void>;
   readonly #looking: ReturnType<typeof setInterval>;
   readonly #notice: (text: string) => void;
+  readonly #onDisk: boolean;
   #filter: FleetFilter | null = null;
   #unwantedEvents = 0;
   #finished = false;
 
   constructor(options: AgentOptions, host: string, notice: (text: string) => void) {
     this.#notice = notice;
+    this.#onDisk = options.spool !== null;
     const identity = {
       agentId: options.agentId ?? agentId(),
       host,
@@ -139,8 +142,17 @@ class Sender implements AsyncDisposable {
     clearInterval(this.#looking);
     this.#batcher[Symbol.dispose]();
     this.#link.wake();
+    await this.#lastChance();
     this.#stop.abort();
     await this.#running;
+  }
+
+  /** What is in memory alone is lost when we end: a server that is about to come back gets a little time. */
+  async #lastChance(): Promise<void> {
+    const untilMs = performance.now() + LAST_CHANCE_MS;
+    while (!this.#onDisk && this.#spool.stats.batches.spooled > 0 && performance.now() < untilMs) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
   }
 
   #adjusted(own: RuleSet): RuleSet {

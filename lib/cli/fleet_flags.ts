@@ -117,7 +117,7 @@ export const SERVE_FLEET_FLAGS = {
   "agent-events-per-second": integerFlag(
     "N",
     { min: 0, max: 10_000_000, unit: "events a second", fallback: 0 },
-    "what one agent may send in the long run, faster ones are held back; 0 for any number",
+    "what one agent may send in the long run; 0 for any number",
   ),
   "agent-filter": fileFlag("what agents are to send, as YAML or JSON; read again on SIGHUP"),
   "correlation-rules": fileFlag("rules that take the place of, or stand beside, the built-in ones"),

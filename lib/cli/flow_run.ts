@@ -17,6 +17,7 @@ import { Histogram, SECONDS_BOUNDS } from "../export/histogram.ts";
 import type { AgentCounts } from "../export/agent_metrics.ts";
 import type { IpfixExporter } from "../export/ipfix_exporter.ts";
 import type { MetricsSnapshot } from "../export/metrics.ts";
+import type { History } from "../history/history.ts";
 import { createApp } from "../http/app.ts";
 import { isLoopback } from "../http/guard.ts";
 import type { RulesPage } from "../http/rules_routes.ts";
@@ -39,6 +40,8 @@ export interface FlowRunOptions {
   rules?: RulesPage;
   /** Takes all flows of each window; the aggregator has to be asked for them. */
   ipfix?: IpfixExporter;
+  /** The store that windows go to; absent where there is none. */
+  history?: History;
   /** Of the link to a server; absent where there is none. */
   agent?: () => AgentCounts;
 }
@@ -99,6 +102,7 @@ export async function runFlows(
     drainSeconds,
     events: options.events,
     ipfix: options.ipfix?.counts,
+    history: options.history?.counts,
     agent: options.agent?.(),
     attribution,
     activity: countsCalls ? { totals: activityTotals, lastWindow: lastActivity } : undefined,

@@ -257,6 +257,8 @@ export async function monitor(options: MonitorOptions, host: string, stop: Abort
   const events: WatchedEvents | null = flowsOnly ? null : { totals: new EventTotals(), rules: null };
   // Ends with the flows, whatever ended them.
   const eventsStop = new AbortController();
+  // Ends the flows: what failed beside them, as where nobody reads the output any more, is thrown after their end.
+  const failed = new AbortController();
   let watching = Promise.resolve();
   let overflowAlertMs = -Infinity;
   try {
@@ -278,12 +280,15 @@ export async function monitor(options: MonitorOptions, host: string, stop: Abort
         events: events?.totals ?? null,
         rules: { source: () => events?.rules ?? null, token: () => readToken(apiTokenFile) },
         ipfix: ipfix ?? undefined,
+        history: history ?? undefined,
       },
       {
         ready(report, address) {
           output.ready(report.interfaces, address);
           for (const notice of report.notices) output.alert("notice", notice);
-          if (events !== null) watching = watchEvents(events, { rules, output, signal: eventsStop.signal });
+          if (events === null) return;
+          watching = watchEvents(events, { rules, output, signal: eventsStop.signal });
+          watching.catch(() => failed.abort());
         },
         window(window, totals) {
           history?.add(window);
@@ -302,7 +307,7 @@ export async function monitor(options: MonitorOptions, host: string, stop: Abort
           output.alert("interface_gone", `${iface} was deleted; interfaces still watched: ${remaining}`);
         },
       },
-      stop.signal,
+      AbortSignal.any([stop.signal, failed.signal]),
     );
     eventsStop.abort();
     await watching;

@@ -6,6 +6,8 @@ import type { Totals, TrafficTotal } from "../aggregate/totals.ts";
 import { addAgentMetrics, type AgentCounts } from "./agent_metrics.ts";
 import type { Histogram } from "./histogram.ts";
 import { addEventMetrics } from "./event_json.ts";
+import { addHistoryMetrics } from "./history_metrics.ts";
+import type { HistoryCounts } from "../history/history.ts";
 import type { EventTotals } from "../router/event_totals.ts";
 import type { IpfixCounts } from "./ipfix_exporter.ts";
 import { addIpfixMetrics } from "./ipfix_metrics.ts";
@@ -25,6 +27,8 @@ export interface MetricsSnapshot {
   agent?: AgentCounts;
   /** Of the export of flows; absent where there is none. */
   ipfix?: IpfixCounts;
+  /** Of the store; absent where there is none. */
+  history?: HistoryCounts;
   /** Of flows' owners; absent where they are not looked for. */
   attribution?: AttributionTotals;
   /** Of system calls; absent where they are not counted. */
@@ -90,6 +94,7 @@ export function renderMetrics(snapshot: MetricsSnapshot): string {
     programs.map(({ program, runs }) => ({ labels: { program }, value: runs })),
   );
   if (snapshot.ipfix !== undefined) addIpfixMetrics(text, snapshot.ipfix);
+  if (snapshot.history !== undefined) addHistoryMetrics(text, snapshot.history);
   if (snapshot.agent !== undefined) addAgentMetrics(text, snapshot.agent);
   if (snapshot.attribution !== undefined) addAttributionMetrics(text, snapshot.attribution);
   if (snapshot.activity !== undefined) addActivityMetrics(text, snapshot.activity);

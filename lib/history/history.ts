@@ -20,6 +20,8 @@ export interface HistoryCounts {
   windowsEvicted: number;
   /** Of the file. */
   sizeBytes: number;
+  /** From handing the last batch to the worker to its answer; null before the first. */
+  lastBatchSeconds: number | null;
 }
 
 export interface HistoryHandlers {
@@ -40,9 +42,12 @@ export class History implements Disposable {
     rowsDropped: 0,
     windowsEvicted: 0,
     sizeBytes: 0,
+    lastBatchSeconds: null,
   };
-  /** A batch is with the worker. */
-  #busy = false;
+  /** The batch that is with the worker; null for none. */
+  #sent: { windows: number; rows: number } | null = null;
+  /** When it was given one last, by the monotonic clock. */
+  #sentMs = 0;
   #closing = false;
   /** Lost since the last notice; null while all is well. */
   #lostSince: number | null = null;
@@ -71,13 +76,15 @@ export class History implements Disposable {
       throw error;
     }
     history.#ended = history.#follow();
+    // A notice that nobody can print is told to whoever closes this.
+    history.#ended.catch(() => {});
     return history;
   }
 
   /** Keeps a window; returns at once. The window may be changed afterwards. */
   add(window: FlowWindow): void {
     if (this.#gone || this.#closing || this.#queue.length >= this.#queueMax) {
-      this.#drop([window], this.#gone ? "the store is closed" : "the store does not keep up");
+      this.#lose(this.#sizeOf([window]), this.#gone ? "the store is closed" : "the store does not keep up");
       return;
     }
     const top = window.top.slice(0, this.#options.rowsMax + 1); // one more: how large the largest flow left out is
@@ -92,13 +99,14 @@ export class History implements Disposable {
   /** Waits until what was added is stored or lost, and the store is closed. More than once does no harm. */
   async close(): Promise<void> {
     this.#closing = true;
-    if (!this.#busy) this.#worker.stop();
+    if (this.#sent === null) this.#worker.stop();
     await this.#ended;
   }
 
   #send(): void {
     if (this.#busy || this.#queue.length === 0) return;
     this.#busy = true;
+    this.#sentMs = performance.now();
     this.#worker.send({ kind: "store", windows: this.#queue.splice(0) });
   }
 
@@ -114,7 +122,12 @@ export class History implements Disposable {
       this.#handlers.notice(`history is off: ${error.message}`);
     } finally {
       this.#gone = true;
-      this.#drop(this.#queue.splice(0), "the store is closed");
+      const left = this.#sizeOf(this.#queue.splice(0));
+      // A worker that failed does not say what became of its batch.
+      left.windows += this.#sent?.windows ?? 0;
+      left.rows += this.#sent?.rows ?? 0;
+      this.#sent = null;
+      this.#lose(left, "the store is closed");
     }
   }
 
@@ -135,18 +148,19 @@ export class History implements Disposable {
       default:
         report satisfies never;
     }
-    this.#busy = false;
+    this.#counts.lastBatchSeconds = (performance.now() - this.#sentMs) / 1000;
+    this.#sent = null;
     this.#send();
-    if (this.#closing && !this.#busy) this.#worker.stop();
+    if (this.#closing && this.#sent === null) this.#worker.stop();
   }
 
-  #drop(windows: FlowWindow[], why: string): void {
-    if (windows.length === 0) return;
+  #sizeOf(windows: FlowWindow[]): { windows: number; rows: number } {
     const rows = windows.reduce((sum, { top }) => sum + Math.min(top.length, this.#options.rowsMax), 0);
-    this.#lose({ windows: windows.length, rows }, why);
+    return { windows: windows.length, rows };
   }
 
   #lose({ windows, rows }: { windows: number; rows: number }, why: string): void {
+    if (windows === 0) return;
     this.#counts.windowsDropped += windows;
     this.#counts.rowsDropped += rows;
     if (this.#lostSince === null && !this.#gone) {

@@ -67,9 +67,9 @@ export class Feed {
     return refused < 0;
   }
 
-  /** Samples that are still carried. */
-  get carried(): number {
-    return this.#carried.urgent.length + this.#carried.bulk.length;
+  /** Samples of a ring's lane that are still carried: a `flush` of that lane sends them, once there is room. */
+  carried(ring: RingName): number {
+    return this.#carried[laneOf(ring)].length;
   }
 
   /** What was taken for a lane so far can be received from now on. */

@@ -3,6 +3,7 @@
  * pipeline with what was in it. Composition root of lib/ffi and the feed; the protocol is in protocol.ts.
  */
 /// <reference lib="deno.worker" />
+import { SystemError } from "../errors.ts";
 import { requireCapabilities } from "../ffi/capabilities.ts";
 import { openLibbpf } from "../ffi/libbpf.ts";
 import { RouterProbe } from "../ffi/router_probe.ts";
@@ -134,6 +135,8 @@ class Run implements Disposable {
       if (performance.now() >= this.#dueMs.debug) this.#probe.flushRepeats(false);
       this.#drainWhenDue("debug", woken);
     } catch (error) {
+      // What is due stays due: without this the loop would try again at once, and again.
+      this.#dueMs.debug = performance.now() + PERIOD_MS.debug;
       this.#notices.push(`debug events: ${(error as Error).message}`);
     }
   }
@@ -158,7 +161,7 @@ class Run implements Disposable {
   /** All that is left in the rings; waits for room where there is none. */
   async #drainAll(): Promise<void> {
     for (const ring of this.#probe.ringNames) {
-      while (this.#drain(ring).refused || this.#feed.carried > 0) await this.#feed.waitWritable(ring, BEHIND_MS);
+      while (this.#drain(ring).refused || this.#feed.carried(ring) > 0) await this.#feed.waitWritable(ring, BEHIND_MS);
     }
   }
 
@@ -168,7 +171,14 @@ class Run implements Disposable {
       const { capacityBytes } = this.#probe.ringState(ring);
       const bytes = this.#sizes[ring].next(dropped[i] + spilled[i]);
       if (bytes === capacityBytes) return;
-      this.#probe.resize(ring, bytes, (data, offset, length) => this.#feed.takeLast(ring, data, offset, length));
+      try {
+        this.#probe.resize(ring, bytes, (data, offset, length) => this.#feed.takeLast(ring, data, offset, length));
+      } catch (error) {
+        // No memory for it, mostly. The old one goes on, and what it cannot hold is counted.
+        if (!(error instanceof SystemError)) throw error;
+        this.#notices.push(`ring ${ring} keeps its ${capacityBytes / 1024} KiB: ${error.message}`);
+        return;
+      }
       this.#feed.flush(laneOf(ring));
       this.#notices.push(`ring ${ring} now has ${bytes / 1024} KiB, it had ${capacityBytes / 1024}`);
     });
@@ -215,6 +225,8 @@ class Run implements Disposable {
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.ended;
+    // It failed in its last round: that is reported, and nothing of it may be touched any more.
+    if (main.run !== this) return;
     this.#probe.detach();
     // A wait for programs that still run: their last records come before what they held back.
     this.#probe.fence();

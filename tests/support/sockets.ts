@@ -12,9 +12,12 @@ export class SocketUser implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #answers: AsyncGenerator<string>;
 
-  constructor(net: TestNet, side: NetSide, actor: SyscallActor) {
-    // nsenter becomes the program, so that the number is the program's.
-    this.#child = net.spawn(side, actor.path, ["sockets"], { stdin: "piped", stderr: "inherit" });
+  /** @param options.cpu the one CPU that it may run on */
+  constructor(net: TestNet, side: NetSide, actor: SyscallActor, options: { cpu?: number } = {}) {
+    const command = [actor.path, "sockets"];
+    const [name, ...args] = options.cpu === undefined ? command : ["taskset", "-c", `${options.cpu}`, ...command];
+    // nsenter and taskset become the program, so that the number is the program's.
+    this.#child = net.spawn(side, name, args, { stdin: "piped", stderr: "inherit" });
     this.pid = this.#child.pid;
     this.#answers = linesOf(this.#child.stdout);
   }

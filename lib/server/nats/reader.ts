@@ -1,6 +1,7 @@
 /**
- * Reads a stream from a place on, in order, each message once: a consumer that falls silent, is lost with its node, or is
- * taken away by a successor is made anew behind the last message that was handled.
+ * Reads a stream from a place on, in order, each message once. The place is the reader's business, not the consumer's: so
+ * one copy of a consumer is enough, and one that falls silent or is lost with its node is made anew, under another name,
+ * behind the last message that was handled.
  */
 import { AckPolicy, type ConsumerMessages, DeliverPolicy, type JsMsg } from "@nats-io/jetstream";
 import { nanos } from "@nats-io/transport-node";
@@ -10,7 +11,7 @@ import type { NatsLink } from "./connection.ts";
 export interface StreamReaderOptions {
   stream: string;
   subject: string;
-  /** Of the consumer; one with this name that is there already is removed: its reader has had its time. */
+  /** What names of consumers begin with. */
   name: string;
   /** Sequence of the first message. */
   from: number;
@@ -57,7 +58,7 @@ export class StreamReader {
         await this.#read(signal);
         this.#notices.over(subject);
       } catch (error) {
-        if (!signal.aborted) this.#notices.say(subject, `cannot read ${stream} ${subject}: ${(error as Error).message}`);
+        if (!signal.aborted) this.#options.notice(`cannot read ${stream} ${subject}: ${(error as Error).message}`);
       }
       if (!signal.aborted) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
@@ -65,9 +66,9 @@ export class StreamReader {
   }
 
   async #read(signal: AbortSignal): Promise<void> {
-    const { stream, subject, name } = this.#options;
-    const { manager, client, replicas } = this.#link;
-    await manager.consumers.delete(stream, name).catch(() => {});
+    const { stream, subject } = this.#options;
+    const { manager, client } = this.#link;
+    const name = `${this.#options.name}-${crypto.randomUUID().slice(0, 8)}`;
     await manager.consumers.add(stream, {
       durable_name: name,
       filter_subject: subject,
@@ -76,7 +77,8 @@ export class StreamReader {
       opt_start_seq: this.#next,
       inactive_threshold: nanos(INACTIVE_MS),
       max_ack_pending: 4 * UNDER_WAY_MAX,
-      num_replicas: replicas,
+      mem_storage: true,
+      num_replicas: 1,
     });
     const consumer = await client.consumers.get(stream, name);
     const messages = await consumer.consume({
@@ -108,6 +110,8 @@ export class StreamReader {
       this.#messages = null;
       await messages.close();
       await Promise.all(underWay);
+      // One that cannot be removed now goes by itself.
+      void manager.consumers.delete(stream, name).catch(() => {});
     }
     if (failure !== null) throw failure;
   }

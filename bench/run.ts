@@ -10,6 +10,7 @@ import { benchDoubleBuffer } from "./double_buffer.ts";
 import { benchDrain } from "./drain.ts";
 import { benchEnrich } from "./enrich.ts";
 import { benchFleet } from "./fleet.ts";
+import { benchFleetServe } from "./fleet_serve.ts";
 import { benchForward } from "./forward.ts";
 import { benchHistory } from "./history.ts";
 import { benchOpenCost } from "./open_cost.ts";
@@ -18,6 +19,7 @@ import { benchPacketCost } from "./packet_cost.ts";
 import { benchPipeline } from "./pipeline.ts";
 import { benchReplay } from "./replay.ts";
 import { benchRingRead } from "./ring_read.ts";
+import { benchSocketCost } from "./socket_cost.ts";
 import { benchStages } from "./stages.ts";
 import { benchSyscallCost } from "./syscall_cost.ts";
 
@@ -31,6 +33,7 @@ const BENCHES: Record<string, () => void | Promise<void>> = {
   ring_read: benchRingRead,
   open_cost: benchOpenCost,
   syscall_cost: benchSyscallCost,
+  socket_cost: benchSocketCost,
   critical_latency: benchCriticalLatency,
   critical_loss: benchCriticalLoss,
   channels: benchChannels,
@@ -41,6 +44,7 @@ const BENCHES: Record<string, () => void | Promise<void>> = {
   replay: benchReplay,
   correlation: benchCorrelation,
   fleet: benchFleet,
+  fleet_serve: benchFleetServe,
 };
 
 const unknown = Deno.args.filter((name) => !(name in BENCHES));

@@ -3,7 +3,8 @@
  * Who owns a socket: whoever uses it. The tracepoints in sock_sendmsg() and sock_recvmsg() run in the process that
  * sends or receives, for TCP and UDP, client and server, and name a worker where its master has made the socket. A
  * process that connects or listens is noted before the first byte, and scan_sockets finds the sockets that were there
- * before us. Each send and receive passes here: the socket's own storage says at once that nothing is new.
+ * before us. Each send and receive passes here: the socket's own storage says at once that nothing is new. (A table
+ * by socket cookie makes short connections cheaper, but doubles what each send and receive costs.)
  */
 #include <stdbool.h>
 
@@ -165,9 +166,20 @@ static __always_inline void read_key(struct sock *sk, __u8 protocol, __u32 netns
 	key->proto = protocol;
 }
 
+static __always_inline bool is_same_identity(const struct process_identity *left, const struct process_identity *right)
+{
+	const __u64 *a = (const void *)left, *b = (const void *)right;
+	__u64 differences = 0;
+
+#pragma unroll
+	for (int i = 0; i < sizeof(*left) / sizeof(*a); i++)
+		differences |= a[i] ^ b[i];
+	return !differences;
+}
+
 static __always_inline void put_owner(struct sock *sk, __u8 protocol, const struct process_identity *identity)
 {
-	struct socket_owner owner;
+	struct socket_owner owner, *known;
 	struct socket_key key;
 	__u32 *netns;
 
@@ -176,7 +188,12 @@ static __always_inline void put_owner(struct sock *sk, __u8 protocol, const stru
 	owner.noted_ns = bpf_ktime_get_ns();
 	owner.netns = netns_of(sk);
 	read_key(sk, protocol, owner.netns, &key);
-	bpf_map_update_elem(&socket_owners, &key, &owner, BPF_ANY);
+	/* An update takes one of the least recently used entries even where the key is there: looking is cheaper. */
+	known = bpf_map_lookup_elem(&socket_owners, &key);
+	if (known && known->netns == owner.netns && is_same_identity(&known->identity, identity))
+		known->noted_ns = owner.noted_ns;
+	else
+		bpf_map_update_elem(&socket_owners, &key, &owner, BPF_ANY);
 	if (key.netns)
 		return;
 	netns = bpf_map_lookup_elem(&address_netns, key.local);
@@ -244,7 +261,7 @@ SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(socket_state, struct sock *sk, int old_state, int new_state)
 {
 	struct noted_socket *noted;
-	__u8 protocol;
+	__u32 ends;
 
 	if (new_state == TCP_SYN_SENT || new_state == TCP_LISTEN) {
 		note_use(sk);
@@ -252,10 +269,15 @@ int BPF_PROG(socket_state, struct sock *sk, int old_state, int new_state)
 	}
 	if (old_state != TCP_SYN_SENT || new_state != TCP_ESTABLISHED || !is_internet(sk))
 		return 0;
-	protocol = protocol_of(sk);
 	noted = bpf_sk_storage_get(&sockets, sk, NULL, 0);
-	if (noted && protocol)
-		put_owner(sk, protocol, &noted->identity);
+	if (!noted)
+		return 0;
+	/* The same where the port was chosen before; else the first send need not note them again. */
+	ends = ends_of(&sk->__sk_common);
+	if (noted->ends == ends)
+		return 0;
+	noted->ends = ends;
+	put_owner(sk, protocol_of(sk), &noted->identity);
 	return 0;
 }
 

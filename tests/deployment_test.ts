@@ -17,7 +17,7 @@ function familiesOf(page: string): Set<string> {
   const names = new Set<string>();
   for (const [, name, type] of page.matchAll(/^# TYPE (\S+) (\S+)$/gm)) {
     names.add(name);
-    if (type === "histogram") for (const suffix of ["_bucket", "_sum", "_count"]) names.add(name + suffix);
+    if (type === "histogram") { for (const suffix of ["_bucket", "_sum", "_count"]) names.add(name + suffix); }
   }
   return names;
 }

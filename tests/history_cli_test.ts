@@ -1,8 +1,8 @@
 /** `monitor --store` and `history` as the built program runs them. */
-import { assert, assertEquals, assertGreater, assertMatch, assertStringIncludes } from "./assert.ts";
+import { assert, assertEquals, assertGreater, assertLessOrEqual, assertMatch, assertStringIncludes } from "./assert.ts";
 import { Cli, monitorArgs, runCli } from "./support/cli.ts";
 import { StoreDir } from "./support/history_store.ts";
-import { ENDS, TestNet } from "./support/namespaces.ts";
+import { delay, ENDS, TestNet } from "./support/namespaces.ts";
 
 Deno.test("history adds up to what monitor counted, while it runs and afterwards", async () => {
   await using net = await TestNet.create();
@@ -38,6 +38,35 @@ Deno.test("history adds up to what monitor counted, while it runs and afterwards
   const series = (await history("series", "--by", "iface")).stdout.join("\n");
   assertMatch(series, new RegExp(`^${ENDS.watched.iface} +[▁-█ ]+ 80 `, "m"));
   assertStringIncludes(series, "seen: 80 packets");
+});
+
+Deno.test("/metrics says what became of the windows that were to be stored", async () => {
+  await using net = await TestNet.create();
+  using dir = new StoreDir();
+  const listen = ["--listen", "127.0.0.1:0"];
+  const monitor = new Cli(net, monitorArgs("--flows-only", ...listen, "--store", dir.path));
+  const url = `http://${(await monitor.ready()).listen}/metrics`;
+  await net.run("peer", "ping", ["-c", "3", "-i", "0.02", ENDS.watched.ipv4]);
+  let page = "";
+  const value = (name: string) => Number(new RegExp(`^ebpfmon_${name} (\\S+)$`, "m").exec(page)?.[1]);
+  for (let tries = 0; tries < 100 && !(value("history_stored_flows_total") > 0); tries++) {
+    await delay(50);
+    page = await net.run("watched", "curl", ["-sf", url]);
+  }
+  monitor.kill("SIGINT");
+  const { code, objects } = await monitor.result();
+  assertEquals(code, 0);
+
+  const stored = value("history_stored_windows_total");
+  assertGreater(stored, 0);
+  assertLessOrEqual(stored, value("windows_total"));
+  const windows = objects.filter(({ type }) => type === "window").slice(0, stored);
+  assertEquals(value("history_stored_flows_total"), windows.reduce((sum, { flows }) => sum + flows, 0));
+  assertEquals(value("history_dropped_windows_total"), 0);
+  assertEquals(value("history_dropped_flows_total"), 0);
+  assertEquals(value("history_evicted_windows_total"), 0);
+  assertGreater(value("history_size_bytes"), 0);
+  assertGreater(value("history_last_batch_seconds"), 0);
 });
 
 Deno.test("a store that cannot be used ends history and monitor with one line, before anything is attached", async () => {

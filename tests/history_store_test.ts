@@ -321,6 +321,20 @@ Deno.test("windows that find no place in the queue are dropped, counted and said
   assertEquals(history.counts.windowsDropped, 48);
 });
 
+Deno.test("a notice that nobody can print is thrown when the history is closed, and every window is counted once", async () => {
+  using dir = new StoreDir();
+  const unprintable = (text: string) => {
+    if (text.startsWith("history is stored again")) throw new Error("nobody reads this");
+  };
+  using history = await History.open({ ...STORE, path: dir.path }, { notice: unprintable }, 2);
+  const random = new Random(SEED);
+  for (let sequence = 0; sequence < 5; sequence++) history.add(storedWindow(random, sequence).window);
+  await delay(500); // long enough for it to become an unhandled rejection
+  await assertRejects(() => history.close(), Error, "nobody reads this");
+  const { windowsStored, windowsDropped } = history.counts;
+  assertEquals([windowsStored, windowsDropped], [1, 4]);
+});
+
 Deno.test("one process writes to a store; another is told, and so is one with a path that cannot be", async () => {
   using dir = new StoreDir();
   const handlers = { notice() {} };
@@ -335,6 +349,26 @@ Deno.test("one process writes to a store; another is told, and so is one with a 
   using _writer = new HistoryWriter({ ...STORE, path: dir.path });
   const nowhere = `${dir.dir}/none/store.db`;
   await assertRejects(() => History.open({ ...STORE, path: nowhere }, handlers), WorkerError, nowhere);
+  // Which would be waited for.
+  const pipe = `${dir.dir}/pipe`;
+  assert((await new Deno.Command("mkfifo", { args: [pipe] }).output()).success);
+  await assertRejects(() => History.open({ ...STORE, path: pipe }, handlers), WorkerError, "it is not a file");
+});
+
+Deno.test("a store is in the file of its name, whatever SQLite would make of it", () => {
+  using dir = new StoreDir();
+  const before = Deno.cwd();
+  Deno.chdir(dir.dir);
+  try {
+    const random = new Random(SEED);
+    for (const path of [":memory:", "file:some?mode=memory"]) {
+      store(path, [storedWindow(random, 0)]);
+      using reader = new HistoryReader(path);
+      assertEquals(queryTop(reader, ALL, "flow", TOP).summary.windows, { "1s": 1 });
+    }
+  } finally {
+    Deno.chdir(before);
+  }
 });
 
 Deno.test("a store is read while it is written to, and each answer is of one moment", async () => {

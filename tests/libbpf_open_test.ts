@@ -3,6 +3,7 @@ import { assert, assertEquals, assertMatch, assertThrows } from "./assert.ts";
 import { SystemError, UnsupportedError } from "../lib/errors.ts";
 import { BpfObject } from "../lib/ffi/bpf_object.ts";
 import { openLibbpf } from "../lib/ffi/libbpf.ts";
+import { readKernelFile } from "../lib/ffi/libc.ts";
 import { ASSETS_DIR, openSystemLibbpf, openTestObject } from "./support/bpf.ts";
 
 const EMBEDDED_DIR = `${ASSETS_DIR}/app/lib`;
@@ -26,6 +27,11 @@ Deno.test("libbpf can be opened again once it was disposed of, and disposed of t
     libbpf[Symbol.dispose]();
     libbpf[Symbol.dispose]();
   }
+});
+
+Deno.test("libbpf stays in memory when it is disposed of, for threads of workers that were terminated in a call", () => {
+  openSystemLibbpf()[Symbol.dispose]();
+  assertMatch(readKernelFile("/proc/self/maps"), / r-xp .*libbpf/);
 });
 
 Deno.test("BpfObject.open() refuses what is no ELF, and keeps libbpf's own words for --debug", () => {

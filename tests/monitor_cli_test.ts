@@ -1,5 +1,5 @@
 /** The built ./ebpfmon as its users meet it: signals, exit codes, messages, metrics. */
-import { assert, assertEquals, assertGreater, assertMatch, assertStringIncludes } from "./assert.ts";
+import { assert, assertEquals, assertGreater, assertLess, assertMatch, assertStringIncludes } from "./assert.ts";
 import { Cli, type CliResult, type JsonObject, monitorArgs, runCli } from "./support/cli.ts";
 import { delay, ENDS, TestNet } from "./support/namespaces.ts";
 
@@ -90,6 +90,17 @@ Deno.test("monitor --duration ends by itself with exit code 0", async () => {
   const rows = result.objects.flatMap(({ type, top }) => type === "window" ? top : []);
   assertEquals(new Set(rows.map(({ direction }) => direction)), new Set(["ingress", "egress"]));
 });
+
+for (const windowMs of [60_000, 200]) {
+  Deno.test(`monitor ends with exit code 0 when nobody reads its output any more, with windows of ${windowMs} ms`, async () => {
+    await using net = await TestNet.create();
+    const args = monitorArgs("--window", `${windowMs}`, "--duration", "20");
+    const before = performance.now();
+    const result = await runCli(net, args, ["bash", "-o", "pipefail", "-c", '"$0" "$@" | head -n 1']);
+    assertEquals([result.code, result.stderr, result.stdout.length], [0, [], 1]);
+    assertLess(performance.now() - before, 10_000);
+  });
+}
 
 Deno.test("monitor leaves no program and no link in the kernel after kill -9", async () => {
   await using net = await TestNet.create();

@@ -351,3 +351,36 @@ Deno.test("replay at --speed lets time pass as it did, and ends at once when it 
   assertEquals([result.frames, packets], [3, [2, 1]]);
   assert(tookMs >= 200 && tookMs < 5_000, `${tookMs} ms`);
 });
+
+Deno.test("a pipe that says nothing does not hold up the end of a replay", async () => {
+  const frames = Array.from({ length: 3 }, () => ethernet(ETHERTYPE.ipv4, ipv4(PROTO.udp, udp([]))));
+  const file = writePcap(everyMs(frames));
+  const packed = new Uint8Array(
+    await new Response(ReadableStream.from([file]).pipeThrough(new CompressionStream("gzip"))).arrayBuffer(),
+  );
+  const settings = {
+    name: "pipe",
+    windowMs: 1_000,
+    flowsMax: 16,
+    topMax: 1,
+    order: "packets",
+    filter: "",
+    speed: 0,
+  } as const;
+  // The last four bytes of what is compressed hold no more than its length.
+  for (const [start, counted] of [[null, 0], [file, 3], [packed.slice(0, -4), 3]] as const) {
+    let cancelled = false;
+    const source = new ReadableStream<Bytes>({
+      start: (controller) => start === null ? undefined : controller.enqueue(start),
+      cancel: () => void (cancelled = true),
+    });
+    const stop = new AbortController();
+    const timer = setTimeout(() => stop.abort(), 500);
+    const result = await replayCapture(source, { ...settings, assetsDir: ASSETS_DIR }, {
+      take() {},
+      signal: stop.signal,
+    });
+    clearTimeout(timer);
+    assertEquals([result.frames, result.error, result.endNotice, cancelled], [counted, null, null, true]);
+  }
+});

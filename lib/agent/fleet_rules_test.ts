@@ -16,7 +16,11 @@ Deno.test("withFleetFilter() leaves rules alone where the server wants all", () 
 });
 
 Deno.test("withFleetFilter() keeps the wanted types, and of connections those of the wanted nets", () => {
-  const { filters } = withFleetFilter(NONE, wish({ events: ["process_exec", "network_connect"], nets: ["192.0.2.0/24"] }), 1);
+  const { filters } = withFleetFilter(
+    NONE,
+    wish({ events: ["process_exec", "network_connect"], nets: ["192.0.2.0/24"] }),
+    1,
+  );
   assertEquals(filters!.map(({ match, action }) => ({ match, action })), [
     { match: { event: "process_exec" }, action: "keep" },
     { match: { event: "network_connect", net: parseCidr("192.0.2.0/24")! }, action: "keep" },
@@ -31,7 +35,11 @@ Deno.test("withFleetFilter() gives what the operator keeps and the server wants,
     { name: "d", match: { net: parseCidr("192.0.0.0/16")! }, action: "keep" },
     { name: "e", match: { net: parseCidr("198.51.100.0/24")! }, action: "keep" },
   ];
-  const { filters } = withFleetFilter({ rules: [], filters: own }, wish({ events: ["tcp_state"], nets: ["192.0.2.0/24"] }), 1);
+  const { filters } = withFleetFilter(
+    { rules: [], filters: own },
+    wish({ events: ["tcp_state"], nets: ["192.0.2.0/24"] }),
+    1,
+  );
   const net = parseCidr("192.0.2.0/24")!;
   assertEquals(filters, [
     { name: "a", match: { comm: "nginx", event: "tcp_state", net }, action: "keep" },
@@ -43,7 +51,10 @@ Deno.test("withFleetFilter() gives what the operator keeps and the server wants,
 Deno.test("withFleetFilter() drops everything where the operator keeps nothing that the server wants", () => {
   const own: EventFilter[] = [{ name: "a", match: { event: "file_open" }, action: "keep" }];
   const { filters } = withFleetFilter({ rules: [], filters: own }, wish({ events: ["tcp_state"] }), 1);
-  assertEquals(filters!.map(({ match, action }) => `${action} ${match.event}`), EVENT_TYPES.map((type) => `drop ${type}`));
+  assertEquals(
+    filters!.map(({ match, action }) => `${action} ${match.event}`),
+    EVENT_TYPES.map((type) => `drop ${type}`),
+  );
 });
 
 Deno.test("withFleetFilter() samples as sparsely as anybody wants", () => {

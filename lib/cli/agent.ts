@@ -11,7 +11,7 @@ import { eventsSummaryObject } from "../export/event_json.ts";
 import { alertObject, jsonLine, readyObject, summaryObject } from "../export/json_lines.ts";
 import { downloadLibbpf } from "../ffi/libbpf_download.ts";
 import { monotonicNs } from "../ffi/libc.ts";
-import type { FleetFilter } from "../fleet/protocol.ts";
+import { BATCH_RECORDS_MAX, type FleetFilter, LANES } from "../fleet/protocol.ts";
 import { formatServerAddress } from "../fleet/server_address.ts";
 import type { PipelineEvent } from "../pipeline/protocol.ts";
 import { AlertEngine } from "../router/alerts.ts";
@@ -64,7 +64,7 @@ class Sender implements AsyncDisposable {
       version: buildInfo().version,
       bootId: bootId(),
       semantic: true,
-      raw: false,
+      raw: options.raw,
     };
     this.#spool = new Spool({
       memoryBytesMax: options.memoryBytesMax,
@@ -115,6 +115,24 @@ class Sender implements AsyncDisposable {
     const wanted = events.filter((event) => wants(this.#filter, event));
     this.#unwantedEvents += events.length - wanted.length;
     this.#batcher.add(wanted.map(enrichedEvent));
+    this.#addRecords(wanted);
+  }
+
+  /** The raw path: nothing where events come without their records. */
+  #addRecords(events: readonly PipelineEvent[]): void {
+    for (const lane of LANES) {
+      const records = events.flatMap(({ severity, record }) => severity === lane && record ? [record] : []);
+      for (let first = 0; first < records.length; first += BATCH_RECORDS_MAX) {
+        const batch = records.slice(first, first + BATCH_RECORDS_MAX);
+        const bytes = new Uint8Array(batch.reduce((sum, { length }) => sum + length, 0));
+        let at = 0;
+        for (const record of batch) {
+          bytes.set(record, at);
+          at += record.length;
+        }
+        this.#batcher.addRaw(lane, bytes, batch.length);
+      }
+    }
   }
 
   window(window: Parameters<Batcher["addWindow"]>[0]): void {
@@ -182,7 +200,7 @@ async function watchEvents(sender: Sender, options: AgentOptions, signal: AbortS
       {
         router: { ...ROUTER_DEFAULTS, sources: [...EVENT_TYPES], healthMs: HEALTH_MS, assetsDir: assetsDir() },
         rules: options.rules,
-        pipeline: { ...PIPELINE_DEFAULTS, deliver: true },
+        pipeline: { ...PIPELINE_DEFAULTS, deliver: true, deliverRecords: options.raw },
         adjust: (own) => sender.adjust(own),
       },
       {
@@ -275,6 +293,8 @@ export async function agent(options: AgentOptions, host: string, stop: AbortCont
     else if (!options.quiet) warn(text);
   };
   await using sender = new Sender(options, host, notice);
+  // Ends the flows: what failed beside them is thrown after their end.
+  const failed = new AbortController();
   // Ends with the flows, whatever ended them.
   const eventsStop = new AbortController();
   let watching = Promise.resolve();
@@ -317,6 +337,7 @@ export async function agent(options: AgentOptions, host: string, stop: AbortCont
           }
           for (const text of report.notices) sender.alert("notice", text);
           watching = watchEvents(sender, options, eventsStop.signal);
+          watching.catch(() => failed.abort());
         },
         window(window) {
           sender.window(window);
@@ -329,7 +350,7 @@ export async function agent(options: AgentOptions, host: string, stop: AbortCont
           sender.alert("interface_gone", `${iface} was deleted; interfaces still watched: ${remaining}`);
         },
       },
-      stop.signal,
+      AbortSignal.any([stop.signal, failed.signal]),
     );
     eventsStop.abort();
     await watching;

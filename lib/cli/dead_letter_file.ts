@@ -8,6 +8,8 @@ export class DeadLetterFile implements Disposable {
   readonly #context: LetterContext;
   readonly #notice: (text: string) => void;
   #broken = false;
+  /** The file ends in a part of a letter: there was room for no more. */
+  #torn = false;
   #missing = 0;
 
   /** @throws {Error} when it cannot be written to */
@@ -24,11 +26,15 @@ export class DeadLetterFile implements Disposable {
 
   /** What cannot be written is told once, and counted; later letters are tried again. */
   add(letter: DeadLetter): void {
-    const bytes = new TextEncoder().encode(jsonLine(deadLetterObject(letter, this.#context)));
+    const line = jsonLine(deadLetterObject(letter, this.#context));
+    // What is left of one letter must not cost the next.
+    const bytes = new TextEncoder().encode(this.#torn ? "\n" + line : line);
+    let written = 0;
     try {
-      for (let written = 0; written < bytes.length;) written += this.#file.writeSync(bytes.subarray(written));
-      this.#broken = false;
+      while (written < bytes.length) written += this.#file.writeSync(bytes.subarray(written));
+      this.#broken = this.#torn = false;
     } catch (error) {
+      this.#torn ||= written > 0;
       this.#missing++;
       if (!this.#broken) this.#notice(`dead letters are not written: ${(error as Error).message}`);
       this.#broken = true;

@@ -49,6 +49,10 @@ Deno.test("DeadLetterFile tells once that the disk is full, counts what is missi
     Deno.removeSync(`${dir}/ballast`);
     file.add(letter("again"));
     assertEquals([file.missing, notices.length], [missing, 1]);
+    const torn: string[] = [];
+    const read = readDeadLetters(`${dir}/letters.jsonl`, (text) => torn.push(text));
+    assertEquals(read.length, 101 - missing, "the last one is there, although the line before it is torn");
+    assertEquals([read.at(-1)?.error, torn.length], ["again", 1]);
   } finally {
     await run("umount", "--lazy", dir);
     await Deno.remove(dir);

@@ -26,6 +26,7 @@ export const PIPELINE_DEFAULTS: PipelineOptions = {
   dropRules: [],
   filter: "",
   deliver: false,
+  deliverRecords: false,
   delayMs: 0,
   procfs: true,
   publishCounts: false,

@@ -38,6 +38,8 @@ interface AgentFleetOptions {
   memoryBytesMax: number;
   /** null: what is not acknowledged is in memory only. */
   spool: { path: string; bytesMax: number } | null;
+  /** Events' records too, as the kernel wrote them. */
+  raw: boolean;
   link: Pick<LinkOptions, "servers" | "tls" | "insecure" | "tokenFile" | "gzip">;
 }
 
@@ -92,6 +94,7 @@ export function agentOptions(values: FlagValues<typeof COMMANDS.agent.flags>, wr
     agentId: values["agent-id"],
     flushMs: values["flush-ms"],
     memoryBytesMax: values["spool-memory-mb"] * BYTES_PER_MB,
+    raw: values.raw,
     spool: values.spool === null ? null : { path: values.spool, bytesMax: values["spool-mb"] * BYTES_PER_MB },
     link: {
       servers,
@@ -114,7 +117,9 @@ export function serveOptions(
   if (values["correlate-only"] && values["no-correlate"]) {
     throw wrong("--correlate-only and --no-correlate leave nothing to do");
   }
-  if (nats === null && values.store === "off") throw wrong("--store off takes --nats URL: batches have to be somewhere");
+  if (nats === null && values.store === "off") {
+    throw wrong("--store off takes --nats URL: batches have to be somewhere");
+  }
   const stores = values.store !== "off" && !values["correlate-only"];
   return {
     listen: values.listen === "off" ? null : values.listen,
@@ -171,7 +176,11 @@ function grpcOptions(values: FlagValues<typeof COMMANDS.serve.flags>, wrong: Wro
 function natsOptions(values: FlagValues<typeof COMMANDS.serve.flags>, wrong: Wrong): NatsOptions | null {
   const { nats: servers } = values;
   if (servers.length === 0) return null;
-  const prefixed = { "tls-ca": values["nats-tls-ca"], "tls-cert": values["nats-tls-cert"], "tls-key": values["nats-tls-key"] };
+  const prefixed = {
+    "tls-ca": values["nats-tls-ca"],
+    "tls-cert": values["nats-tls-cert"],
+    "tls-key": values["nats-tls-key"],
+  };
   return {
     servers,
     tls: tlsFiles(prefixed, wrong, "nats-"),

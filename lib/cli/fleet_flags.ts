@@ -79,6 +79,7 @@ export const AGENT_FLEET_FLAGS = {
     "longest that an event waits for company; critical ones do not",
   ),
   gzip: switchFlag("compress"),
+  raw: switchFlag("send each event's record as the kernel wrote it besides"),
 };
 
 const NATS_URL = /^(nats|tls):\/\/[^\s,/]+$/;
@@ -163,4 +164,3 @@ export const SERVE_FLEET_FLAGS = {
   "correlate-only": switchFlag("take no agents and store nothing: correlate what is in --nats"),
   "no-correlate": switchFlag("leave correlation to other workers on --nats"),
 };
-

@@ -45,6 +45,17 @@ Deno.test("LiveRules.reload() puts the file in force", async () => {
   assertEquals(host.notices, ["the rules of r.yaml are in force, as generation 2"]);
 });
 
+Deno.test("LiveRules.refresh() puts the same rules in force again, or says what the kernel has against them", async () => {
+  const host = new Host();
+  using rules = new LiveRules(host, { rules: [], rateLimit: 7 }, null);
+  await rules.refresh();
+  assertEquals(host.applied, [{ rules: [], rateLimit: 7 }]);
+  assertEquals([rules.active.generation, rules.active.source], [2, "start"]);
+  host.refusal = "the kernel is full";
+  await assertRejects(() => rules.refresh(), Error, "the kernel is full");
+  assertEquals(rules.active.generation, 2);
+});
+
 Deno.test("LiveRules.reload() of a wrong file changes nothing and says where it is wrong", async () => {
   const host = new Host();
   using rules = new LiveRules(host, NO_RULES, "r.yaml");

@@ -10,10 +10,11 @@ import type { Machine } from "../ffi/syscalls.ts";
 import { createEventsApp } from "../http/events_app.ts";
 import { isLoopback } from "../http/guard.ts";
 import { formatListen, serve } from "../http/serve.ts";
+import { MAIN_WORKER } from "../pipeline/channel.ts";
 import type { DeadLetter } from "../pipeline/dead_letters.ts";
 import { Feed, laneOf } from "../pipeline/feed.ts";
 import { DEFAULT_DROP_RULES } from "../pipeline/filter_stage.ts";
-import { MAIN_WORKER, openSenders, queueChannelMaker } from "../pipeline/open_channel.ts";
+import { openSenders, queueChannelMaker } from "../pipeline/open_channel.ts";
 import { Pipeline, type PipelineOptions } from "../pipeline/pipeline.ts";
 import { HEALTH_MS, ROUTER_DEFAULTS } from "../router/defaults.ts";
 import { EventDecoder } from "../router/event_decoder.ts";
@@ -124,16 +125,17 @@ function showLetters(options: PipelineCommandOptions, host: string): ExitCode {
   return EXIT.done;
 }
 
-/** Sends letters into the pipeline again; waits wherever there is no room. */
-async function sendLetters(pipeline: Pipeline, letters: readonly DeadLetter[]): Promise<void> {
+/** Sends letters into the pipeline again, until all have been sent or `signal`; waits wherever there is no room. */
+async function sendLetters(pipeline: Pipeline, letters: readonly DeadLetter[], signal: AbortSignal): Promise<void> {
   using stack = new DisposableStack();
   const feed = new Feed(openSenders(stack, pipeline.input, MAIN_WORKER));
   for (const { record } of letters) {
     const data = new DataView(record.buffer, record.byteOffset, record.byteLength);
-    while (!feed.take("normal", data, 0, record.length)) {
+    while (!signal.aborted && !feed.take("normal", data, 0, record.length)) {
       feed.flush(laneOf("normal"));
       await feed.waitWritable("normal", ROOM_MS);
     }
+    if (signal.aborted) break;
   }
   feed.flush(laneOf("normal"));
 }
@@ -152,7 +154,15 @@ async function runMade(
   run.follow(pipeline);
   let made: SimulateResult | null = null;
   if (options.simulate === null) {
-    await Promise.race([sendLetters(pipeline, readDeadLetters(options.deadLetters!, warn)), pipeline.failure]);
+    const letters = readDeadLetters(options.deadLetters!, warn);
+    const ended = new AbortController();
+    using limit = new StopOn(stop, () => ended.abort());
+    limit.after(options.durationSeconds === null ? null : options.durationSeconds * 1000);
+    try {
+      await Promise.race([sendLetters(pipeline, letters, ended.signal), pipeline.failure]);
+    } finally {
+      ended.abort();
+    }
   } else {
     using simulator = new WorkerHandle<SimulateRequest, SimulateReport>("simulate", {
       kind: "start",

@@ -55,6 +55,11 @@ export class Correlator implements AsyncDisposable {
     await this.#call((id) => ({ kind: "add", id, partition, batches }));
   }
 
+  /** Time goes on: everything that came up to now has been added. To be told about once a second. */
+  advance(partition: number): void {
+    if (!this.#closed) this.#worker.send({ kind: "advance", partition, unixMs: Date.now() });
+  }
+
   /** All that is needed to go on from here, after a restart or elsewhere. */
   async checkpoint(partition: number): Promise<{ position: number; state: string }> {
     return (await this.#call((id) => ({ kind: "checkpoint", id, partition })))!;

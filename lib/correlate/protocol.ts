@@ -16,6 +16,8 @@ export interface CorrelationBatch {
   agent: string;
   lane: Lane;
   sequence: number;
+  /** When it came to a server: whoever reads it later takes time to be then. */
+  receivedUnixMs: number;
   /** `Batch` of ebpfmon.proto. */
   content: Uint8Array<ArrayBuffer>;
   /** What its records are for; absent where there is one partition. */
@@ -36,6 +38,8 @@ export type CorrelateRequest =
   /** `state`: as `checkpoint` gave it; null for none. */
   | { kind: "open"; id: number; partition: number; position: number; state: string | null }
   | { kind: "add"; id: number; partition: number; batches: CorrelationBatch[] }
+  /** Nothing that came before this waits to be added. */
+  | { kind: "advance"; partition: number; unixMs: number }
   | { kind: "checkpoint"; id: number; partition: number }
   | { kind: "close"; partition: number }
   | { kind: "stop" };

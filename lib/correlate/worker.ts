@@ -8,12 +8,16 @@ import { fleetRecords } from "../server/grpc_service_records.ts";
 import { WorkerMain } from "../worker_main.ts";
 import type { CorrelateReport, CorrelateRequest, CorrelationBatch } from "./protocol.ts";
 
-/** Groups close by time too, where nothing more comes. */
-const TICK_MS = 1000;
+const STATS_MS = 1000;
+/** Closing by time looks at everything that is open. */
+const ADVANCE_MS = 500;
+const NS_PER_MS = 1_000_000n;
 
 interface Partition {
   engine: CorrelationEngine;
   position: number;
+  /** What the engine was told last. */
+  advancedUnixMs: number;
   /** Given out by the engine, and not reported yet. */
   groups: CorrelatedGroup[];
 }
@@ -28,7 +32,7 @@ class Run implements Disposable {
   readonly #rules: CorrelationRule[];
   readonly #options: Partial<CorrelationOptions>;
   readonly #partitions = new Map<number, Partition>();
-  readonly #timer = setInterval(() => void main.guarded(() => this.#tick()), TICK_MS);
+  readonly #timer = setInterval(() => this.#reportStats(), STATS_MS);
   /** Records of newer agents that this version does not understand. */
   #unknown = 0;
 
@@ -50,13 +54,15 @@ class Run implements Disposable {
         engine = make();
       }
     }
-    this.#partitions.set(number, { engine, position, groups });
+    this.#partitions.set(number, { engine, position, advancedUnixMs: 0, groups });
   }
 
   add(number: number, batches: CorrelationBatch[]): void {
     const partition = this.#partitions.get(number);
     if (partition === undefined) return;
-    for (const { position, agent, lane, sequence, content, part, places } of batches) {
+    for (const { position, agent, lane, sequence, receivedUnixMs, content, part, places } of batches) {
+      // As it was then: what is read late, after a restart or a pause, is not late for that.
+      if (receivedUnixMs >= partition.advancedUnixMs + ADVANCE_MS) this.#advance(partition, receivedUnixMs);
       const { records, unknown } = fleetRecords({ agent, lane, sequence, content: Batch.decode(content) });
       this.#unknown += unknown;
       const first = recordNumber(lane, sequence, 0);
@@ -71,6 +77,14 @@ class Run implements Disposable {
     this.#give(number, partition);
   }
 
+  /** Groups close by time too, where nothing more comes. */
+  advance(number: number, unixMs: number): void {
+    const partition = this.#partitions.get(number);
+    if (partition === undefined) return;
+    this.#advance(partition, unixMs);
+    this.#give(number, partition);
+  }
+
   checkpoint(number: number): { position: number; state: string } {
     const partition = this.#partitions.get(number);
     if (partition === undefined) return { position: 0, state: "" };
@@ -81,12 +95,12 @@ class Run implements Disposable {
     this.#partitions.delete(number);
   }
 
-  #tick(): void {
-    const unixNs = BigInt(Date.now()) * 1_000_000n;
-    for (const [number, partition] of this.#partitions) {
-      partition.engine.advance(unixNs);
-      this.#give(number, partition);
-    }
+  #advance(partition: Partition, unixMs: number): void {
+    partition.advancedUnixMs = unixMs;
+    partition.engine.advance(BigInt(unixMs) * NS_PER_MS);
+  }
+
+  #reportStats(): void {
     report({
       kind: "stats",
       partitions: [...this.#partitions].map(([partition, { engine, position }]) => ({
@@ -121,6 +135,9 @@ main.serve((request) => {
     case "add":
       main.run?.add(request.partition, request.batches);
       report({ kind: "taken", id: request.id });
+      break;
+    case "advance":
+      main.run?.advance(request.partition, request.unixMs);
       break;
     case "checkpoint": {
       const { position, state } = main.run?.checkpoint(request.partition) ?? { position: 0, state: "" };

@@ -17,8 +17,7 @@ export function addAgentMetrics(text: PrometheusText, counts: AgentCounts): void
   const { spool, link } = counts;
   addSpooled(text, "batches", spool.batches);
   addSpooled(text, "events", spool.events);
-  const gauge = (name: string, help: string, value: number) =>
-    text.gauge(`ebpfmon_agent_${name}`, help, [{ value }]);
+  const gauge = (name: string, help: string, value: number) => text.gauge(`ebpfmon_agent_${name}`, help, [{ value }]);
   const counter = (name: string, help: string, value: number) =>
     text.counter(`ebpfmon_agent_${name}_total`, help, [{ value }]);
   gauge("connected", "1 while there is a stream to a server.", link.connected ? 1 : 0);

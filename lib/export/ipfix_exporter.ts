@@ -21,8 +21,12 @@ const TEMPLATES_MS = 20_000;
 /** Datagrams sent without a pause: far below what a socket's receive buffer holds. */
 const BURST_MESSAGES = 32;
 const BURST_PAUSE_MS = 1;
+/** A connection that ends sooner is one more failure: some accept, and close at once. */
+const STEADY_MS = 5_000;
 /** How long the end of a run waits for what is queued. */
 const CLOSE_MS = 3_000;
+/** Places at the queue's start that are empty before it is moved up. */
+const QUEUE_GAP_MAX = 1_024;
 
 /** In the queue: the record of totals as they are when it is sent. */
 const STATISTICS = Symbol("statistics");
@@ -72,6 +76,7 @@ export class IpfixExporter implements AsyncDisposable {
   /** Data records sent in this session. */
   #sequence = 0;
   #templatesDueMs = 0;
+  #connectedMs = 0;
   #closing = false;
   #awayTold = false;
   #wake: () => void = () => {};
@@ -133,8 +138,9 @@ export class IpfixExporter implements AsyncDisposable {
   /** The oldest in the queue, taken out of it. */
   #shift(): Uint8Array<ArrayBuffer> | typeof STATISTICS {
     const next = this.#queue[this.#head++];
-    if (this.#head === this.#queue.length) {
-      this.#queue.length = 0;
+    // One that is never empty must not keep what was sent.
+    if (this.#head === this.#queue.length || this.#head === QUEUE_GAP_MAX) {
+      this.#queue.splice(0, this.#head);
       this.#head = 0;
     }
     if (next !== STATISTICS) this.#counts.queuedBytes -= next.length;
@@ -159,10 +165,11 @@ export class IpfixExporter implements AsyncDisposable {
 
   /** Opens the transport and describes the records where that is due. @returns whether data can follow */
   async #prepare(): Promise<boolean> {
-    if (this.#transport?.ended) this.#disconnect(new Error("the collector closed the connection"));
+    if (this.#transport?.ended) await this.#disconnect(new Error("the collector closed the connection"));
     try {
       if (this.#transport === null) {
-        this.#transport = await (this.#options.open ?? openTransport)(this.#target, this.#stop.signal);
+        this.#transport = await this.#open();
+        this.#connectedMs = performance.now();
         this.#templatesDueMs = 0;
         // A session of its own starts with each connection; over UDP there is but one.
         if (this.#target.protocol === "tcp") this.#sequence = 0;
@@ -172,14 +179,30 @@ export class IpfixExporter implements AsyncDisposable {
         this.#templatesDueMs = this.#target.protocol === "tcp" ? Infinity : performance.now() + TEMPLATES_MS;
       }
     } catch (error) {
-      this.#disconnect(error);
-      await sleep(this.#backoff.next(), this.#stop.signal);
+      await this.#disconnect(error);
       return false;
     }
-    this.#backoff.reset();
     if (this.#awayTold) this.#options.notice(`IPFIX collector ${this.#name} is back`);
     this.#awayTold = false;
     return true;
+  }
+
+  /** The end of the run does not wait for a name server or a host that is silent. */
+  async #open(): Promise<IpfixTransport> {
+    const { signal } = this.#stop;
+    signal.throwIfAborted();
+    const opening = (this.#options.open ?? openTransport)(this.#target, signal);
+    const aborted = Promise.withResolvers<never>();
+    const abort = () => aborted.reject(signal.reason);
+    signal.addEventListener("abort", abort);
+    try {
+      return await Promise.race([opening, aborted.promise]);
+    } catch (error) {
+      opening.then((late) => late[Symbol.dispose](), () => {});
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
   }
 
   async #sendNext(): Promise<void> {
@@ -194,7 +217,7 @@ export class IpfixExporter implements AsyncDisposable {
       this.#counts.flowsSent += flows;
     } catch (error) {
       if (next !== STATISTICS) this.#drop(next);
-      this.#disconnect(error);
+      await this.#disconnect(error);
     }
   }
 
@@ -206,15 +229,20 @@ export class IpfixExporter implements AsyncDisposable {
     this.#counts.bytesSent += message.length;
   }
 
-  #disconnect(error: unknown): void {
+  /** Returns when it may be tried again. */
+  async #disconnect(error: unknown): Promise<void> {
+    const steady = this.#transport !== null && performance.now() - this.#connectedMs >= STEADY_MS;
     this.#transport?.[Symbol.dispose]();
     this.#transport = null;
     // What the end of the run interrupts is no failure.
     if (this.#stop.signal.aborted) return;
     this.#counts.failures++;
-    if (this.#awayTold) return;
-    this.#awayTold = true;
-    this.#options.notice(`IPFIX collector ${this.#name} is away: ${(error as Error).message}; trying again`);
+    if (!this.#awayTold) {
+      this.#awayTold = true;
+      this.#options.notice(`IPFIX collector ${this.#name} is away: ${(error as Error).message}; trying again`);
+    }
+    if (steady) this.#backoff.reset();
+    await sleep(this.#backoff.next(), this.#stop.signal);
   }
 
   get #name(): string {

@@ -33,6 +33,8 @@ class FakeCollector {
   failNext = 0;
   stuck = false;
   ended = false;
+  /** Each session, as soon as it has the templates and one message. */
+  endsAtOnce = false;
 
   readonly open = (): Promise<IpfixTransport> => {
     if (this.away) return Promise.reject(new Error("connection refused"));
@@ -57,6 +59,7 @@ class FakeCollector {
           throw new Error("broken pipe");
         }
         session.push(decoder.decode(message.slice()));
+        if (this.endsAtOnce && session.length === 3) this.ended = true;
       },
       [Symbol.dispose]: disposed,
     });
@@ -78,6 +81,13 @@ function exporterOf(collector: FakeCollector, target = UDP, more: Partial<IpfixE
 }
 
 const NONE = { packets: 0n, octets: 0n };
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let tries = 0; !condition(); tries++) {
+    assert(tries < 1_000, "it does not come");
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
 
 /** The statistics records of a session: ignored packets and octets, flows, packets and octets not sent. */
 function statistics(session: IpfixMessage[]): bigint[][] {
@@ -138,7 +148,7 @@ Deno.test("IpfixExporter begins a new session over TCP: templates again, sequenc
   exporter.add(flowMessages(5));
   exporter.add(flowMessages(6));
   exporter.endWindow(NONE);
-  await new Promise((resolve) => setTimeout(resolve, 10));
+  await until(() => collector.sessions[1]?.length === 4);
   collector.ended = true;
   exporter.add(flowMessages(7));
   await exporter.close();
@@ -163,6 +173,32 @@ Deno.test("IpfixExporter goes on over UDP after a send that failed, in the same 
   await exporter.close();
   assertEquals(collector.sessions.flat().map(({ sequence }) => sequence), [0, 0, 0, 4, 4, 4]);
   assertEquals(exporter.counts.flowsDropped, 5);
+});
+
+Deno.test("IpfixExporter does not hurry to a collector that accepts and then closes", async () => {
+  const collector = new FakeCollector();
+  collector.endsAtOnce = true;
+  const { exporter, notices } = exporterOf(collector, TCP);
+  exporter.add(flowMessages(...new Array(1_000).fill(1)));
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert(collector.sessions.length < 30, `${collector.sessions.length} connections`);
+  assert(notices.length < 60, `${notices.length} notices`);
+  const { flowsSent, flowsDropped } = exporter.counts;
+  assert(flowsSent + flowsDropped < 100, `${flowsSent} flows sent, ${flowsDropped} dropped`);
+  await exporter[Symbol.asyncDispose]();
+  assertEquals(exporter.counts.flowsSent + exporter.counts.flowsDropped, 1_000);
+});
+
+Deno.test("IpfixExporter ends while a name server does not answer, and closes what comes of it later", async () => {
+  const opening = Promise.withResolvers<IpfixTransport>();
+  const { exporter } = exporterOf(new FakeCollector(), UDP, { open: () => opening.promise });
+  exporter.add(flowMessages(3));
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  await exporter[Symbol.asyncDispose]();
+  assertEquals(exporter.counts.flowsDropped, 3);
+  const closed = Promise.withResolvers<void>();
+  opening.resolve({ ended: false, send: () => Promise.resolve(), [Symbol.dispose]: closed.resolve });
+  await closed.promise;
 });
 
 Deno.test("IpfixExporter ends though the collector takes nothing, and counts what it did not send", async () => {

@@ -3,7 +3,7 @@
  */
 import { E2BIG, EINVAL, ENOENT, ENOSPC, ENOTSUPP, EOPNOTSUPP, SystemError } from "../errors.ts";
 import type { MapBatch } from "../records.ts";
-import { closeFd, cString, Mapping } from "./libc.ts";
+import { closeFd, cString, keepAlive, Mapping } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
 
 export const MapType = {
@@ -111,6 +111,7 @@ export class BpfMap implements Disposable {
     const name = cString(spec.name);
     const opts = createOpts(spec);
     const fd = await libbpf.symbols.bpf_map_create_async(type, name, keyBytes, valueBytes, entriesMax, opts);
+    keepAlive([name, opts]);
     return BpfMap.#created(libbpf, fd, spec);
   }
 
@@ -205,8 +206,7 @@ export class BpfMap implements Disposable {
   async putInnerAsync(key: InnerKey, inner: BpfMap): Promise<void> {
     const [slot, value] = [innerKey(key), new Uint8Array(Int32Array.of(inner.fd).buffer)];
     const result = await this.#libbpf.symbols.bpf_map_update_elem_async(this.fd, slot, value, 0n);
-    // Keeps the buffers that the kernel reads reachable until here.
-    void [slot, value];
+    keepAlive([slot, value]);
     if (result < 0) throw new SystemError(`update map "${this.spec.name}"`, -result);
   }
 

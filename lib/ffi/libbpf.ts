@@ -2,7 +2,7 @@
  * Opening libbpf: the machine's, or the copy that is embedded with its libelf and zlib.
  */
 import { UnsupportedError } from "../errors.ts";
-import { closeFd, formatVaList, lockProcess, memoryFile } from "./libc.ts";
+import { closeFd, formatVaList, lockProcess, memoryFile, pinLibrary } from "./libc.ts";
 import { LIBBPF_SYMBOLS } from "./libbpf_symbols.ts";
 
 const SYSTEM_LIBBPF = "libbpf.so.1";
@@ -89,7 +89,11 @@ function openEmbedded(dir: string): Libbpf {
     return Deno.dlopen(`/proc/self/fd/${fd}`, symbols);
   };
   for (const name of embeddedLibraries(dir)) {
-    if (name === SYSTEM_LIBBPF) return new Libbpf(open(name, LIBBPF_SYMBOLS), "embedded", { libraries, memoryFds });
+    if (name === SYSTEM_LIBBPF) {
+      const library = open(name, LIBBPF_SYMBOLS);
+      pinLibrary(SYSTEM_LIBBPF);
+      return new Libbpf(library, "embedded", { libraries, memoryFds });
+    }
     libraries.push(open(name, {}));
   }
   throw new Deno.errors.NotFound(`no ${SYSTEM_LIBBPF} in ${dir}`);
@@ -104,13 +108,17 @@ function openEmbedded(dir: string): Libbpf {
 export function openLibbpf(options: { path?: string; embeddedDir: string }): Libbpf {
   if (options.path !== undefined) {
     try {
-      return new Libbpf(Deno.dlopen(options.path, LIBBPF_SYMBOLS), "path", { libraries: [], memoryFds: [] });
+      const library = Deno.dlopen(options.path, LIBBPF_SYMBOLS);
+      pinLibrary(options.path);
+      return new Libbpf(library, "path", { libraries: [], memoryFds: [] });
     } catch (cause) {
       throw new UnsupportedError(`Cannot open libbpf at ${options.path}: ${(cause as Error).message}`, { cause });
     }
   }
   try {
-    return new Libbpf(Deno.dlopen(SYSTEM_LIBBPF, LIBBPF_SYMBOLS), "system", { libraries: [], memoryFds: [] });
+    const library = Deno.dlopen(SYSTEM_LIBBPF, LIBBPF_SYMBOLS);
+    pinLibrary(SYSTEM_LIBBPF);
+    return new Libbpf(library, "system", { libraries: [], memoryFds: [] });
   } catch (systemCause) {
     try {
       return openEmbedded(options.embeddedDir);

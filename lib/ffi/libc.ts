@@ -8,6 +8,7 @@ export const LIBC_SYMBOLS = {
   mmap: { parameters: ["usize", "usize", "i32", "i32", "i32", "i64"], result: "pointer" },
   munmap: { parameters: ["pointer", "usize"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
+  dlopen: { parameters: ["buffer", "i32"], result: "pointer" },
   flock: { parameters: ["i32", "i32"], result: "i32" },
   gettid: { parameters: [], result: "i32" },
   open: { parameters: ["buffer", "i32"], result: "i32" },
@@ -49,7 +50,7 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
   return terminated;
 }
 
-/** Address of a buffer's first byte, for a field of a C struct. The buffer must outlive the call. */
+/** Address of a buffer's first byte, for a field of a C struct: `keepAlive` the buffer when the call has returned. */
 export function addressOf(buffer: ArrayBufferView<ArrayBuffer> | null): bigint {
   return buffer === null ? 0n : Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer));
 }
@@ -58,7 +59,7 @@ const kept: unknown[] = [];
 
 /**
  * Keeps what C was given the address of from being collected until here: optimised code forgets a value after its last
- * use, and `void value` is none.
+ * use, and `void value` is none. A nonblocking call keeps none of its arguments either.
  */
 export function keepAlive(value: unknown): void {
   kept[0] = value;
@@ -66,6 +67,18 @@ export function keepAlive(value: unknown): void {
 
 export function closeFd(fd: number): void {
   symbols().close(fd);
+}
+
+const RTLD_LAZY = 1, RTLD_NOLOAD = 4, RTLD_NODELETE = 0x1000;
+
+/**
+ * Keeps an open library in memory until the process ends. A thread that is in a nonblocking call goes on when the worker
+ * that made it is terminated, which closes the worker's libraries.
+ *
+ * @param name the library's own, or the path that it was opened by
+ */
+export function pinLibrary(name: string): void {
+  symbols().dlopen(cString(name), RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
 /** The kernel's number of the calling thread. */
@@ -254,7 +267,9 @@ export async function pollReadable(fd: number, timeoutMs: number): Promise<boole
   const pollfd = new DataView(new ArrayBuffer(8));
   pollfd.setInt32(0, fd, true);
   pollfd.setInt16(4, POLLIN, true);
-  return await symbols().poll(new Uint8Array(pollfd.buffer), 1n, timeoutMs) > 0;
+  const ready = await symbols().poll(new Uint8Array(pollfd.buffer), 1n, timeoutMs);
+  keepAlive(pollfd);
+  return ready > 0;
 }
 
 const PROT_READ = 1;

@@ -175,8 +175,8 @@ export class ProcessProbe implements Disposable {
     const map = await BpfMap.createAsync(this.#libbpf, activitySpec(this.#window.passive, entriesMax));
     let loose = map;
     try {
-      // While it was made the sides may have changed.
-      loose = this.#activity[this.#window.passive].replace(map);
+      // While it was made the sides may have changed: whichever is drained and not counted on takes it.
+      if (!this.#owned.disposed) loose = this.#activity[this.#window.passive].replace(map);
     } finally {
       loose[Symbol.dispose]();
     }

@@ -8,6 +8,7 @@
 import {
   type Channel,
   type ChannelStats,
+  checkWorker,
   ENVELOPE_MAX_BYTES,
   type OutgoingRecord,
   type OverflowPolicy,
@@ -133,10 +134,12 @@ export class QueueChannel implements Channel, Disposable {
   }
 
   openSender(worker: number): Sender {
+    checkWorker(worker);
     return new QueueSender(this.#queue, worker, this.policy);
   }
 
   openReceiver(worker: number): Receiver {
+    checkWorker(worker);
     return new QueueReceiver(this.#queue, worker, this.#decodeProcess);
   }
 

@@ -6,7 +6,7 @@ import { BpfLink, LibbpfLink } from "./bpf_link.ts";
 import { BpfObject } from "./bpf_object.ts";
 import type { BpfMap } from "./bpf_map.ts";
 import { SOCKET_OWNER } from "./layouts.gen.ts";
-import { closeFd, cString, lastErrno } from "./libc.ts";
+import { closeFd, keepAlive, readKernelLink } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
 
 /** Programs of bpf/socket_owner.bpf.c, and what a kernel that refuses one lacks. */
@@ -26,7 +26,6 @@ const ATTACH_TRACE_ITER = 28;
 const SYMBOLS = {
   // On another thread: the kernel looks at every descriptor of every process meanwhile.
   read: { parameters: ["i32", "buffer", "usize"], result: "isize", nonblocking: true },
-  readlink: { parameters: ["buffer", "buffer", "usize"], result: "isize" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 export interface SocketOwnerProbeOptions {
@@ -113,16 +112,8 @@ export class SocketOwnerProbe implements Disposable {
     const libc = Deno.dlopen("libc.so.6", SYMBOLS);
     this.#libc = libc;
     stack.defer(() => libc.close());
-    this.netns = this.#ownNetns();
+    this.netns = Number(/^net:\[(\d+)\]$/.exec(readKernelLink("/proc/thread-self/ns/net"))?.[1] ?? 0);
     this.#owned = stack.move();
-  }
-
-  #ownNetns(): number {
-    const path = "/proc/thread-self/ns/net";
-    const target = new Uint8Array(64);
-    const length = Number(this.#libc.symbols.readlink(cString(path), target, BigInt(target.length)));
-    if (length < 0) throw new SystemError(`read the link ${path}`, lastErrno());
-    return Number(/^net:\[(\d+)\]$/.exec(new TextDecoder().decode(target.subarray(0, length)))?.[1] ?? 0);
   }
 
   /** Starts noting. @throws {SystemError} */
@@ -168,6 +159,7 @@ export class SocketOwnerProbe implements Disposable {
     // failure is tried again as often as it takes for the largest hosts.
     for (let tries = 0; tries < 1_000; tries++) {
       const length = Number(await this.#libc.symbols.read(fd, chunk, BigInt(chunk.length)));
+      keepAlive(chunk);
       if (length === 0) return;
     }
     throw new Error(`Cannot look at all sockets: program "${SCAN}" does not come to an end`);

@@ -26,6 +26,20 @@ export function frameBatch(batch: Uint8Array): Buffer {
   return frame;
 }
 
+/** @returns a copy of the batch in a message as `frameBatch` makes it; null when it is framed in another way */
+export function unframeBatch(message: Uint8Array): Uint8Array<ArrayBuffer> | null {
+  if (message[0] !== BATCH_TAG) return null;
+  let lengthBytes = 0;
+  let at = 1;
+  for (let shift = 0; at < message.length; shift += 7) {
+    const byte = message[at++];
+    lengthBytes += (byte & 0x7f) * 2 ** shift;
+    if (byte < 0x80) break;
+  }
+  // Anything behind it would be part of the message too.
+  return at + lengthBytes === message.length ? new Uint8Array(message.subarray(at)) : null;
+}
+
 /** Around a batch, what `frameBatch` adds at most. */
 export const FRAME_OVERHEAD_BYTES = 6;
 

@@ -104,10 +104,11 @@ export class History implements Disposable {
   }
 
   #send(): void {
-    if (this.#busy || this.#queue.length === 0) return;
-    this.#busy = true;
+    if (this.#sent !== null || this.#queue.length === 0) return;
+    const windows = this.#queue.splice(0);
+    this.#sent = this.#sizeOf(windows);
     this.#sentMs = performance.now();
-    this.#worker.send({ kind: "store", windows: this.#queue.splice(0) });
+    this.#worker.send({ kind: "store", windows });
   }
 
   async #follow(): Promise<void> {
@@ -132,6 +133,7 @@ export class History implements Disposable {
   }
 
   #take(report: Extract<HistoryReport, { kind: "ready" | "stored" | "lost" }>): void {
+    this.#sent = null;
     switch (report.kind) {
       case "ready":
         return;
@@ -149,7 +151,6 @@ export class History implements Disposable {
         report satisfies never;
     }
     this.#counts.lastBatchSeconds = (performance.now() - this.#sentMs) / 1000;
-    this.#sent = null;
     this.#send();
     if (this.#closing && this.#sent === null) this.#worker.stop();
   }

@@ -94,8 +94,10 @@ function versionOf(db: DatabaseSync, path: string): number {
  */
 export function openForWriting(path: string, walBytesMax: number): DatabaseSync {
   return explained(path, "open", () => {
+    // To open a pipe would wait for whoever reads it.
+    if (isOtherThanFile(path)) throw new StoreError(`Cannot open the store ${path}: it is not a file`);
     Deno.openSync(path, { create: true, write: true, mode: 0o600 }).close();
-    const db = new DatabaseSync(path);
+    const db = new DatabaseSync(nameOfFile(path));
     try {
       const version = versionOf(db, path);
       db.exec(`PRAGMA busy_timeout = 1000`);
@@ -111,6 +113,19 @@ export function openForWriting(path: string, walBytesMax: number): DatabaseSync 
       throw error;
     }
   });
+}
+
+/** A path that SQLite takes for nothing else: `:memory:` and `file:...` mean something to it. */
+function nameOfFile(path: string): string {
+  return path.startsWith("/") ? path : `./${path}`;
+}
+
+function isOtherThanFile(path: string): boolean {
+  try {
+    return !Deno.statSync(path).isFile;
+  } catch {
+    return false; // whatever is wrong with it, opening it says so
+  }
 }
 
 /** All of a step, or nothing of it. */
@@ -143,7 +158,7 @@ export function openForReading(path: string): DatabaseSync {
   });
   if (!stat.isFile) throw new StoreError(`Cannot read the store ${path}: it is not a file`);
   return explained(path, "read", () => {
-    const db = new DatabaseSync(path, { readOnly: true });
+    const db = new DatabaseSync(nameOfFile(path), { readOnly: true });
     try {
       const version = versionOf(db, path);
       if (version === 0) throw new StoreError(`Cannot read the store ${path}: nothing was ever stored in it`);

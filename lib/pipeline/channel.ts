@@ -19,7 +19,19 @@ export type OverflowPolicy = typeof OVERFLOW_POLICIES[number];
 /** What a channel can carry of one event: its envelope, the longest record, and all that is known of its process. */
 export const ENVELOPE_MAX_BYTES = 2_560;
 
+/** Workers that may share channels, by number. */
 export const WORKERS_MAX = 64;
+
+/** Who is who among them. */
+export const SOURCE_WORKER = 0;
+export const MAIN_WORKER = 1;
+export const FIRST_NODE_WORKER = 2;
+
+/** @throws {RangeError} for a number that no channel has a row of counters for */
+export function checkWorker(worker: number): void {
+  if (Number.isInteger(worker) && worker >= 0 && worker < WORKERS_MAX) return;
+  throw new RangeError(`Cannot open a channel for worker ${worker}: there are ${WORKERS_MAX} at most`);
+}
 
 /** In records, since the channel was made. */
 export interface ChannelStats {
@@ -86,7 +98,7 @@ export interface Channel {
   readonly policy: OverflowPolicy;
   /** Whether what a dead worker had received goes to its successor. Otherwise `recover` counts it as dropped. */
   readonly recoverable: boolean;
-  /** At most one of each for a worker at a time. */
+  /** At most one of each for a worker at a time. Both throw a RangeError for a number that is none. */
   openSender(worker: number): Sender;
   openReceiver(worker: number): Receiver;
   /**

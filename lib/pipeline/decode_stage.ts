@@ -18,10 +18,13 @@ function serviceOfEvent(event: RouterEvent): string {
 export class DecodeStage implements Stage {
   readonly name = "decode";
   readonly #decoder: EventDecoder;
+  readonly #records: boolean;
   #events: PipelineEvent[] = [];
 
-  constructor(decoder: EventDecoder) {
+  /** @param options.records each event keeps its record as the kernel wrote it */
+  constructor(decoder: EventDecoder, options: { records?: boolean } = {}) {
     this.#decoder = decoder;
+    this.#records = options.records ?? false;
   }
 
   run(batch: EventBatch): void {
@@ -35,6 +38,7 @@ export class DecodeStage implements Stage {
       whole.priority = batch.priority[i] as Priority;
       whole.process = "pid" in process ? process : null;
       whole.service = serviceOfEvent(event);
+      if (this.#records) whole.record = batch.bytes.slice(batch.offsets[i], batch.offsets[i] + batch.lengths[i]);
       this.#events.push(whole);
     }
   }

@@ -62,3 +62,12 @@ Deno.test("DecodeStage refuses a record that contradicts itself, and goes on beh
   assertEquals(failures.map(({ error }) => error), ["Cannot decode a record: it contradicts itself"]);
   assertEquals(stage.take().map(({ event }) => event), ["file_open", "process_exit"]);
 });
+
+Deno.test("DecodeStage hands out records where it is told to, and none where not", () => {
+  const records = [eventRecord("file_open"), eventRecord("process_exit")];
+  for (const wanted of [true, false]) {
+    const stage = new DecodeStage(new EventDecoder("x86_64"), { records: wanted });
+    runStage(stage, batchOf(records), () => {});
+    assertEquals(stage.take().map(({ record }) => record), wanted ? records : [undefined, undefined]);
+  }
+});

@@ -41,8 +41,8 @@ export interface NodeHooks {
   failed(letters: FailedEvent[]): void;
   /** What has arrived, before the step is committed: after a death it may be told twice, but never lost. */
   arrived(batch: EventBatch): void;
-  /** False: bulk has to wait, because whoever is told cannot keep up. */
-  ready(): boolean;
+  /** False: a lane has to wait, because whoever is told cannot keep up. Bulk waits long before urgent has to. */
+  ready(lane: Lane): boolean;
   /** Called between batches: lets messages in. Resolves at once, or when something came that `ready` may depend on. */
   between(idle: boolean): Promise<void>;
   /** Lets others go on for a moment, where nobody tells when the wait is over. */
@@ -56,7 +56,8 @@ export class Node {
   readonly #stages: readonly Stage[];
   readonly #ends: NodeEnds;
   readonly #hooks: NodeHooks;
-  readonly #batch: EventBatch;
+  /** By lane: urgent ones are worked on while a bulk one waits for room. */
+  readonly #batches: Record<Lane, EventBatch>;
   readonly #counters: number[];
   readonly #waits: Record<Lane, Promise<unknown> | null> = { urgent: null, bulk: null };
   #stopping = false;
@@ -75,7 +76,7 @@ export class Node {
     this.#ends = ends;
     this.#hooks = hooks;
     this.#counters = [...counters];
-    this.#batch = new EventBatch(batchBytes);
+    this.#batches = { urgent: new EventBatch(batchBytes), bulk: new EventBatch(batchBytes) };
     this.#passed = stages.map(() => ({ in: 0, out: 0, latency: new LatencyHistogram() }));
   }
 
@@ -95,42 +96,40 @@ export class Node {
 
   /** Works until stopped. @throws whatever a stage cannot survive */
   async run(): Promise<void> {
-    const { receivers } = this.#ends;
     for (;;) {
       // Whatever was sent before the request to stop is in the channels by now.
       const last = this.#stopping;
-      const lane = receivers.urgent.receive(this.#batch)
-        ? "urgent"
-        : this.#hooks.ready() && receivers.bulk.receive(this.#batch)
-        ? "bulk"
-        : null;
-      if (lane !== null) {
+      const lane = LANES.find((lane) => this.#receive(lane));
+      if (lane !== undefined) {
         await this.#step(lane);
         await this.#hooks.between(false);
-      } else if (last && this.#hooks.ready()) {
+      } else if (last && LANES.every((lane) => this.#hooks.ready(lane))) {
         return;
       } else {
-        await this.#wait();
+        // A lane that may not be taken from is no reason to wake up.
+        const lanes = LANES.filter((lane) => this.#hooks.ready(lane));
+        await Promise.race([...lanes.map((lane) => this.#readable(lane)), this.#hooks.between(true)]);
       }
     }
   }
 
-  async #wait(): Promise<void> {
-    // Bulk that may not be taken is no reason to wake up.
-    const lanes: Lane[] = this.#hooks.ready() ? [...LANES] : ["urgent"];
-    for (const lane of lanes) {
-      this.#waits[lane] ??= this.#ends.receivers[lane].waitReadable(WAIT_MS).finally(() => this.#waits[lane] = null);
-    }
-    await Promise.race([...lanes.map((lane) => this.#waits[lane]), this.#hooks.between(true)]);
+  #receive(lane: Lane): boolean {
+    return this.#hooks.ready(lane) && this.#ends.receivers[lane].receive(this.#batches[lane]);
+  }
+
+  /** One wait a lane, however often it is asked for. */
+  #readable(lane: Lane): Promise<unknown> {
+    return this.#waits[lane] ??= this.#ends.receivers[lane].waitReadable(WAIT_MS)
+      .finally(() => this.#waits[lane] = null);
   }
 
   async #step(lane: Lane): Promise<void> {
-    const batch = this.#batch;
+    const batch = this.#batches[lane];
     const received = batch.count;
     for (let i = 0; i < received; i++) batch.source[i] = i;
     const failures: Failure[] = [];
     if (batch.attempts >= ATTEMPTS_MAX) {
-      this.#giveUp(failures);
+      this.#giveUp(batch, failures);
     } else {
       const note = (failure: Failure) => failures.push({ ...failure, record: failure.record.slice() });
       let sinceMs = batch.sentMs;
@@ -149,14 +148,16 @@ export class Node {
     if (failures.length > 0) {
       this.#hooks.failed(failures.map(({ stage, error, record }) => ({ stage, error, record, attempts })));
     }
-    const [inBefore, filteredBefore, failedBefore, outBefore] = this.#counters;
-    /** Counts of the first `done` events received, `sent` of which went on. */
+    const accounted = { done: 0, failed: 0, sent: 0 };
+    /** Counts of the first `done` events received, `sent` of which went on; what was counted before is not again. */
     const account = (done: number, sent: number) => {
       const failed = done === received ? failures.length : failures.filter(({ source }) => source < done).length;
-      this.#counters[0] = inBefore + done;
-      this.#counters[1] = filteredBefore + done - sent - failed;
-      this.#counters[2] = failedBefore + failed;
-      this.#counters[3] = outBefore + sent;
+      const fresh = { done: done - accounted.done, failed: failed - accounted.failed, sent: sent - accounted.sent };
+      this.#counters[0] += fresh.done;
+      this.#counters[1] += fresh.done - fresh.sent - fresh.failed;
+      this.#counters[2] += fresh.failed;
+      this.#counters[3] += fresh.sent;
+      Object.assign(accounted, { done, failed, sent });
     };
     if (this.#ends.outputs.length === 0) {
       this.#hooks.arrived(batch);
@@ -172,8 +173,7 @@ export class Node {
   }
 
   /** All events of a batch that workers died over become failures. */
-  #giveUp(failures: Failure[]): void {
-    const batch = this.#batch;
+  #giveUp(batch: EventBatch, failures: Failure[]): void {
     for (let i = 0; i < batch.count; i++) {
       const at = batch.offsets[i];
       failures.push({
@@ -193,7 +193,7 @@ export class Node {
    * @param commitPart called where an output has no room: publishes what was sent so far, so that room can come to be
    */
   async #forward(lane: Lane, commitPart: (done: number, sent: number) => void): Promise<void> {
-    const batch = this.#batch;
+    const batch = this.#batches[lane];
     const { outputs, fanOut } = this.#ends;
     const record = { data: batch.bytes, offset: 0, lengthBytes: 0, ring: 0, category: 0, priority: 0, process: null };
     fanOut.beginBatch();
@@ -207,10 +207,24 @@ export class Node {
       const whole = Object.assign(record, { process: batch.process[i] ?? null });
       if (output !== HOLD && outputs[output][lane].append(whole)) continue;
       commitPart(batch.source[i], i);
-      if (output === HOLD) await this.#hooks.pause();
-      else await outputs[output][lane].waitWritable(WAIT_MS);
+      await this.#meanwhile(lane, output === HOLD ? this.#hooks.pause() : outputs[output][lane].waitWritable(WAIT_MS));
       fanOut.beginBatch();
       i--;
     }
+  }
+
+  /**
+   * Waits for `room`. Nothing of a batch that waits is half done: what it sent is published and counted, so that urgent
+   * batches can be worked on until then.
+   */
+  async #meanwhile(lane: Lane, room: Promise<unknown>): Promise<void> {
+    let waiting = true;
+    const waited = room.finally(() => waiting = false);
+    while (lane === "bulk" && waiting) {
+      if (this.#receive("urgent")) await this.#step("urgent");
+      else if (this.#hooks.ready("urgent")) await Promise.race([waited, this.#readable("urgent")]);
+      else break;
+    }
+    await waited;
   }
 }

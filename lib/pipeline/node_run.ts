@@ -19,12 +19,15 @@ import { FilterStage } from "./filter_stage.ts";
 import { Node, type NodeHooks } from "./node.ts";
 import { batchBytesOf, openNode } from "./open_channel.ts";
 import { ProcessCache } from "./process_cache.ts";
-import type { NodeOptions, NodeProgress, NodeReport, NodeRequest } from "./protocol.ts";
+import type { Lane, NodeOptions, NodeProgress, NodeReport, NodeRequest } from "./protocol.ts";
 import type { Stage } from "./stage.ts";
 import { Users } from "./users.ts";
 
-/** Reports of events that may wait for the main thread before bulk ones are held up. */
-const REPORTS_AHEAD_MAX = 2;
+/**
+ * Reports of events, and of failures, that may wait for the main thread before a lane is held up. Those of the urgent one
+ * are small, so that many may; without any limit, a main thread that waits for its reader would run out of memory.
+ */
+const REPORTS_AHEAD_MAX: Record<Lane, number> = { urgent: 512, bulk: 2 };
 
 /** Between two looks at messages while there is work; a look costs a few microseconds. */
 const MESSAGES_MS = 5;
@@ -51,9 +54,9 @@ export type ExtraStage = (options: NodeOptions) => Stage | null;
 
 class Run implements Disposable {
   readonly #options: NodeOptions;
-  readonly #owned = new DisposableStack();
+  readonly #owned: DisposableStack;
   /** Ends of channels. */
-  readonly #ends = new DisposableStack();
+  readonly #ends: DisposableStack;
   readonly #node: Node;
   readonly #filter: FilterStage | null = null;
   readonly #cache: ProcessCache | null = null;
@@ -68,6 +71,8 @@ class Run implements Disposable {
   readonly #ended: Promise<void>;
 
   constructor(options: NodeOptions, main: WorkerMain<NodeRequest, Run>, extraStage: ExtraStage) {
+    // What it holds is given back where it cannot be made; nothing of it is this run's before it is complete.
+    using held = new DisposableStack();
     this.#options = options;
     this.#progressDueMs = performance.now() + options.progressMs;
     const { plan } = options;
@@ -83,22 +88,28 @@ class Run implements Disposable {
         if (options.procfs) this.#cache.fill(nowNs());
         stages.push(new EnrichStage(this.#cache));
       } else if (stage === "aggregate") {
-        if (options.deliver) stages.push(this.#decode = new DecodeStage(new EventDecoder(Deno.build.arch as Machine)));
+        if (options.deliver) {
+          const decoder = new EventDecoder(Deno.build.arch as Machine);
+          stages.push(this.#decode = new DecodeStage(decoder, { records: options.deliverRecords }));
+        }
         const limits = { processesMax: PROCESSES_MAX, containersMax: CONTAINERS_MAX };
         stages.push(this.#aggregate = new AggregateStage({ nowNs, ...limits }));
-        if (options.publishCounts) this.#counts = this.#owned.use(new CountsMap(options.assetsDir));
+        if (options.publishCounts) this.#counts = held.use(new CountsMap(options.assetsDir));
       } else {
         stage satisfies never;
       }
     }
     const extra = extraStage(options);
     if (extra !== null) stages.push(extra);
-    const { ends, counters } = openNode(this.#ends, plan);
+    const channelEnds = held.use(new DisposableStack());
+    const { ends, counters } = openNode(channelEnds, plan);
     const fanOut = new FanOut(plan.distribution, plan.fanOut);
     this.#node = new Node(stages, { ...ends, fanOut }, this.#hooks(), {
       counters,
       batchBytes: batchBytesOf(plan.input),
     });
+    this.#ends = channelEnds.move();
+    this.#owned = held.move();
     report({ kind: "ready" });
     this.#ended = main.guarded(() => this.#runNode());
   }
@@ -118,9 +129,9 @@ class Run implements Disposable {
     const { delayMs, plan } = this.#options;
     const isLast = plan.outputs.length === 0;
     return {
-      failed: (letters) => report({ kind: "failed_events", letters }),
+      failed: (letters) => this.#reportAhead({ kind: "failed_events", letters }),
       arrived: () => this.#deliver(),
-      ready: () => this.#reportsAhead < REPORTS_AHEAD_MAX,
+      ready: (lane) => this.#reportsAhead < REPORTS_AHEAD_MAX[lane],
       between: (idle) => this.#between(idle),
       pause: () => new Promise((resolve) => setTimeout(resolve, PAUSE_MS)),
       delay: () => isLast && delayMs > 0 ? new Promise((resolve) => setTimeout(resolve, delayMs)) : null,
@@ -129,9 +140,13 @@ class Run implements Disposable {
 
   #deliver(): void {
     const events = this.#decode?.take() ?? [];
-    if (events.length === 0) return;
+    if (events.length > 0) this.#reportAhead({ kind: "events", events });
+  }
+
+  /** One that is answered with `taken`. */
+  #reportAhead(message: Extract<NodeReport, { kind: "events" | "failed_events" }>): void {
     this.#reportsAhead++;
-    report({ kind: "events", events });
+    report(message);
   }
 
   /** What is to be done between two batches, without keeping the next one waiting for long. */
@@ -178,6 +193,8 @@ class Run implements Disposable {
     this.#node.stop();
     this.#wake();
     await this.#ended;
+    // It failed at last: that is reported, and what it held is given back.
+    if (this.#owned.disposed) return;
     report({ kind: "stopped", progress: this.#progress() });
   }
 

@@ -15,11 +15,6 @@ export type ChannelSpec = SharedChannelDescription | QueueChannelDescription;
 /** Makes one channel of a pipeline. */
 export type ChannelMaker = (name: string, lane: Lane, policy: OverflowPolicy) => ChannelSpec;
 
-/** Who is who among the workers that share channels. */
-export const SOURCE_WORKER = 0;
-export const MAIN_WORKER = 1;
-export const FIRST_NODE_WORKER = 2;
-
 /** Bytes of a queue's batch: what a shared one has. */
 const QUEUE_BATCH_BYTES = 32_768;
 

@@ -4,25 +4,15 @@
  */
 import { threadEnded } from "../ffi/thread.ts";
 import { WorkerError, WorkerHandle } from "../worker_handle.ts";
-import { AggregateTotals } from "./aggregate_totals.ts";
-import type { Channel, OutgoingRecord, OverflowPolicy, Sender } from "./channel.ts";
+import { type Channel, FIRST_NODE_WORKER, type OverflowPolicy } from "./channel.ts";
 import { CommitJournal } from "./commit_journal.ts";
 import { type DeadLetter, DeadLetters } from "./dead_letters.ts";
-import { EventBatch } from "./event_batch.ts";
-import { assignBuckets, bucketOf, BUCKETS, HOLD, moveBuckets } from "./fan_out.ts";
-import { LatencyHistogram } from "./latency_histogram.ts";
+import { assignBuckets, BUCKETS } from "./fan_out.ts";
+import { Findings } from "./findings.ts";
+import { type Destination, handOver } from "./hand_over.ts";
 import { NODE_COUNTERS } from "./node.ts";
-import {
-  batchBytesOf,
-  type ChannelMaker,
-  channelsOf,
-  createJournal,
-  FIRST_NODE_WORKER,
-  MAIN_WORKER,
-  openChannel,
-} from "./open_channel.ts";
+import { type ChannelMaker, channelsOf, createJournal, openChannel } from "./open_channel.ts";
 import { type NodeSpec, shapeOf } from "./plan.ts";
-import type { CacheStats } from "./process_cache.ts";
 import {
   type Lane,
   LANES,
@@ -35,8 +25,7 @@ import {
   type PipelineEvent,
   type Placement,
 } from "./protocol.ts";
-import { Rates } from "./rates.ts";
-import type { ChannelDrops, PipelineStats, StageStats } from "./stats.ts";
+import type { ChannelDrops, PipelineStats } from "./stats.ts";
 
 export interface PipelineOptions extends Omit<NodeOptions, "plan" | "progressMs"> {
   placement: Placement;
@@ -70,14 +59,8 @@ const THREAD_END_MS = 10_000;
 /** A worker that dies more often than that within DEATHS_MS is not started again. */
 const DEATHS_MAX = 5;
 const DEATHS_MS = 60_000;
-/** Until whoever fans out has seen that a bucket is held, or has ended its batch. */
-const HOLD_MS = 300;
-/** How often to look for room, or for an end. */
+/** How often to look whether a thread has ended. */
 const LOOK_MS = 20;
-
-/** Labels kept of processes and of containers, and rows of them in the statistics. */
-const LABELS_MAX = { processesMax: 4_096, containersMax: 1_024 };
-const TOP_ROWS = 20;
 
 const NS_PER_MS = 1e6;
 
@@ -93,10 +76,9 @@ interface Member {
   stopping: boolean;
   /** Given up: others do its work. */
   retired: boolean;
-  /** When its counters moved last, and where to. */
-  movedMs: number;
+  /** Where its counters stand, and for how long they have while it held a batch. */
   movedTo: number;
-  cache: CacheStats | null;
+  stillMs: number;
   /** Resolves when it has stopped; rejects when the pipeline cannot go on without it. */
   ended: Promise<void>;
 }
@@ -122,15 +104,12 @@ export class Pipeline implements AsyncDisposable {
   readonly #channels: Record<Lane, Channel>[];
   readonly #members: Member[];
   readonly #fanOut = new Uint8Array(new SharedArrayBuffer(BUCKETS));
-  readonly #totals = new AggregateTotals(LABELS_MAX);
-  readonly #rates = new Rates(() => performance.now() * NS_PER_MS);
-  readonly #stages = new Map<string, StageStats>();
-  readonly #filteredByRule = new Map<string, number>();
+  readonly #findings = new Findings();
   /** By channel: what died with a worker. */
   readonly #lost = new Map<string, number>();
   readonly #ticker: ReturnType<typeof setInterval>;
+  #tickedMs = performance.now();
   #retried = 0;
-  #aggregatedAtTick = 0;
   /** Moves, one after another. */
   #moving: Promise<void> = Promise.resolve();
   /** What dispose waits for. */
@@ -154,6 +133,8 @@ export class Pipeline implements AsyncDisposable {
     let fail: (error: Error) => void = () => {};
     this.failure = new Promise((_, reject) => fail = reject);
     this.failure.catch(() => {});
+    // A worker that cannot be started must not leave those before it behind.
+    using started = new DisposableStack();
     this.#members = nodes.map((spec, i) => {
       const hop = { input: lanes[spec.input], outputs: spec.outputs.map((output) => lanes[output]) };
       const worker = FIRST_NODE_WORKER + i;
@@ -170,27 +151,27 @@ export class Pipeline implements AsyncDisposable {
       const member: Member = {
         spec,
         plan,
-        handle: this.#startWorker(plan),
+        handle: started.use(this.#startWorker(plan)),
         counters: CommitJournal.counters(plan.journal),
         deaths: [],
         restarts: 0,
         stopping: false,
         retired: false,
-        movedMs: performance.now(),
         movedTo: 0,
-        cache: null,
+        stillMs: 0,
         ended: Promise.resolve(),
       };
       member.ended = this.#follow(member);
       member.ended.catch(fail);
       return member;
     });
+    started.move();
     this.#ticker = setInterval(() => this.#tick(), PROGRESS_MS);
   }
 
   #startWorker(plan: NodePlan): WorkerHandle<NodeRequest, NodeReport> {
-    const { dropRules, filter, deliver, delayMs, procfs, publishCounts, assetsDir, worker } = this.#options;
-    const told = { dropRules, filter, deliver, delayMs, procfs, publishCounts, assetsDir };
+    const { dropRules, filter, deliver, deliverRecords, delayMs, procfs, publishCounts, assetsDir, worker } = this.#options;
+    const told = { dropRules, filter, deliver, deliverRecords, delayMs, procfs, publishCounts, assetsDir };
     const options: NodeOptions = { ...told, plan, progressMs: PROGRESS_MS };
     return new WorkerHandle(worker ?? "pipeline", { kind: "start", options });
   }
@@ -226,6 +207,7 @@ export class Pipeline implements AsyncDisposable {
           break;
         case "failed_events":
           for (const letter of report.letters) this.#addLetter(letter);
+          member.handle.send({ kind: "taken", reports: 1 });
           break;
         case "progress":
           this.#addProgress(member, report.progress);
@@ -245,21 +227,8 @@ export class Pipeline implements AsyncDisposable {
     this.#handlers.deadLetter?.(letter);
   }
 
-  #addProgress(member: Member, progress: NodeProgress): void {
-    if (progress.aggregate !== null) this.#totals.add(progress.aggregate);
-    member.cache = progress.cache;
-    for (const { rule, count } of progress.filteredByRule) {
-      this.#filteredByRule.set(rule, (this.#filteredByRule.get(rule) ?? 0) + count);
-    }
-    for (const { stage, latency, ...passed } of progress.stages) {
-      let stats = this.#stages.get(stage);
-      if (stats === undefined) {
-        this.#stages.set(stage, stats = { name: stage, in: 0, out: 0, restarts: 0, latency: new LatencyHistogram() });
-      }
-      stats.in += passed.in;
-      stats.out += passed.out;
-      stats.latency.merge(latency);
-    }
+  #addProgress({ spec }: Member, progress: NodeProgress): void {
+    this.#findings.add(spec.name, progress);
     for (const notice of progress.notices) this.#handlers.notice(notice);
   }
 
@@ -282,11 +251,12 @@ export class Pipeline implements AsyncDisposable {
 
     const now = performance.now();
     member.deaths = [...member.deaths.filter((ms) => now - ms < DEATHS_MS), now];
-    if (this.#closed) throw error;
+    // What a privilege or the kernel lacks, it lacks the next time, too.
+    if (this.#closed || error.failure.exitCode !== 1) throw error;
     if (member.deaths.length <= DEATHS_MAX) {
       this.#handlers.notice(`the ${plan.name} worker failed and is started again: ${error.message}`);
       member.restarts++;
-      member.movedMs = now;
+      member.stillMs = 0;
       member.handle = this.#startWorker(plan);
       if (member.stopping) member.handle.stop();
       return;
@@ -295,75 +265,38 @@ export class Pipeline implements AsyncDisposable {
     if (others.length === 0) throw error;
     this.#handlers.notice(`the ${plan.name} worker failed ${member.deaths.length} times, others do its work`);
     member.retired = true;
-    await (this.#moving = this.#moving.then(() => this.#moveTo(member, others.filter(({ retired }) => !retired))));
+    await (this.#moving = this.#moving.then(() => this.#handOver(member, others.filter(({ retired }) => !retired))));
   }
 
   /** Whether one of two nodes that events are spread over can do the work of the other. */
   #doTheSame(other: Member, { spec }: Member): boolean {
-    if (other.spec === spec || other.retired) return false;
+    // One that was told to stop ends as soon as there is nothing more to take.
+    if (other.spec === spec || other.retired || other.stopping) return false;
     return this.#members.some(({ spec: { outputs } }) =>
       outputs.includes(spec.input) && outputs.includes(other.spec.input)
     );
   }
 
-  /** Gives what waits for a node that was given up to others: first what has been sent, then what is to come. */
-  async #moveTo(member: Member, others: Member[]): Promise<void> {
-    const upstream = this.#members.find(({ spec }) => spec.outputs.includes(member.spec.input))!;
-    const outputOf = (one: Member) => upstream.spec.outputs.indexOf(one.spec.input);
-    const byOutput = new Map(others.map((other) => [outputOf(other), other]));
-    moveBuckets(this.#fanOut, outputOf(member), [HOLD]);
-    await sleep(HOLD_MS);
-    const assigned = this.#fanOut.slice();
-    moveBuckets(assigned, HOLD, [...byOutput.keys()]);
-    using stack = new DisposableStack();
-    const batch = new EventBatch(batchBytesOf(member.plan.input));
-    for (const lane of LANES) {
-      const receiver = stack.use(openChannel(member.plan.input[lane]).openReceiver(member.plan.worker));
-      const senders = new Map<number, Sender>();
-      for (const [output, { plan }] of byOutput) {
-        senders.set(output, stack.use(openChannel(plan.input[lane]).openSender(MAIN_WORKER)));
-      }
-      while (receiver.receive(batch)) {
-        let moved = 0;
-        while (moved < batch.count) {
-          const sender = senders.get(assigned[bucketOf(batch.pid(moved))])!;
-          if (!await this.#sendWhole(sender, recordOf(batch, moved))) break;
-          moved++;
-        }
-        for (const sender of senders.values()) sender.flush();
-        receiver.commit(moved);
-        if (moved < batch.count) return;
-      }
-    }
-    assigned.forEach((output, bucket) => Atomics.store(this.#fanOut, bucket, output));
-  }
-
-  /** Sends one record, however long it takes until there is room. @returns false when the pipeline ends before */
-  async #sendWhole(sender: Sender, record: OutgoingRecord): Promise<boolean> {
-    while (!sender.append(record)) {
-      if (this.#closed) return false;
-      sender.flush();
-      await sender.waitWritable(LOOK_MS);
-    }
-    return true;
+  #handOver(member: Member, others: Member[]): Promise<void> {
+    const { outputs } = this.#members.find(({ spec }) => spec.outputs.includes(member.spec.input))!.spec;
+    const destination = ({ plan, spec }: Member): Destination => ({ plan, output: outputs.indexOf(spec.input) });
+    return handOver(destination(member), others.map(destination), () => this.#closed);
   }
 
   #tick(): void {
-    const aggregated = this.#aggregated;
-    this.#rates.tick(aggregated - this.#aggregatedAtTick);
-    this.#aggregatedAtTick = aggregated;
+    this.#findings.tick(this.#aggregated);
     const now = performance.now();
+    // Time in which this thread stood still says nothing of the others: the program may have been stopped and continued.
+    const passedMs = Math.min(now - this.#tickedMs, 2 * PROGRESS_MS);
+    this.#tickedMs = now;
     const limitMs = (this.#options.hangMs ?? HANG_MS) + this.#options.delayMs;
     for (const member of this.#members) {
       const moved = member.counters[NODE_COUNTERS.indexOf("in")] + member.counters[NODE_COUNTERS.indexOf("waits")];
-      const holds = this.#holds(member);
-      if (moved !== member.movedTo || !holds) {
-        member.movedTo = moved;
-        member.movedMs = now;
-      } else if (now - member.movedMs > limitMs) {
-        member.movedMs = now;
-        member.handle.fail(`it has been at one batch for ${Math.round(limitMs / 1000)} s`);
-      }
+      member.stillMs = moved === member.movedTo && this.#holds(member) ? member.stillMs + passedMs : 0;
+      member.movedTo = moved;
+      if (member.stillMs <= limitMs) continue;
+      member.stillMs = 0;
+      member.handle.fail(`it has been at one batch for ${Math.round(limitMs / 1000)} s`);
     }
   }
 
@@ -389,26 +322,17 @@ export class Pipeline implements AsyncDisposable {
         { channel: channel.name, policy: "lost" as const, count: lost },
       ].filter(({ count }) => count > 0);
     });
-    const first = LANES.map((lane) => this.#channels[0][lane].stats.sent);
     return {
-      in: first.reduce((total, sent) => total + sent, 0),
+      in: stats.slice(0, LANES.length).reduce((total, { sent }) => total + sent, 0),
       filtered: sum("filtered"),
       aggregated: this.#aggregated,
       deadLettered: sum("deadLettered"),
       dropped: stats.reduce((total, { dropped }) => total + dropped, 0),
       inFlight: stats.reduce((total, { inFlight }) => total + inFlight, 0),
       retried: this.#retried,
-      filteredByRule: [...this.#filteredByRule].map(([rule, count]) => ({ rule, count })),
       droppedByChannel,
       channelFill: channels.map(({ name }, i) => ({ channel: name, fill: stats[i].fill })),
-      stages: [...this.#stages.values()].map((stage) => ({ ...stage, restarts: this.#restartsOf(stage.name) })),
-      latency: this.#totals.latency,
-      rates: this.#rates.rates(),
-      categories: this.#totals.categories(),
-      eventCounts: this.#totals.counts(),
-      processes: this.#totals.topProcesses(TOP_ROWS),
-      containers: this.#totals.topContainers(TOP_ROWS),
-      cache: sumOfCaches(this.#members.flatMap(({ cache }) => cache ?? [])),
+      ...this.#findings.stats((stage) => this.#restartsOf(stage)),
     };
   }
 
@@ -430,6 +354,8 @@ export class Pipeline implements AsyncDisposable {
     try {
       // One after another: what a node sends on in the end is still to be taken by the next.
       for (const member of this.#members) {
+        // What is being given to others has to be there before they end.
+        if (await Promise.race([this.#replaced(), deadline]) === "late") break;
         member.stopping = true;
         member.handle.stop();
         if (await Promise.race([member.ended, deadline]) === "late") break;
@@ -441,37 +367,19 @@ export class Pipeline implements AsyncDisposable {
     return this.stats().inFlight;
   }
 
+  /** Resolves when no dead worker's place is empty any more. */
+  async #replaced(): Promise<void> {
+    while (this.#replacing.size > 0) await Promise.allSettled(this.#replacing);
+  }
+
   /** Ends the workers, whatever they are at. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#ticker);
     for (const { handle } of this.#members) handle[Symbol.dispose]();
-    await Promise.allSettled(this.#replacing);
+    await this.#replaced();
   }
-}
-
-/** null for none. */
-function sumOfCaches(caches: readonly CacheStats[]): CacheStats | null {
-  if (caches.length === 0) return null;
-  const sum = { ...caches[0] };
-  for (const cache of caches.slice(1)) {
-    for (const counter of Object.keys(sum) as (keyof CacheStats)[]) sum[counter] += cache[counter];
-  }
-  const asked = sum.hits + sum.misses;
-  return { ...sum, hitRatio: asked === 0 ? 1 : sum.hits / asked };
-}
-
-function recordOf(batch: EventBatch, i: number): OutgoingRecord {
-  return {
-    data: batch.bytes,
-    offset: batch.offsets[i],
-    lengthBytes: batch.lengths[i],
-    ring: batch.ring[i],
-    category: batch.category[i],
-    priority: batch.priority[i],
-    process: batch.process[i],
-  };
 }
 
 /** @param thread 0 for one that never began. @returns false where it still runs after `timeoutMs` */
@@ -479,11 +387,7 @@ async function threadEnds(thread: number, timeoutMs: number): Promise<boolean> {
   const deadlineMs = performance.now() + timeoutMs;
   while (thread !== 0 && !threadEnded(thread)) {
     if (performance.now() > deadlineMs) return false;
-    await sleep(LOOK_MS);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
   return true;
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,4 +1,5 @@
 /** From a placement to workers and the hops between them. */
+import { FIRST_NODE_WORKER, WORKERS_MAX } from "./channel.ts";
 import type { Distribution, Placement } from "./protocol.ts";
 import { type StageName, STAGES } from "./stage.ts";
 
@@ -17,8 +18,11 @@ export interface PipelineShape {
   distribution: Distribution;
 }
 
+/** Nodes of a fan-out beside those that enrich: filter and aggregate. */
+const OTHER_NODES = 2;
+
 /** The most workers that may enrich. */
-export const ENRICH_WORKERS_MAX = 64;
+export const ENRICH_WORKERS_MAX = WORKERS_MAX - FIRST_NODE_WORKER - OTHER_NODES;
 
 /** Nodes in the order in which events pass them. */
 export function shapeOf(placement: Placement): PipelineShape {

@@ -1,4 +1,5 @@
-import { assertEquals } from "../../tests/assert.ts";
+import { assertEquals, assertLessOrEqual } from "../../tests/assert.ts";
+import { FIRST_NODE_WORKER, WORKERS_MAX } from "./channel.ts";
 import { ENRICH_WORKERS_MAX, shapeOf } from "./plan.ts";
 import type { Placement } from "./protocol.ts";
 import { STAGES } from "./stage.ts";
@@ -17,6 +18,12 @@ Deno.test("shapeOf() gives every hop one node that reads it, and the first alone
     assertEquals(nodes.map(({ input }) => input).sort((a, b) => a - b), Array.from({ length: hops }, (_, hop) => hop));
     const written = new Set(nodes.flatMap(({ outputs }) => outputs));
     assertEquals([...written].sort((a, b) => a - b), Array.from({ length: hops - 1 }, (_, i) => i + 1));
+  }
+});
+
+Deno.test("shapeOf() makes no more nodes than channels have room for", () => {
+  for (const placement of PLACEMENTS) {
+    assertLessOrEqual(FIRST_NODE_WORKER + shapeOf(placement).nodes.length, WORKERS_MAX);
   }
 });
 

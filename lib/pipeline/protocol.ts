@@ -56,6 +56,8 @@ export interface NodeOptions {
   filter: string;
   /** What has arrived is posted to the main thread, event by event. */
   deliver: boolean;
+  /** With each its record, as the kernel wrote it. */
+  deliverRecords: boolean;
   /** Milliseconds that the last stage waits over each batch: for trying what backpressure does. */
   delayMs: number;
   /** Whether processes are looked up in /proc. */
@@ -74,6 +76,8 @@ export type PipelineEvent = RouterEvent & {
   process: Omit<ProcessInfo, "encoded"> | null;
   /** By its port, of a connection; empty where the port has none. */
   service: string;
+  /** Where records are delivered too. */
+  record?: Uint8Array<ArrayBuffer>;
 };
 
 /** An event that a stage failed on. */
@@ -110,7 +114,7 @@ export interface NodeProgress {
 
 export type NodeRequest =
   | { kind: "start"; options: NodeOptions }
-  /** The reader took this many more `events` reports. */
+  /** The reader took this many more reports of events, or of failed ones. */
   | { kind: "taken"; reports: number }
   /** Events from outside the channels have ended: finish what is inside, then answer `stopped`. */
   | { kind: "stop" };

@@ -5,6 +5,7 @@
 import {
   type Channel,
   type ChannelStats,
+  checkWorker,
   ENVELOPE_MAX_BYTES,
   type OutgoingRecord,
   type OverflowPolicy,
@@ -88,10 +89,12 @@ export class SharedChannel implements Channel {
 
   /** @param options.staged what is appended is published by a CommitJournal only */
   openSender(worker: number, options: { staged?: boolean } = {}): SharedSender {
+    checkWorker(worker);
     return new SharedSender(this.#pool, this.description, { worker, staged: options.staged ?? false });
   }
 
   openReceiver(worker: number): SharedReceiver {
+    checkWorker(worker);
     return new SharedReceiver(this.#pool, this.description, { worker, decodeProcess: this.#decodeProcess });
   }
 

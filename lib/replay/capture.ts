@@ -70,11 +70,19 @@ export async function* chunksOf(
   }
 }
 
-/** The stream itself, or what it holds where it is compressed by gzip. */
+/**
+ * The stream itself, or what it holds where it is compressed by gzip.
+ *
+ * @param signal ends it where it is: a pipe may say nothing for long
+ */
 export async function gunzipped(
   source: ReadableStream<Uint8Array<ArrayBuffer>>,
+  signal: AbortSignal,
 ): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
+  signal.throwIfAborted();
   const reader = source.getReader();
+  // Reads that wait then find the end.
+  signal.addEventListener("abort", () => void reader.cancel().catch(() => {}), { once: true });
   let start = new Uint8Array();
   let done = false;
   while (!done && start.length < GZIP_MAGIC.length) {

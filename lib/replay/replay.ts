@@ -97,10 +97,11 @@ async function replayStream(
   let endNotice: string | null = null;
   let error: Error | null = null;
   try {
-    await readAll(await gunzipped(source), decoder, { windows, pace: new Pace(options.speed), signal });
+    await readAll(await gunzipped(source, signal), decoder, { windows, pace: new Pace(options.speed), signal });
     if (!signal.aborted) endNotice = decoder.end();
   } catch (thrown) {
-    error = thrown as Error;
+    // What was compressed breaks off where it is ended.
+    if (!signal.aborted) error = thrown as Error;
   }
   windows.finish();
   return { ...windows.counts, endNotice, error };

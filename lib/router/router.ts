@@ -2,16 +2,25 @@
 import { WorkerHandle } from "../worker_handle.ts";
 import type { RouterOptions, RouterReport, RouterRequest, RuleSet } from "./protocol.ts";
 
+/** Why rules are not taken any more. */
+const STOPPED = "the router has stopped";
+
 type RulesResult = Extract<RouterReport, { kind: "rules" }>["result"];
 
 export class Router implements Disposable {
   readonly #worker: WorkerHandle<RouterRequest, RouterReport>;
   /** Who waits for an answer, in order. */
   readonly #asked: ((result: RulesResult) => void)[] = [];
+  /** Nobody answers any more. */
+  #ended = false;
 
-  /** Starts the worker and attaches; the first report is `ready`. */
-  constructor(options: RouterOptions) {
-    this.#worker = new WorkerHandle("router", { kind: "start", options });
+  /**
+   * Starts the worker and attaches; the first report is `ready`.
+   *
+   * @param worker its module, for tests
+   */
+  constructor(options: RouterOptions, worker?: URL) {
+    this.#worker = new WorkerHandle(worker ?? "router", { kind: "start", options });
   }
 
   /**
@@ -31,7 +40,7 @@ export class Router implements Disposable {
         else yield report;
       }
     } finally {
-      for (const answer of this.#asked.splice(0)) answer({ error: "the router has stopped" });
+      this.#end();
     }
   }
 
@@ -42,6 +51,7 @@ export class Router implements Disposable {
    * @throws {Error} why they cannot be; the old ones stay
    */
   async setRules(ruleSet: RuleSet): Promise<number> {
+    if (this.#ended) throw new Error(STOPPED);
     const result = await new Promise<RulesResult>((resolve) => {
       this.#asked.push(resolve);
       this.#worker.send({ kind: "rules", ruleSet });
@@ -55,7 +65,14 @@ export class Router implements Disposable {
     this.#worker.stop();
   }
 
+  #end(): void {
+    this.#ended = true;
+    for (const answer of this.#asked.splice(0)) answer({ error: STOPPED });
+  }
+
+  /** Whoever waits for an answer is told that there is none. */
   [Symbol.dispose](): void {
+    this.#end();
     this.#worker[Symbol.dispose]();
   }
 }

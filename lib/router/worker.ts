@@ -7,8 +7,9 @@ import { SystemError } from "../errors.ts";
 import { requireCapabilities } from "../ffi/capabilities.ts";
 import { openLibbpf } from "../ffi/libbpf.ts";
 import { RouterProbe } from "../ffi/router_probe.ts";
+import { SOURCE_WORKER } from "../pipeline/channel.ts";
 import { Feed, laneOf } from "../pipeline/feed.ts";
-import { openSenders, SOURCE_WORKER } from "../pipeline/open_channel.ts";
+import { openSenders } from "../pipeline/open_channel.ts";
 import { WorkerMain } from "../worker_main.ts";
 import {
   EVENT_TYPES,

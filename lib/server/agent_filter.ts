@@ -32,7 +32,9 @@ export function parseAgentFilter(text: string, fileName: string): Omit<FleetFilt
     events: events === undefined ? [] : reader.list("events", events, { itemsMax: EVENT_TYPES.length })
       .map((item) => reader.scalar("events", item, oneOf(EVENT_TYPES))),
     severity: severity === undefined ? null : reader.scalar("severity", severity, oneOf(SEVERITIES)),
-    nets: nets === undefined ? [] : reader.list("nets", nets, { itemsMax: NETS_MAX }).map((item) => reader.scalar("nets", item, NET)),
+    nets: nets === undefined
+      ? []
+      : reader.list("nets", nets, { itemsMax: NETS_MAX }).map((item) => reader.scalar("nets", item, NET)),
     debugSampling: sampling === undefined ? 1 : reader.scalar("debug_sampling", sampling, integer(1, SAMPLING_MAX)),
   };
 }

@@ -23,6 +23,10 @@ Deno.test("parseAgentFilter() reads YAML and JSON, and what is left out is all",
 
 Deno.test("parseAgentFilter() names line and column of a mistake", () => {
   assertThrows(() => parseAgentFilter("severity: infos\n", "f.yaml"), SyntaxError, "f.yaml:1:11: severity takes");
-  assertThrows(() => parseAgentFilter("nets: [192.0.2.0]\n", "f.yaml"), SyntaxError, "f.yaml:1:8: nets takes a network");
+  assertThrows(
+    () => parseAgentFilter("nets: [192.0.2.0]\n", "f.yaml"),
+    SyntaxError,
+    "f.yaml:1:8: nets takes a network",
+  );
   assertThrows(() => parseAgentFilter("event: []\n", "f.yaml"), SyntaxError, "did you mean events?");
 });

@@ -77,12 +77,14 @@ export class FleetDatabase implements Disposable {
 
   read(after: number, limit: number): LoggedBatch[] {
     return this.#statement(
-      "SELECT position, agent, lane, sequence, content FROM batch WHERE position > ? ORDER BY position LIMIT ?",
+      `SELECT position, agent, lane, sequence, received_ms, content
+       FROM batch WHERE position > ? ORDER BY position LIMIT ?`,
     ).all(after, limit).map((row) => ({
       position: row.position as number,
       agent: row.agent as string,
       lane: LANES[row.lane as number],
       sequence: row.sequence as number,
+      receivedUnixMs: row.received_ms as number,
       content: row.content as Uint8Array<ArrayBuffer>,
     }));
   }

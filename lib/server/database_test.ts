@@ -102,7 +102,9 @@ Deno.test("FleetDatabase adds up flows by minute, over the fleet", () => {
   ], null);
   const query: FlowQuery = { minutes: 5, limit: 2, agent: null, rank: "bytes" };
   const rows = (overrides: Partial<FlowQuery>) =>
-    database.topFlows({ ...query, ...overrides }).map(({ agent, dport, packets, bytes }) => [agent, dport, packets, bytes]);
+    database.topFlows({ ...query, ...overrides }).map((
+      { agent, dport, packets, bytes },
+    ) => [agent, dport, packets, bytes]);
   assertEquals(rows({}), [["a", 443, 3, 1010], ["a", 53, 9, 90]]);
   assertEquals(rows({ rank: "packets" }), [["a", 53, 9, 90], ["a", 443, 3, 1010]]);
   assertEquals(rows({ agent: "b" }), [["b", 443, 3, 20]]);

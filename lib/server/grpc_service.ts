@@ -3,7 +3,7 @@ import * as grpc from "@grpc/grpc-js";
 import type { Buffer } from "node:buffer";
 import { DESCRIPTOR_SET } from "../export/proto/descriptors.gen.ts";
 import { AgentMessage, type Hello } from "../export/proto/ebpfmon.gen.ts";
-import { bufferOf, STREAM_PATH } from "../fleet/method.ts";
+import { bufferOf, STREAM_PATH, unframeBatch } from "../fleet/method.ts";
 import type { FleetFilter } from "../fleet/protocol.ts";
 import { SaidOnce } from "../fleet/said_once.ts";
 import { formatServerAddress, isLoopback, type ServerAddress } from "../fleet/server_address.ts";
@@ -60,6 +60,7 @@ const FLEET_SERVICE = {
     requestDeserialize: (bytes: Buffer): ReceivedMessage => ({
       message: AgentMessage.decode(bytes),
       lengthBytes: bytes.length,
+      encodedBatch: unframeBatch(bytes),
     }),
     responseSerialize: (bytes: Uint8Array) => bufferOf(bytes),
     responseDeserialize: (bytes: Buffer): Uint8Array => bytes,

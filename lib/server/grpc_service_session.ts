@@ -21,6 +21,8 @@ export interface ReceivedBatch extends BatchSource {
   sequence: number;
   events: number;
   content: Batch;
+  /** `content` as it came, where it came in one piece: nobody has to encode it again. */
+  encoded?: Uint8Array<ArrayBuffer>;
   receivedUnixMs: number;
 }
 
@@ -41,6 +43,8 @@ export type StreamCall = grpc.ServerDuplexStream<ReceivedMessage, Uint8Array>;
 export interface ReceivedMessage {
   message: AgentMessage;
   lengthBytes: number;
+  /** The batch in it; null where there is none, or where it came in pieces. */
+  encodedBatch: Uint8Array<ArrayBuffer> | null;
 }
 
 /** What an agent has sent since the server began; kept when it goes. */
@@ -152,11 +156,11 @@ export class AgentSession {
     }
   }
 
-  #receive({ message, lengthBytes }: ReceivedMessage): void {
+  #receive({ message, lengthBytes, encodedBatch }: ReceivedMessage): void {
     if (this.#over) return;
     this.#heardMs = performance.now();
     if (message.hello) this.#hello(message.hello);
-    else if (message.batch) this.#batch(message.batch, lengthBytes);
+    else if (message.batch) this.#batch(message.batch, lengthBytes, encodedBatch);
     // Anything else is from a newer agent, which does without an answer.
   }
 
@@ -198,7 +202,7 @@ export class AgentSession {
     }));
   }
 
-  #batch(content: Batch, lengthBytes: number): void {
+  #batch(content: Batch, lengthBytes: number, encoded: Uint8Array<ArrayBuffer> | null): void {
     const source = this.#source;
     const status = this.#status;
     if (source === null || status === null) {
@@ -222,7 +226,15 @@ export class AgentSession {
     }
     this.#received[lane] = sequence;
     const events = content.events.length + content.rawEvents;
-    this.#pending.push({ ...source, lane, sequence, events, content, receivedUnixMs });
+    this.#pending.push({
+      ...source,
+      lane,
+      sequence,
+      events,
+      content,
+      ...encoded !== null && { encoded },
+      receivedUnixMs,
+    });
     this.#pendingBytes += lengthBytes;
     status.bytes += lengthBytes;
     const waitMs = this.#bucket.take(events, performance.now());

@@ -16,6 +16,7 @@ const PARTITION = 0;
 /** Batches that are read from the log at once. */
 const READ_BATCHES = 64;
 const CHECKPOINT_MS = 15_000;
+const ADVANCE_MS = 1000;
 const RETRY_MS = 1000;
 
 /** Keeps groups in the store. */
@@ -56,7 +57,7 @@ export class LocalFleet implements FleetStore {
   }
 
   async accept(batches: readonly ReceivedBatch[]): Promise<void> {
-    this.#lastPosition = await this.#store.accept(batches.map((batch) => newBatch(batch)));
+    this.#lastPosition = await this.#store.accept(batches.map(newBatch));
     this.#wake();
   }
 
@@ -75,7 +76,9 @@ export class LocalFleet implements FleetStore {
           await this.#checkpoint();
           checkpointDueMs = performance.now() + CHECKPOINT_MS;
         }
-        if (taken === 0 && !signal.aborted) await this.#pause(CHECKPOINT_MS);
+        if (taken > 0 || signal.aborted) continue;
+        this.#correlator.advance(PARTITION);
+        await this.#pause(ADVANCE_MS);
       }
       await this.#checkpoint();
     } finally {

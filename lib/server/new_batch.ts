@@ -6,7 +6,7 @@ import type { MinuteFlow, NewBatch } from "./protocol.ts";
 
 const NS_PER_MINUTE = 60_000_000_000n;
 
-export function newBatch(batch: ReceivedBatch, encoded = encodeContent(batch.content)): NewBatch {
+export function newBatch(batch: ReceivedBatch): NewBatch {
   const { agent, spool, host, version, bootId, lane, sequence, events, content, receivedUnixMs } = batch;
   const source: BatchSource = { agent, spool, host, version, bootId };
   return {
@@ -15,13 +15,13 @@ export function newBatch(batch: ReceivedBatch, encoded = encodeContent(batch.con
     sequence,
     events,
     receivedUnixMs,
-    content: encoded,
+    content: batch.encoded ?? encodeContent(content),
     flows: minuteFlows(content),
     alerts: content.alerts.map(decodeAlert),
   };
 }
 
-/** As it crosses to workers and lies in logs. */
+/** As batches cross to workers and lies in logs. */
 export function encodeContent(content: Batch): Uint8Array<ArrayBuffer> {
   return Batch.encode(content).finish();
 }

@@ -49,6 +49,7 @@ export interface LoggedBatch {
   agent: string;
   lane: Lane;
   sequence: number;
+  receivedUnixMs: number;
   content: Uint8Array<ArrayBuffer>;
 }
 

@@ -8,8 +8,9 @@ import { requireCapabilities } from "../ffi/capabilities.ts";
 import { EventSimulator, SIMULATED_BURST_MAX } from "../ffi/event_simulator.ts";
 import { openLibbpf } from "../ffi/libbpf.ts";
 import { monotonicNs } from "../ffi/libc.ts";
+import { SOURCE_WORKER } from "../pipeline/channel.ts";
 import { Feed, laneOf } from "../pipeline/feed.ts";
-import { openSenders, SOURCE_WORKER } from "../pipeline/open_channel.ts";
+import { openSenders } from "../pipeline/open_channel.ts";
 import { SHARED_RINGS, type SharedRing } from "../router/protocol.ts";
 import { WorkerMain } from "../worker_main.ts";
 import type { SimulateOptions, SimulateReport, SimulateRequest } from "./protocol.ts";
@@ -54,36 +55,38 @@ class KernelSource implements Source {
   async burst(wanted: number): Promise<number> {
     const events = Math.min(wanted, SIMULATED_BURST_MAX, this.#simulator.room);
     if (events === 0) {
-      if (this.#drain()) await this.#feed.waitWritable("debug", FULL_MS);
+      await this.#drain();
       return 0;
     }
     let made = false;
     const making = this.#simulator.produce(events).finally(() => made = true);
     // Meanwhile, on this thread, what is in the rings goes on.
     while (!made) {
-      if (this.#drain()) await this.#feed.waitWritable("debug", FULL_MS);
+      await this.#drain();
       await breathe();
     }
     await making;
     return events;
   }
 
-  /** @returns whether something was refused */
-  #drain(): boolean {
-    let refused = false;
+  /** Waits a moment where there is no room. @returns whether something was refused */
+  async #drain(): Promise<boolean> {
+    let full: SharedRing | null = null;
     for (const ring of SHARED_RINGS) {
       this.#simulator.read(ring, (data, offset, lengthBytes) => {
         if (this.#feed.take(ring, data, offset, lengthBytes)) return true;
-        refused = true;
+        full = ring;
         return false;
       });
       this.#feed.flush(laneOf(ring));
     }
-    return refused;
+    // For room in the lane that lacks it: the other one may have some, and the wait would be none.
+    if (full !== null) await this.#feed.waitWritable(full, FULL_MS);
+    return full !== null;
   }
 
   async finish(): Promise<void> {
-    while (this.#drain()) await this.#feed.waitWritable("debug", FULL_MS);
+    while (await this.#drain());
   }
 
   get rings(): ReturnType<EventSimulator["rings"]> {

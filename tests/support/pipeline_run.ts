@@ -2,13 +2,13 @@
 import { assertEquals } from "../assert.ts";
 import { EVENT } from "../../lib/ffi/layouts.gen.ts";
 import type { DeadLetter } from "../../lib/pipeline/dead_letters.ts";
+import { SOURCE_WORKER } from "../../lib/pipeline/channel.ts";
 import { Feed, laneOf } from "../../lib/pipeline/feed.ts";
 import {
   type ChannelMaker,
   makeSharedChannel,
   openSenders,
   queueChannelMaker,
-  SOURCE_WORKER,
 } from "../../lib/pipeline/open_channel.ts";
 import { Pipeline, type PipelineOptions } from "../../lib/pipeline/pipeline.ts";
 import type { PipelineEvent } from "../../lib/pipeline/protocol.ts";
@@ -46,6 +46,7 @@ const DEFAULTS: PipelineOptions = {
   dropRules: [],
   filter: "",
   deliver: false,
+  deliverRecords: false,
   delayMs: 0,
   procfs: false,
   publishCounts: false,

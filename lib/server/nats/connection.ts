@@ -1,5 +1,12 @@
 /** The connection to NATS, and the streams that a fleet needs there. */
-import { DiscardPolicy, jetstream, type JetStreamClient, jetstreamManager, RetentionPolicy, StorageType } from "@nats-io/jetstream";
+import {
+  DiscardPolicy,
+  jetstream,
+  type JetStreamClient,
+  jetstreamManager,
+  RetentionPolicy,
+  StorageType,
+} from "@nats-io/jetstream";
 import type { JetStreamManager, StreamConfig } from "@nats-io/jetstream";
 import { connect, credsAuthenticator, nanos, type NatsConnection } from "@nats-io/transport-node";
 import { TlsSource } from "../../fleet/tls.ts";
@@ -25,23 +32,29 @@ const DUPLICATE_MS = 10 * 60_000;
 export const LEASE_MS = 5000;
 const RECONNECT_MS = 250;
 const REQUEST_MS = 5000;
+const CONSUMER_MS = 2000;
 
 export class NatsLink implements AsyncDisposable {
   readonly connection: NatsConnection;
   readonly client: JetStreamClient;
   readonly manager: JetStreamManager;
-  readonly replicas: number;
+  /** Asks less patiently: a consumer may be given to a node that has just died, and then nobody answers. */
+  readonly consumers: JetStreamManager["consumers"];
   #connected = true;
 
   private constructor(
-    parts: { connection: NatsConnection; client: JetStreamClient; manager: JetStreamManager },
-    replicas: number,
+    parts: {
+      connection: NatsConnection;
+      client: JetStreamClient;
+      manager: JetStreamManager;
+      consumers: JetStreamManager["consumers"];
+    },
     notice: (text: string) => void,
   ) {
     this.connection = parts.connection;
     this.client = parts.client;
     this.manager = parts.manager;
-    this.replicas = replicas;
+    this.consumers = parts.consumers;
     void this.#follow(notice);
   }
 
@@ -52,13 +65,17 @@ export class NatsLink implements AsyncDisposable {
     try {
       connection = await connect(connectOptions(options));
     } catch (error) {
-      throw new Error(`Cannot connect to ${servers}: ${(error as Error).message}`, { cause: error });
+      const why = (error as Error).message;
+      // A certificate that NATS does not accept ends in silence.
+      const hint = why === "timeout" && options.tls !== null ? ", as when it does not accept our certificate" : "";
+      throw new Error(`Cannot connect to ${servers}: ${why}${hint}`, { cause: error });
     }
     try {
       const client = jetstream(connection, { timeout: REQUEST_MS });
       const manager = await jetstreamManager(connection, { timeout: REQUEST_MS });
       for (const stream of streamsOf(options)) await ensure(manager, stream);
-      return new NatsLink({ connection, client, manager }, options.replicas, notice);
+      const { consumers } = await jetstreamManager(connection, { timeout: CONSUMER_MS, checkAPI: false });
+      return new NatsLink({ connection, client, manager, consumers }, notice);
     } catch (error) {
       await connection.close();
       throw new Error(`Cannot use JetStream at ${servers}: ${(error as Error).message}`, { cause: error });
@@ -100,6 +117,7 @@ function connectOptions({ servers, tls, credentialsFile }: NatsOptions): Paramet
     maxReconnectAttempts: -1,
     reconnectTimeWait: RECONNECT_MS,
     pingInterval: 5000,
+    timeout: REQUEST_MS,
     ...credentialsFile !== null && { authenticator: credsAuthenticator(Deno.readFileSync(credentialsFile)) },
     ...material && {
       tls: {

@@ -84,7 +84,9 @@ export class Leases {
       if (this.#held.size >= share) break;
       await this.#acquire(partition);
     }
-    const excess = [...this.#held].filter(([, { releasing }]) => !releasing).slice(share).map(([partition]) => partition);
+    const excess = [...this.#held].filter(([, { releasing }]) => !releasing).slice(share).map(([partition]) =>
+      partition
+    );
     for (const partition of excess) void this.#release(partition);
   }
 

@@ -33,7 +33,9 @@ export const WHOLE_BATCHES_SUBJECT = `${BATCH_SUBJECT}.*.host.>`;
 /** The messages of a batch: the whole, and one for each partition that has connections of it. */
 export function messagesOf(batch: ReceivedBatch, partitions: number): BatchMessage[] {
   const host = partitionOf({ part: "host", key: `host/${batch.agent}` }, partitions);
-  const messages = [messageOf(batch, { partition: host, part: "host" }, encodeContent(batch.content), null)];
+  const messages = [
+    messageOf(batch, { partition: host, part: "host" }, batch.encoded ?? encodeContent(batch.content), null),
+  ];
   for (const [partition, places] of connectionPlaces(batch, partitions)) {
     const payload = encodeContent(excerpt(batch.content, places));
     messages.push(messageOf(batch, { partition, part: "connection" }, payload, places));
@@ -77,13 +79,19 @@ function subjectToken(agent: string): string {
 function connectionPlaces(batch: ReceivedBatch, partitions: number): Map<number, number[]> {
   const byPartition = new Map<number, number[]>();
   const first = recordNumber(batch.lane, batch.sequence, 0);
-  for (const record of fleetRecords(batch).records) {
+  const { content } = batch;
+  // Of events only these name both ends; to make records of all takes as long as everything else together.
+  const eventPlaces = content.events.flatMap(({ tcpState }, place) => tcpState === undefined ? [] : [place]);
+  const events = eventPlaces.map((place) => content.events[place]);
+  const placeOf = (index: number) => eventPlaces[index] ?? index - eventPlaces.length + content.events.length;
+  for (const record of fleetRecords({ ...batch, content: { ...content, events } }).records) {
     const key = partitionKeys(record).find(({ part }) => part === "connection");
     if (key === undefined) continue;
     const partition = partitionOf(key, partitions);
     const places = byPartition.get(partition);
-    if (places === undefined) byPartition.set(partition, [record.sequence - first]);
-    else places.push(record.sequence - first);
+    const place = placeOf(record.sequence - first);
+    if (places === undefined) byPartition.set(partition, [place]);
+    else places.push(place);
   }
   return byPartition;
 }
@@ -108,6 +116,7 @@ export function correlationBatch(message: JsMsg): CorrelationBatch {
     agent: decodeURIComponent(field(message, HEADERS.agent)),
     lane: laneOf(message),
     sequence: Number(field(message, HEADERS.sequence)),
+    receivedUnixMs: Number(field(message, HEADERS.received)),
     content: new Uint8Array(message.data),
     part,
     ...places !== "" && { places: places.split(",").map(Number) },
@@ -128,7 +137,8 @@ export function storedBatch(message: JsMsg): NewBatch {
     events: Number(field(message, HEADERS.events)),
     receivedUnixMs: Number(field(message, HEADERS.received)),
     content: Batch.decode(encoded),
-  }, encoded);
+    encoded,
+  });
 }
 
 function laneOf(message: JsMsg): ReceivedBatch["lane"] {

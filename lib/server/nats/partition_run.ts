@@ -8,6 +8,7 @@ import { StreamReader } from "./reader.ts";
 import { PartitionStates } from "./states.ts";
 
 const CHECKPOINT_MS = 5000;
+const ADVANCE_MS = 1000;
 const RETRY_MS = 500;
 
 export interface PartitionParts {
@@ -93,9 +94,13 @@ export class PartitionRun {
       });
     }, CHECKPOINT_MS);
     let saving = Promise.resolve();
+    const clock = setInterval(() => {
+      if (reader.caughtUp) correlator.advance(this.partition);
+    }, ADVANCE_MS);
     try {
       await reading;
     } finally {
+      clearInterval(clock);
       clearInterval(timer);
       signal.removeEventListener("abort", end);
     }

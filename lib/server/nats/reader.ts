@@ -23,7 +23,7 @@ export interface StreamReaderOptions {
 const EXPIRES_MS = 5000;
 const HEARTBEAT_MS = 1000;
 const HEARTBEATS_MISSED_MAX = 2;
-const RETRY_MS = 500;
+const RETRY_MS = 250;
 /** Nobody has asked for so long: the consumer's reader is gone. */
 const INACTIVE_MS = 60_000;
 const UNDER_WAY_MAX = 64;
@@ -34,6 +34,7 @@ export class StreamReader {
   readonly #notices: SaidOnce;
   #next: number;
   #pending = 0;
+  #underWay = 0;
   #messages: ConsumerMessages | null = null;
 
   constructor(link: NatsLink, options: StreamReaderOptions) {
@@ -48,6 +49,11 @@ export class StreamReader {
     return this.#pending;
   }
 
+  /** All that there was has been handled, and more would come at once. */
+  get caughtUp(): boolean {
+    return this.#messages !== null && this.#pending === 0 && this.#underWay === 0;
+  }
+
   /** Reads until `signal`; what was begun is then handled. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     const stop = () => void this.#messages?.close();
@@ -58,7 +64,9 @@ export class StreamReader {
         await this.#read(signal);
         this.#notices.over(subject);
       } catch (error) {
-        if (!signal.aborted) this.#options.notice(`cannot read ${stream} ${subject}: ${(error as Error).message}`);
+        if (!signal.aborted) {
+          this.#notices.say(subject, `cannot read ${stream} ${subject}: ${(error as Error).message}`);
+        }
       }
       if (!signal.aborted) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
@@ -67,9 +75,9 @@ export class StreamReader {
 
   async #read(signal: AbortSignal): Promise<void> {
     const { stream, subject } = this.#options;
-    const { manager, client } = this.#link;
+    const { consumers, client } = this.#link;
     const name = `${this.#options.name}-${crypto.randomUUID().slice(0, 8)}`;
-    await manager.consumers.add(stream, {
+    const { num_pending: pending } = await consumers.add(stream, {
       durable_name: name,
       filter_subject: subject,
       ack_policy: AckPolicy.Explicit,
@@ -86,6 +94,7 @@ export class StreamReader {
       idle_heartbeat: HEARTBEAT_MS,
       max_messages: 2 * UNDER_WAY_MAX,
     });
+    this.#pending = pending;
     this.#messages = messages;
     void stopWhenSilent(messages);
     if (signal.aborted) void messages.close();
@@ -98,20 +107,22 @@ export class StreamReader {
         if (message.seq < this.#next) continue;
         this.#next = message.seq + 1;
         this.#pending = message.info.pending;
+        this.#underWay++;
         underWay.push(
           this.#options.handle(message).then(() => message.ack(), (error) => {
             failure ??= error;
             this.#next = Math.min(this.#next, message.seq);
-          }),
+          }).finally(() => this.#underWay--),
         );
         if (underWay.length >= UNDER_WAY_MAX) await underWay.shift();
       }
     } finally {
       this.#messages = null;
-      await messages.close();
+      // What it says to a node that is gone need not be heard.
+      void messages.close();
       await Promise.all(underWay);
       // One that cannot be removed now goes by itself.
-      void manager.consumers.delete(stream, name).catch(() => {});
+      void consumers.delete(stream, name).catch(() => {});
     }
     if (failure !== null) throw failure;
   }

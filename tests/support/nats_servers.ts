@@ -1,0 +1,100 @@
+/** Debian's nats-server: one node, or three that replicate, on loopback, with what they store in a test's own folder. */
+import { eventually } from "./fleet_cli.ts";
+import { freePort } from "./fleet_programs.ts";
+
+interface Node {
+  name: string;
+  port: number;
+  clusterPort: number;
+  monitorPort: number;
+  child: Deno.ChildProcess | null;
+}
+
+export class NatsServers implements AsyncDisposable {
+  readonly #folder: string;
+  readonly #nodes: Node[];
+
+  private constructor(folder: string, count: number) {
+    this.#folder = folder;
+    this.#nodes = Array.from({ length: count }, (_, i) => ({
+      name: `n${i}`,
+      port: freePort(),
+      clusterPort: freePort(),
+      monitorPort: freePort(),
+      child: null,
+    }));
+  }
+
+  /** @returns once streams can be made */
+  static async start(folder: string, count: number): Promise<NatsServers> {
+    const servers = new NatsServers(folder, count);
+    try {
+      for (let node = 0; node < count; node++) servers.startNode(node);
+      await eventually(() => servers.#healthy(), () => "NATS that is healthy");
+      return servers;
+    } catch (error) {
+      await servers[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  get urls(): string {
+    return this.#nodes.map(({ port }) => `nats://127.0.0.1:${port}`).join(",");
+  }
+
+  startNode(index: number): void {
+    const node = this.#nodes[index];
+    const cluster = [
+      ...["--cluster_name", "test", "--cluster", `nats://127.0.0.1:${node.clusterPort}`],
+      ...["--routes", this.#nodes.map(({ clusterPort }) => `nats://127.0.0.1:${clusterPort}`).join(",")],
+    ];
+    node.child = new Deno.Command("nats-server", {
+      args: [
+        ...["-js", "-sd", `${this.#folder}/${node.name}`, "-n", node.name],
+        ...["-a", "127.0.0.1", "-p", String(node.port), "-m", String(node.monitorPort)],
+        ...this.#nodes.length > 1 ? cluster : [],
+      ],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+  }
+
+  /** kill -9. */
+  async killNode(index: number): Promise<void> {
+    const { child } = this.#nodes[index];
+    if (child === null) return;
+    this.#nodes[index].child = null;
+    child.kill("SIGKILL");
+    await child.status;
+  }
+
+  /** Which node leads the most streams: the one whose end is felt most. */
+  async leader(): Promise<number> {
+    const leads = await Promise.all(this.#nodes.map(async ({ monitorPort, name }) => {
+      const response = await fetch(`http://127.0.0.1:${monitorPort}/jsz?streams=true`);
+      const { account_details: accounts = [] } = await response.json();
+      // deno-lint-ignore no-explicit-any
+      const streams: any[] = accounts.flatMap(({ stream_detail: streams = [] }) => streams);
+      return streams.filter(({ cluster }) => cluster?.leader === name).length;
+    }));
+    return leads.indexOf(Math.max(...leads));
+  }
+
+  async #healthy(): Promise<boolean> {
+    const answers = await Promise.all(this.#nodes.map(async ({ monitorPort }) => {
+      try {
+        const response = await fetch(`http://127.0.0.1:${monitorPort}/healthz`);
+        await response.body?.cancel();
+        return response.ok;
+      } catch {
+        return false;
+      }
+    }));
+    return answers.every(Boolean);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (let node = 0; node < this.#nodes.length; node++) await this.killNode(node);
+  }
+}

@@ -170,7 +170,8 @@ export class Pipeline implements AsyncDisposable {
   }
 
   #startWorker(plan: NodePlan): WorkerHandle<NodeRequest, NodeReport> {
-    const { dropRules, filter, deliver, deliverRecords, delayMs, procfs, publishCounts, assetsDir, worker } = this.#options;
+    const { dropRules, filter, deliver, deliverRecords, delayMs, procfs, publishCounts, assetsDir, worker } =
+      this.#options;
     const told = { dropRules, filter, deliver, deliverRecords, delayMs, procfs, publishCounts, assetsDir };
     const options: NodeOptions = { ...told, plan, progressMs: PROGRESS_MS };
     return new WorkerHandle(worker ?? "pipeline", { kind: "start", options });

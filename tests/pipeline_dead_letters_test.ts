@@ -45,12 +45,13 @@ Deno.test("pipeline dead-letters shows one line a letter, and nothing that a ter
 
 Deno.test("pipeline replay sends each letter through the stages, and adds up", async () => {
   await using folder = await Folder.create();
-  const path = await folder.write(LETTERS);
+  const path = await folder.write(LETTERS + letterLine(new Uint8Array(5)));
   const { code, objects, stderr } = await runPipeline(["replay", "--dead-letters", path, "--no-kernel", "--json"]);
   assertEquals(code, 0, stderr.join("\n"));
   const { in: came, filtered, aggregated } = objects.at(-1)!;
   assertEquals([came, filtered, aggregated], [3, 0, 2]);
   assertEquals(objects.at(-1)!.dead_lettered, 1);
+  assert(stderr.includes("ebpfmon: 1 letters hold no record and are left out"), stderr.join("\n"));
 });
 
 Deno.test("a file of dead letters that cannot be read or written is one clear line", async () => {

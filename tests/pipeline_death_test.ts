@@ -89,6 +89,18 @@ for (const kind of ["microtask", "timer"] as const) {
   });
 }
 
+for (const { placement, node } of [MORTALS[0], MORTALS[2]]) {
+  Deno.test(`a worker that hangs is replaced, and its batch counts once, whoever ends it: ${node}`, async () => {
+    await using run = new PipelineRun({ placement, hangMs: 400 }, fault("hang", node));
+    await run.send(EVENTS);
+    const stats = await run.stop();
+    assertEquals(outcomesOf(stats), { ...NONE, aggregated: EVENTS });
+    assertEquals(run.notices.length, 1);
+    assertStringIncludes(run.notices[0], `the ${node} worker failed and is started again: `);
+    assertStringIncludes(run.notices[0], "it has been at one batch for ");
+  });
+}
+
 Deno.test("a slow batch is not taken for one that hangs", async () => {
   await using run = new PipelineRun({ hangMs: 500, delayMs: 700 });
   await run.send(100);

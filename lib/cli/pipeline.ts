@@ -5,13 +5,16 @@ import { jsonLine } from "../export/json_lines.ts";
 import { pipelineObject } from "../export/pipeline_json.ts";
 import { addProcessMetrics } from "../export/process_metrics.ts";
 import { PrometheusText } from "../export/prometheus.ts";
+import { EVENT } from "../ffi/layouts.gen.ts";
 import { monotonicNs } from "../ffi/libc.ts";
 import type { Machine } from "../ffi/syscalls.ts";
 import { createEventsApp } from "../http/events_app.ts";
 import { isLoopback } from "../http/guard.ts";
 import { formatListen, serve } from "../http/serve.ts";
 import { MAIN_WORKER } from "../pipeline/channel.ts";
+import { ENVELOPE_MAX_BYTES } from "../pipeline/channel.ts";
 import type { DeadLetter } from "../pipeline/dead_letters.ts";
+import { envelopeLength } from "../pipeline/event_batch.ts";
 import { Feed, laneOf } from "../pipeline/feed.ts";
 import { DEFAULT_DROP_RULES } from "../pipeline/filter_stage.ts";
 import { openSenders, queueChannelMaker } from "../pipeline/open_channel.ts";
@@ -125,6 +128,11 @@ function showLetters(options: PipelineCommandOptions, host: string): ExitCode {
   return EXIT.done;
 }
 
+/** Whether a channel takes it: what a stage failed on may be shorter than any record. */
+function isSendable(record: Uint8Array): boolean {
+  return record.length >= EVENT.size && envelopeLength(record.length, 0) <= ENVELOPE_MAX_BYTES;
+}
+
 /** Sends letters into the pipeline again, until all have been sent or `signal`; waits wherever there is no room. */
 async function sendLetters(pipeline: Pipeline, letters: readonly DeadLetter[], signal: AbortSignal): Promise<void> {
   using stack = new DisposableStack();
@@ -154,7 +162,11 @@ async function runMade(
   run.follow(pipeline);
   let made: SimulateResult | null = null;
   if (options.simulate === null) {
-    const letters = readDeadLetters(options.deadLetters!, warn);
+    const all = readDeadLetters(options.deadLetters!, warn);
+    const letters = all.filter(({ record }) => isSendable(record));
+    if (letters.length < all.length) {
+      run.notice(`${all.length - letters.length} letters hold no record and are left out`);
+    }
     const ended = new AbortController();
     using limit = new StopOn(stop, () => ended.abort());
     limit.after(options.durationSeconds === null ? null : options.durationSeconds * 1000);

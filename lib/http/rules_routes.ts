@@ -14,10 +14,14 @@ export interface RulesPage {
   source(): RulesSource | null;
   /** The secret that `authorization: Bearer` must carry; null for none. Asked for at each request. */
   token(): string | null;
+  /** How long a body may take to come; absent: BODY_MS. */
+  bodyMs?: number;
 }
 
 /** No rule file is longer. */
 const BODY_BYTES_MAX = 4 << 20;
+/** A body that never ends would keep the server, and with it the program, from ending. */
+const BODY_MS = 10_000;
 
 export function addRulesRoutes(app: Hono, page: RulesPage, guarded: GuardOptions): void {
   app.get("/api/v1/rules", (context) => {
@@ -31,17 +35,55 @@ export function addRulesRoutes(app: Hono, page: RulesPage, guarded: GuardOptions
     if (rules === null) return problem(context, 404, "no events are watched");
     const format = formatOf(context.req.header("content-type") ?? "");
     if (format === null) return problem(context, 415, "send application/json or application/yaml");
-    if (Number(context.req.header("content-length") ?? 0) > BODY_BYTES_MAX) {
-      return problem(context, 413, `rules take at most ${BODY_BYTES_MAX} bytes`);
-    }
-    const text = await context.req.text();
-    if (text.length > BODY_BYTES_MAX) return problem(context, 413, `rules take at most ${BODY_BYTES_MAX} bytes`);
+    const body = await readBody(context.req.raw.body, page.bodyMs ?? BODY_MS);
+    if (body === "late") return problem(context, 408, "the body did not come in time");
+    if (body === "long") return problem(context, 413, `rules take at most ${BODY_BYTES_MAX} bytes`);
+    const text = new TextDecoder().decode(body);
     try {
       return context.json(show(await rules.put(text, format)));
     } catch (error) {
       return problem(context, error instanceof SyntaxError ? 400 : 422, (error as Error).message);
     }
   });
+}
+
+/** Reads no further than BODY_BYTES_MAX, whatever the headers say. */
+async function readBody(
+  body: ReadableStream<Uint8Array> | null,
+  timeoutMs: number,
+): Promise<Uint8Array<ArrayBuffer> | "late" | "long"> {
+  if (body === null) return new Uint8Array();
+  const reader = body.getReader();
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    // The read under way then ends; whatever else comes of it is of no interest.
+    reader.cancel().catch(() => {});
+  }, timeoutMs);
+  const parts: Uint8Array[] = [];
+  let lengthBytes = 0;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (isLate) return "late";
+      if (done) break;
+      lengthBytes += value.length;
+      if (lengthBytes > BODY_BYTES_MAX) {
+        reader.cancel().catch(() => {});
+        return "long";
+      }
+      parts.push(value);
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+  const whole = new Uint8Array(lengthBytes);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }
 
 function show({ own, generation, source, sinceUnixMs }: RulesSource["active"]) {
@@ -81,6 +123,10 @@ function formatOf(contentType: string): "json" | "yaml" | null {
   return ["application/yaml", "application/x-yaml", "text/yaml"].includes(type) ? "yaml" : null;
 }
 
-function problem(context: Context, status: 400 | 401 | 403 | 404 | 413 | 415 | 422 | 503, error: string): Response {
+function problem(
+  context: Context,
+  status: 400 | 401 | 403 | 404 | 408 | 413 | 415 | 422 | 503,
+  error: string,
+): Response {
   return context.json({ error }, status);
 }

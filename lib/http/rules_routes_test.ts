@@ -1,5 +1,5 @@
 import { Hono } from "hono";
-import { assertEquals, assertMatch } from "../../tests/assert.ts";
+import { assertEquals, assertLess, assertMatch } from "../../tests/assert.ts";
 import type { RuleSet } from "../router/protocol.ts";
 import { parseRuleSet } from "../router/rules.ts";
 import { addRulesRoutes, type RulesSource } from "./rules_routes.ts";
@@ -16,6 +16,7 @@ class Source implements RulesSource {
 }
 
 interface Access {
+  bodyMs: number;
   loopback: boolean;
   token: () => string | null;
 }
@@ -23,7 +24,7 @@ interface Access {
 function app(access: Partial<Access> = {}, source: Source | null = new Source()): Hono {
   const { loopback, token } = { loopback: true, token: () => null, ...access };
   const hono = new Hono();
-  addRulesRoutes(hono, { source: () => source, token }, { loopback });
+  addRulesRoutes(hono, { source: () => source, token, bodyMs: access.bodyMs }, { loopback });
   return hono;
 }
 
@@ -68,6 +69,28 @@ Deno.test("PUT /api/v1/rules says what is wrong, and with whom", async () => {
   }
   assertEquals((await put(to, "x".repeat((4 << 20) + 1))).status, 413);
   assertEquals(source.active.generation, 1);
+});
+
+Deno.test("PUT /api/v1/rules waits for no body that does not end, and reads none that is too long", async () => {
+  const putStream = (to: Hono, body: ReadableStream<Uint8Array>) =>
+    to.request("/api/v1/rules", { method: "PUT", body, headers: { "content-type": "application/json" } });
+  let cancelled = 0;
+  const endless = new ReadableStream<Uint8Array>({
+    start: (controller) => controller.enqueue(new TextEncoder().encode("{")),
+    cancel: () => void cancelled++,
+  });
+  assertEquals((await putStream(app({ bodyMs: 20 }), endless)).status, 408);
+  let sentBytes = 0;
+  const long = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      controller.enqueue(new Uint8Array(1 << 20));
+      sentBytes += 1 << 20;
+    },
+    cancel: () => void cancelled++,
+  });
+  assertEquals((await putStream(app(), long)).status, 413);
+  assertLess(sentBytes, 8 << 20);
+  assertEquals(cancelled, 2);
 });
 
 Deno.test("rules are changed from this machine, or with the token", async () => {

@@ -3,6 +3,7 @@
  * are 32-bit indexes in CATEGORIES, and TOTAL_KEY for all of them together; values are 64-bit counts of events.
  */
 import { BpfMap, MapType } from "../ffi/bpf_map.ts";
+import { requireCapabilities } from "../ffi/capabilities.ts";
 import { openLibbpf } from "../ffi/libbpf.ts";
 import { MapEntries, type MapEntryReference } from "../ffi/map_entry.ts";
 import { CATEGORIES } from "./event_batch.ts";
@@ -18,6 +19,8 @@ export class CountsMap implements Disposable {
 
   /** @throws {SystemError | PrivilegeError | UnsupportedError} */
   constructor(assetsDir: string) {
+    // A missing privilege ends the run at once; an errno would look like an accident, after which a worker is started again.
+    requireCapabilities("keep counts for other tools");
     using stack = new DisposableStack();
     const libbpf = stack.use(openLibbpf({ embeddedDir: `${assetsDir}/lib` }));
     const spec = {

@@ -9,6 +9,9 @@ import { StageBroken } from "../../lib/pipeline/runner.ts";
 import type { Stage } from "../../lib/pipeline/stage.ts";
 import { currentFault, type Fault } from "./pipeline_faults.ts";
 
+/** Far longer than the test lets a worker be at one batch. */
+const HANG_MS = 2_000;
+
 /** The number that pipeline_run.ts gave an event. */
 function numberOf(batch: EventBatch, i: number): number {
   return Number(batch.data.getBigUint64(batch.offsets[i] + EVENT.fields.first_ns.offset, true));
@@ -42,6 +45,10 @@ class FaultyStage implements Stage {
     switch (this.#fault.kind) {
       case "die":
         return broken();
+      case "hang":
+        // Not for ever: nothing ends a thread that does not come back.
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, HANG_MS);
+        return;
       case "microtask":
         return queueMicrotask(broken);
       case "timer":

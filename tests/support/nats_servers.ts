@@ -1,6 +1,5 @@
 /** Debian's nats-server: one node, or three that replicate, on loopback, with what they store in a test's own folder. */
 import { eventually } from "./fleet_cli.ts";
-import { freePort } from "./fleet_programs.ts";
 
 interface Node {
   name: string;
@@ -10,31 +9,42 @@ interface Node {
   child: Deno.ChildProcess | null;
 }
 
+const START_TRIES_MAX = 3;
+
+/** Ports that nobody listens on, each another: all are held until the last is found. */
+function freePorts(count: number): number[] {
+  const listeners = Array.from({ length: count }, () => Deno.listen({ hostname: "127.0.0.1", port: 0 }));
+  const ports = listeners.map(({ addr }) => addr.port);
+  for (const listener of listeners) listener.close();
+  return ports;
+}
+
 export class NatsServers implements AsyncDisposable {
   readonly #folder: string;
   readonly #nodes: Node[];
 
   private constructor(folder: string, count: number) {
     this.#folder = folder;
-    this.#nodes = Array.from({ length: count }, (_, i) => ({
-      name: `n${i}`,
-      port: freePort(),
-      clusterPort: freePort(),
-      monitorPort: freePort(),
-      child: null,
-    }));
+    const ports = freePorts(3 * count);
+    this.#nodes = Array.from({ length: count }, (_, i) => {
+      const [port, clusterPort, monitorPort] = ports.slice(3 * i);
+      return { name: `n${i}`, port, clusterPort, monitorPort, child: null };
+    });
   }
 
   /** @returns once streams can be made */
   static async start(folder: string, count: number): Promise<NatsServers> {
-    const servers = new NatsServers(folder, count);
-    try {
-      for (let node = 0; node < count; node++) servers.startNode(node);
-      await eventually(() => servers.#healthy(), () => "NATS that is healthy");
-      return servers;
-    } catch (error) {
-      await servers[Symbol.asyncDispose]();
-      throw error;
+    for (let tries = 1;; tries++) {
+      const servers = new NatsServers(`${folder}/nats-${tries}`, count);
+      try {
+        for (let node = 0; node < count; node++) servers.startNode(node);
+        await eventually(() => servers.#healthy(), () => "NATS that is healthy");
+        return servers;
+      } catch (error) {
+        await servers[Symbol.asyncDispose]();
+        // Somebody else may have taken one of the ports meanwhile.
+        if (tries === START_TRIES_MAX) throw error;
+      }
     }
   }
 
@@ -65,7 +75,12 @@ export class NatsServers implements AsyncDisposable {
     const { child } = this.#nodes[index];
     if (child === null) return;
     this.#nodes[index].child = null;
-    child.kill("SIGKILL");
+    try {
+      child.kill("SIGKILL");
+    } catch (error) {
+      // It has ended by itself.
+      if (!(error instanceof TypeError)) throw error;
+    }
     await child.status;
   }
 

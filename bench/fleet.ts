@@ -6,12 +6,12 @@
 import type { AgentProgramOptions, AgentProgramResult } from "../tests/support/fleet_agent_program.ts";
 import { CertificateFolder } from "../tests/support/fleet_certificates.ts";
 import { AgentProgram, ServerProgram } from "../tests/support/fleet_programs.ts";
+import { FULL_LOAD, STEADY_LOAD } from "./fleet_load.ts";
 import { median } from "./support.ts";
 
 const EVENTS = 600_000;
 const ROUNDS = 3;
 const STEADY_EVENTS = 60_000;
-const STEADY_RATE = 10_000;
 
 interface Variant {
   name: string;
@@ -41,15 +41,8 @@ export async function benchFleet(): Promise<void> {
         tls: variant.tls ? { ...client, ca } : null,
         gzip: variant.gzip,
       },
-      agent: "agent-1",
-      from: 0,
+      ...FULL_LOAD,
       to: EVENTS,
-      chunk: 1000,
-      rate: 0,
-      flushMs: 1000,
-      waitingMax: 50,
-      whenConnected: true,
-      memoryBytesMax: 64 * 1024 * 1024,
       ...options,
     });
     return await agent.result();
@@ -66,13 +59,13 @@ export async function benchFleet(): Promise<void> {
     }
     const rate = median(rates);
     if (variant.name === "plain") plain = rate;
-    const steady = { to: STEADY_EVENTS, rate: STEADY_RATE, chunk: 100, flushMs: 0 };
+    const steady = { ...STEADY_LOAD, to: STEADY_EVENTS };
     const { latencyMs, cpuSeconds, seconds } = await measure(variant, steady);
     console.log(
       `   ${variant.name.padEnd(12)} ${Math.round(rate)} events/s (${
         (rate / plain).toFixed(2)
       } of plain), agent at most ` +
-        `${Math.round(rssBytesMax / 2 ** 20)} MiB; at ${STEADY_RATE}/s p50 ${latencyMs.p50.toFixed(1)} ms, ` +
+        `${Math.round(rssBytesMax / 2 ** 20)} MiB; at ${STEADY_LOAD.rate}/s p50 ${latencyMs.p50.toFixed(1)} ms, ` +
         `p99 ${latencyMs.p99.toFixed(1)} ms, agent's CPU ${Math.round(cpuSeconds / seconds * 100)} %`,
     );
   }

@@ -7,10 +7,10 @@ import { CertificateFolder } from "../tests/support/fleet_certificates.ts";
 import { FleetServe, TestFolder } from "../tests/support/fleet_cli.ts";
 import { AgentProgram } from "../tests/support/fleet_programs.ts";
 import { NatsServers } from "../tests/support/nats_servers.ts";
+import { FULL_LOAD, STEADY_LOAD } from "./fleet_load.ts";
 
 const EVENTS = 300_000;
 const STEADY_EVENTS = 50_000;
-const STEADY_RATE = 10_000;
 
 interface Variant {
   name: string;
@@ -48,15 +48,8 @@ export async function benchFleetServe(): Promise<void> {
         tls: variant.tls ? { ...client, ca } : null,
         gzip: variant.gzip,
       },
-      agent: "agent-1",
-      from: 0,
+      ...FULL_LOAD,
       to: EVENTS,
-      chunk: 1000,
-      rate: 0,
-      flushMs: 1000,
-      waitingMax: 50,
-      whenConnected: true,
-      memoryBytesMax: 64 * 1024 * 1024,
       ...options,
     });
     return await agent.result();
@@ -67,10 +60,10 @@ export async function benchFleetServe(): Promise<void> {
     const { seconds, rssBytesMax } = await measure(variant, {});
     const rate = EVENTS / seconds;
     if (variant.name === "plain") plain = rate;
-    const { latencyMs } = await measure(variant, { to: STEADY_EVENTS, rate: STEADY_RATE, chunk: 100, flushMs: 0 });
+    const { latencyMs } = await measure(variant, { ...STEADY_LOAD, to: STEADY_EVENTS });
     console.log(
       `   ${variant.name.padEnd(14)} ${Math.round(rate)} events/s (${(rate / plain).toFixed(2)} of plain), ` +
-        `agent at most ${Math.round(rssBytesMax / 2 ** 20)} MiB; at ${STEADY_RATE}/s p50 ${
+        `agent at most ${Math.round(rssBytesMax / 2 ** 20)} MiB; at ${STEADY_LOAD.rate}/s p50 ${
           latencyMs.p50.toFixed(1)
         } ms, ` +
         `p99 ${latencyMs.p99.toFixed(1)} ms`,

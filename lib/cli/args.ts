@@ -197,7 +197,7 @@ export function parseCommandLine(words: readonly string[], readFile: (path: stri
     case "monitor": {
       const values = flagValues(name, COMMANDS[name].flags, flags, readFile);
       const { interfaces } = positionalValues(name, COMMANDS[name], positionals);
-      if (values.filter !== "") checkFilter(name, values.filter);
+      checkFilter(name, values.filter);
       return {
         command: name,
         options: {
@@ -244,7 +244,7 @@ export function parseCommandLine(words: readonly string[], readFile: (path: stri
     case "replay": {
       const values = flagValues(name, COMMANDS[name].flags, flags, readFile);
       const { file } = positionalValues(name, COMMANDS[name], positionals);
-      if (values.filter !== "") checkFilter(name, values.filter);
+      checkFilter(name, values.filter);
       return {
         command: name,
         options: {
@@ -273,7 +273,7 @@ export function parseCommandLine(words: readonly string[], readFile: (path: stri
     case "agent": {
       const values = flagValues(name, COMMANDS[name].flags, flags, readFile);
       const { interfaces } = positionalValues(name, COMMANDS[name], positionals);
-      if (values.filter !== "") checkFilter(name, values.filter);
+      checkFilter(name, values.filter);
       return {
         command: name,
         options: {
@@ -345,7 +345,7 @@ function eventsOptions(
     normal: values["ring-normal"],
     debug: values["ring-debug"],
   };
-  if (values.filter !== "") checkEventFilter("events", values.filter);
+  checkFilter("events", values.filter, { parse: parseEventFilter });
   for (const [ring, bytes] of Object.entries(ringBytes)) {
     if (bytes > values["ring-max"]) {
       throw usage("events", `--ring-${ring} ${bytes} is more than --ring-max ${values["ring-max"]}`);
@@ -410,7 +410,7 @@ function historyOptions(view: HistoryView, values: FlagValues<typeof COMMANDS.hi
   if (values.store === "") throw usage("history", "--store FILE is missing: the database that monitor --store keeps");
   if (values.json && values.csv) throw usage("history", "--json and --csv exclude each other");
   if (view === "flows" && values.by !== null) throw usage("history", "flows takes no --by: use top");
-  if (values.where !== "") checkFilter("history", values.where, "where");
+  checkFilter("history", values.where, { flag: "where" });
   const level = LEVELS.findIndex(({ name }) => name === values.level);
   return {
     ...outputOptions(values),
@@ -434,7 +434,7 @@ function pipelineOptions(
   action: PipelineAction,
 ): PipelineCommandOptions {
   const wrong = (mistake: string) => usage("pipeline", mistake);
-  if (values.filter !== "") checkEventFilter("pipeline", values.filter);
+  checkFilter("pipeline", values.filter, { parse: parseEventFilter });
   if (action !== "run" && values["dead-letters"] === null) throw wrong(`${action} takes --dead-letters FILE`);
   if (values.simulate === null && action === "run") {
     if (values["no-kernel"]) throw wrong("--no-kernel takes --simulate N");
@@ -632,20 +632,17 @@ function positionalValues<Spec extends CommandSpec>(
   return Object.fromEntries(values);
 }
 
-function checkFilter(command: CommandName, filter: string, flag = "filter"): void {
+/** @param parse of the language's subject: flows or events */
+function checkFilter(
+  command: CommandName,
+  filter: string,
+  { parse = parseFlowFilter, flag = "filter" }: { parse?: (text: string) => unknown; flag?: string } = {},
+): void {
+  if (filter === "") return;
   try {
-    parseFlowFilter(filter);
+    parse(filter);
   } catch (error) {
     if (error instanceof SyntaxError) throw usage(command, `--${flag}: ${error.message}`);
-    throw error;
-  }
-}
-
-function checkEventFilter(command: CommandName, filter: string): void {
-  try {
-    parseEventFilter(filter);
-  } catch (error) {
-    if (error instanceof SyntaxError) throw usage(command, `--filter: ${error.message}`);
     throw error;
   }
 }

@@ -13,6 +13,7 @@ import { EVENT_TYPES, type IsolateTarget, SHARED_RINGS } from "../router/protoco
 import { COMM_MAX_BYTES, isText } from "../router/rules.ts";
 import {
   choiceFlag,
+  fileFlag,
   type FlagSpec,
   integerFlag,
   listenFlag,
@@ -180,14 +181,7 @@ const IPFIX_FLAG = {
 /** How rules for events change while a run goes on. */
 const LIVE_RULES_FLAGS = {
   "watch-config": switchFlag("read the file of rules again when it changes; SIGHUP always does"),
-  "api-token-file": {
-    value: "FILE",
-    help: "secret for changing rules over HTTP; without it only this machine may",
-    takes: "the name of a file",
-    completes: "file",
-    fallback: null,
-    parse: (text: string) => text === "" ? null : text,
-  } satisfies ValueSpec<string | null>,
+  "api-token-file": fileFlag("secret for changing rules over HTTP; without it only this machine may"),
 };
 
 const SAMPLING_FLAG = integerFlag(
@@ -449,14 +443,7 @@ const PIPELINE_FLAGS = {
   channel: choiceFlag(["shared", "queue"], "shared", "channels in shared memory, or BPF queues"),
   policy: choiceFlag(["block", "drop-newest", "drop-oldest"], "block", "what a full channel does with bulk events"),
   filter: EVENT_FILTER_FLAG,
-  "dead-letters": {
-    value: "FILE",
-    help: "JSON lines of what a stage failed on: written, or read to show or replay",
-    takes: "the name of a file",
-    completes: "file",
-    fallback: null,
-    parse: (text: string) => text === "" ? null : text,
-  } satisfies ValueSpec<string | null>,
+  "dead-letters": fileFlag("JSON lines of what a stage failed on: written, or read to show or replay"),
 };
 
 export const HISTORY_VIEWS = ["top", "series", "flows"] as const;

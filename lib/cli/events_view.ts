@@ -77,7 +77,7 @@ export function renderHealthLine({ rings }: Pick<HealthReport, "rings">): string
 export function renderEventsSummary(totals: EventTotals, seconds: number): string[] {
   const { health, pipeline } = totals;
   const lines = ["=== Summary ===", `Duration: ${humanDuration(seconds)}`, `Events: ${totals.records} records`];
-  for (const { event, severity, records, estimated } of totals.counts()) {
+  for (const { event, severity, records, estimated } of totals.counts(pipeline)) {
     const standsFor = estimated === records ? "" : ` (stand for about ${Math.round(estimated)} events)`;
     lines.push(`  ${fit(event, EVENT_WIDTH)} ${fit(severity, SEVERITY_WIDTH)} ${records}${standsFor}`);
   }

@@ -93,6 +93,18 @@ export function textFlag(
   return { ...spec, fallback: "", parse: (text) => text === "" ? null : text };
 }
 
+/** Name of a file, or null where the flag is not given. */
+export function fileFlag(help: string): ValueSpec<string | null> {
+  return {
+    value: "FILE",
+    help,
+    takes: "the name of a file",
+    completes: "file",
+    fallback: null,
+    parse: (text) => text === "" ? null : text,
+  };
+}
+
 /** `ADDRESS:PORT`, `[IPV6]:PORT`, or `off`. */
 export function listenFlag(fallback: ListenAddress, help: string): ValueSpec<ListenAddress | "off"> {
   return {

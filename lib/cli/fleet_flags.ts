@@ -1,19 +1,7 @@
 /** Flags of `agent` and `serve`. */
 import type { StoreOptions } from "../history/protocol.ts";
 import { parseServerAddress, type ServerAddress } from "../fleet/server_address.ts";
-import { choiceFlag, integerFlag, switchFlag, type ValueSpec } from "./flags.ts";
-
-/** Name of a file, or null where the flag is not given. */
-export function fileFlag(help: string): ValueSpec<string | null> {
-  return {
-    value: "FILE",
-    help,
-    takes: "the name of a file",
-    completes: "file",
-    fallback: null,
-    parse: (text) => text === "" ? null : text,
-  };
-}
+import { choiceFlag, fileFlag, integerFlag, switchFlag, type ValueSpec } from "./flags.ts";
 
 function addresses(text: string): ServerAddress[] | null {
   try {

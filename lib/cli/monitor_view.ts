@@ -24,6 +24,7 @@ import {
   PROTO_COLUMN,
   shortenEndpoint,
 } from "./flow_table.ts";
+import { alertLine, ALERTS_MAX, type Line, paint } from "./styled_line.ts";
 import {
   displayWidth,
   escapeControls,
@@ -33,7 +34,6 @@ import {
   humanCount,
   humanDuration,
   humanSeconds,
-  truncate,
 } from "./text.ts";
 
 /** Everything the live screen depends on. */
@@ -58,20 +58,9 @@ export interface LiveState {
   alerts: string[];
 }
 
-type Style = "bold" | "dim" | "green" | "yellow" | "alarm";
-
-const SGR: Record<Style, string> = { bold: "1", dim: "2", green: "32", yellow: "33", alarm: "1;37;41" };
-
-/** A line of the screen. Style covers all of it, so that cutting it to the width never cuts an escape sequence. */
-interface Line {
-  text: string;
-  style?: Style;
-}
-
 const ARROW = " -> ";
 const SOURCE = "SOURCE";
 const DESTINATION = "DESTINATION";
-const ALERTS_MAX = 3;
 /** Source networks of the overflow that a window names. */
 const NETWORKS_MAX = 5;
 const ORDER_TITLES: Record<FlowOrder, string> = {
@@ -98,10 +87,7 @@ export function renderLive(state: LiveState, columns: number, rows: number, colo
   ];
   const processes = processLines(state.activity, columns, Math.floor((room - bottom.length) / 3));
   const table = flowLines(state, columns, room - bottom.length - processes.length);
-  return [...top, ...table, ...processes, ...bottom].slice(0, rows).map(({ text, style }) => {
-    const cut = truncate(text, columns);
-    return colour && style !== undefined ? `\x1b[${SGR[style]}m${cut}\x1b[0m` : cut;
-  });
+  return paint([...top, ...table, ...processes, ...bottom].slice(0, rows), columns, colour);
 }
 
 /** One window where the output is no terminal: lines, each with its newline. `filter` is empty for none. */
@@ -209,10 +195,6 @@ function healthLine({ window, totals, listen }: LiveState): Line {
 function ringsLine(rings: Pick<HealthReport, "rings">): Line {
   const dropping = rings.rings.some(({ dropped }) => dropped > 0n);
   return { text: `events: ${renderHealthLine(rings)}`, style: dropping ? "yellow" : undefined };
-}
-
-function alertLine(alert: string): Line {
-  return { text: `! ${escapeControls(alert)}`, style: "yellow" };
 }
 
 function hintLine({ paused }: LiveState): Line {

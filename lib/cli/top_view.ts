@@ -8,7 +8,8 @@ import type {
 } from "../aggregate/process_protocol.ts";
 import { processBalance } from "../aggregate/process_reducer.ts";
 import { activityTable } from "./activity_table.ts";
-import { escapeControls, humanCount, humanDuration, humanSeconds, truncate } from "./text.ts";
+import { alertLine, ALERTS_MAX, type Line, paint } from "./styled_line.ts";
+import { escapeControls, humanCount, humanDuration, humanSeconds } from "./text.ts";
 
 /** Everything the live screen depends on. */
 export interface TopState {
@@ -28,17 +29,6 @@ export interface TopState {
   alerts: string[];
 }
 
-type Style = "bold" | "dim" | "green" | "yellow" | "alarm";
-
-const SGR: Record<Style, string> = { bold: "1", dim: "2", green: "32", yellow: "33", alarm: "1;37;41" };
-
-/** A line of the screen. Style covers all of it, so that cutting it to the width never cuts an escape sequence. */
-interface Line {
-  text: string;
-  style?: Style;
-}
-
-const ALERTS_MAX = 3;
 const NS_PER_S = 1e9;
 
 const ORDER_NAMES: Record<ActivityOrder, string> = {
@@ -69,10 +59,7 @@ export function renderTop(state: TopState, columns: number, rows: number, colour
     ...left > 0 ? [hintLine(state)] : [],
   ];
   const table = tableLines(state, columns, room - foot.length);
-  return [...head, ...table, ...foot].slice(0, rows).map(({ text, style }) => {
-    const cut = truncate(text, columns);
-    return colour && style !== undefined ? `\x1b[${SGR[style]}m${cut}\x1b[0m` : cut;
-  });
+  return paint([...head, ...table, ...foot].slice(0, rows), columns, colour);
 }
 
 /** One window where the output is no terminal: lines, each with its newline. */
@@ -175,10 +162,6 @@ function mapLine(window: ProcessWindow | null): Line {
   if (overflow.calls > 0) parts.push("map was full: it grows");
   if (missedRuns > 0n) parts.push(missedText(missedRuns));
   return { text: parts.join(" · "), style: overflow.calls > 0 || missedRuns > 0n ? "yellow" : undefined };
-}
-
-function alertLine(alert: string): Line {
-  return { text: `! ${escapeControls(alert)}`, style: "yellow" };
 }
 
 function hintLine({ paused, typed }: TopState): Line {

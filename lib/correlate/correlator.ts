@@ -1,5 +1,6 @@
 /** The main thread's end of the correlation worker. */
 import type { CorrelatedGroup, CorrelationOptions, CorrelationRule } from "../server/correlation/protocol.ts";
+import { PendingCalls } from "../pending_calls.ts";
 import { WorkerHandle } from "../worker_handle.ts";
 import type { CorrelateReport, CorrelateRequest, CorrelationBatch, PartitionStats } from "./protocol.ts";
 
@@ -21,11 +22,9 @@ export class Correlator implements AsyncDisposable {
   readonly ended: Promise<void>;
   readonly #worker: WorkerHandle<CorrelateRequest, CorrelateReport>;
   readonly #handlers: CorrelatorHandlers;
-  readonly #calls = new Map<number, { resolve: (answer: Answer) => void; reject: (error: Error) => void }>();
-  #nextCall = 0;
+  readonly #calls = new PendingCalls<Answer>("correlation has ended");
   #partitions: PartitionStats[] = [];
   #unknown = 0;
-  #closed = false;
 
   constructor({ rules, options }: CorrelatorOptions, handlers: CorrelatorHandlers) {
     this.#handlers = handlers;
@@ -57,7 +56,7 @@ export class Correlator implements AsyncDisposable {
 
   /** Time goes on: everything that came up to now has been added. To be told about once a second. */
   advance(partition: number): void {
-    if (!this.#closed) this.#worker.send({ kind: "advance", partition, unixMs: Date.now() });
+    if (!this.#calls.ended) this.#worker.send({ kind: "advance", partition, unixMs: Date.now() });
   }
 
   /** All that is needed to go on from here, after a restart or elsewhere. */
@@ -66,20 +65,15 @@ export class Correlator implements AsyncDisposable {
   }
 
   close(partition: number): void {
-    if (!this.#closed) this.#worker.send({ kind: "close", partition });
+    if (!this.#calls.ended) this.#worker.send({ kind: "close", partition });
   }
 
   #call(request: (id: number) => CorrelateRequest): Promise<Answer> {
-    if (this.#closed) return Promise.reject(new Error("correlation has ended"));
-    const id = this.#nextCall++;
-    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-    this.#calls.set(id, { resolve, reject });
-    this.#worker.send(request(id));
-    return promise;
+    return this.#calls.ask((id) => this.#worker.send(request(id)));
   }
 
   async #follow(): Promise<void> {
-    let why = new Error("correlation has ended");
+    let why: Error | undefined;
     try {
       for (;;) {
         const report = await this.#worker.next();
@@ -87,10 +81,10 @@ export class Correlator implements AsyncDisposable {
           case "ready":
             break;
           case "taken":
-            this.#answer(report.id, null);
+            this.#calls.answer(report.id, null);
             break;
           case "checkpoint":
-            this.#answer(report.id, report);
+            this.#calls.answer(report.id, report);
             break;
           case "groups":
             this.#handlers.groups(report.partition, report.groups);
@@ -112,15 +106,8 @@ export class Correlator implements AsyncDisposable {
       why = error as Error;
       throw error;
     } finally {
-      this.#closed = true;
-      for (const { reject } of this.#calls.values()) reject(why);
-      this.#calls.clear();
+      this.#calls.end(why);
     }
-  }
-
-  #answer(id: number, answer: Answer): void {
-    this.#calls.get(id)?.resolve(answer);
-    this.#calls.delete(id);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -76,7 +76,12 @@ export function eventsSummaryObject(stamp: Stamp, totals: EventTotals): JsonObje
   return {
     ...head("summary", stamp),
     records: totals.records,
-    events: totals.counts().map(({ event, severity, records, estimated }) => ({ event, severity, records, estimated })),
+    events: totals.counts(pipeline).map(({ event, severity, records, estimated }) => ({
+      event,
+      severity,
+      records,
+      estimated,
+    })),
     dropped_by_event: countsByEvent(totals.droppedByType()),
     ...health && { rings: health.rings.map(ringFields), ...heldBackFields(health) },
     ...pipeline && { pipeline: outcomeFields(pipeline) },
@@ -85,7 +90,8 @@ export function eventsSummaryObject(stamp: Stamp, totals: EventTotals): JsonObje
 
 /** Adds the families of the router and its pipeline to a page of metrics. */
 export function addEventMetrics(text: PrometheusText, totals: EventTotals): void {
-  const counts = totals.counts();
+  const { health, pipeline } = totals;
+  const counts = totals.counts(pipeline);
   const bySeverity = (count: "records" | "estimated"): Sample[] =>
     counts.map(({ event, severity, ...row }) => ({ labels: { event, severity }, value: row[count] }));
   text.counter("ebpfmon_events_total", "Event records that came through.", bySeverity("records"));
@@ -100,7 +106,6 @@ export function addEventMetrics(text: PrometheusText, totals: EventTotals): void
     totals.droppedByType().map(({ event, count }) => ({ labels: { event }, value: count })),
   );
 
-  const { health, pipeline } = totals;
   if (pipeline !== null) addPipelineMetrics(text, pipeline);
   if (health === null) return;
   const byRing = (value: (counters: RingCounters) => number | bigint): Sample[] =>

@@ -22,7 +22,7 @@ export class EventTotals {
     this.#pipeline = pipeline;
   }
 
-  /** As they are now; null before there is a pipeline. */
+  /** As they are now; null before there is a pipeline. Made anew at each look: take it once a page. */
   get pipeline(): PipelineStats | null {
     return this.#pipeline?.stats() ?? null;
   }
@@ -47,9 +47,13 @@ export class EventTotals {
     return this.#health?.rings.find(({ ring }) => ring === "critical")?.dropped ?? 0n;
   }
 
-  /** Only what occurred; in the order of the types, the most severe first. */
-  counts(): readonly EventCount[] {
-    return this.pipeline?.eventCounts ?? [];
+  /**
+   * Only what occurred; in the order of the types, the most severe first.
+   *
+   * @param pipeline of whoever has looked at it already
+   */
+  counts(pipeline = this.pipeline): readonly EventCount[] {
+    return pipeline?.eventCounts ?? [];
   }
 
   /** Drops by type since the start; only what occurred. */

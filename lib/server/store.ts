@@ -2,6 +2,7 @@
  * The main thread's end of the fleet's store: what several agents bring while the disk is busy goes into its next commit
  * together.
  */
+import { PendingCalls } from "../pending_calls.ts";
 import { WorkerHandle } from "../worker_handle.ts";
 import type { Checkpoint, FleetStoreOptions, NewBatch, StoreCalls, StoreReport, StoreRequest } from "./protocol.ts";
 
@@ -16,11 +17,9 @@ export class FleetStoreHandle implements AsyncDisposable {
   /** Resolves when the worker has ended; rejects when it failed. */
   readonly ended: Promise<void>;
   readonly #worker: WorkerHandle<StoreRequest, StoreReport>;
-  readonly #calls = new Map<number, { resolve: (answer: unknown) => void; reject: (error: Error) => void }>();
-  #nextCall = 0;
+  readonly #calls = new PendingCalls<unknown>("the store is closed");
   #waiting: Waiting[] = [];
   #committing = false;
-  #closed = false;
 
   private constructor(worker: WorkerHandle<StoreRequest, StoreReport>) {
     this.#worker = worker;
@@ -60,12 +59,8 @@ export class FleetStoreHandle implements AsyncDisposable {
     name: Name,
     request: StoreCalls[Name]["request"],
   ): Promise<StoreCalls[Name]["answer"]> {
-    const id = this.#nextCall++;
-    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    if (this.#closed) return Promise.reject(new Error("the store is closed"));
-    this.#calls.set(id, { resolve, reject });
-    this.#worker.send({ kind: "call", name, id, request } as StoreRequest);
-    return promise as Promise<StoreCalls[Name]["answer"]>;
+    const answer = this.#calls.ask((id) => this.#worker.send({ kind: "call", name, id, request } as StoreRequest));
+    return answer as Promise<StoreCalls[Name]["answer"]>;
   }
 
   async #commit(): Promise<void> {
@@ -86,18 +81,16 @@ export class FleetStoreHandle implements AsyncDisposable {
   }
 
   async #follow(): Promise<void> {
-    let why = new Error("the store is closed");
+    let why: Error | undefined;
     try {
       for (;;) {
         const report = await this.#worker.next();
         switch (report.kind) {
           case "answer":
-            this.#calls.get(report.id)?.resolve(report.answer);
-            this.#calls.delete(report.id);
+            this.#calls.answer(report.id, report.answer);
             break;
           case "refused":
-            this.#calls.get(report.id)?.reject(new Error(report.why));
-            this.#calls.delete(report.id);
+            this.#calls.refuse(report.id, new Error(report.why));
             break;
           case "stopped":
             return;
@@ -111,9 +104,7 @@ export class FleetStoreHandle implements AsyncDisposable {
       why = error as Error;
       throw error;
     } finally {
-      this.#closed = true;
-      for (const { reject } of this.#calls.values()) reject(why);
-      this.#calls.clear();
+      this.#calls.end(why);
     }
   }
 

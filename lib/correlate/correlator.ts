@@ -49,7 +49,7 @@ export class Correlator implements AsyncDisposable {
     await this.#call((id) => ({ kind: "open", id, partition, position, state }));
   }
 
-  /** Resolves when they are taken: then there is room for more. */
+  /** Resolves when they are taken: then there is room for more. @throws {Error} where the partition is not open */
   async add(partition: number, batches: CorrelationBatch[]): Promise<void> {
     await this.#call((id) => ({ kind: "add", id, partition, batches }));
   }
@@ -59,7 +59,7 @@ export class Correlator implements AsyncDisposable {
     if (!this.#calls.ended) this.#worker.send({ kind: "advance", partition, unixMs: Date.now() });
   }
 
-  /** All that is needed to go on from here, after a restart or elsewhere. */
+  /** All that is needed to go on from here, after a restart or elsewhere. @throws {Error} where it is not open */
   async checkpoint(partition: number): Promise<{ position: number; state: string }> {
     return (await this.#call((id) => ({ kind: "checkpoint", id, partition })))!;
   }
@@ -82,6 +82,9 @@ export class Correlator implements AsyncDisposable {
             break;
           case "taken":
             this.#calls.answer(report.id, null);
+            break;
+          case "refused":
+            this.#calls.refuse(report.id, new Error(report.why));
             break;
           case "checkpoint":
             this.#calls.answer(report.id, report);

@@ -48,6 +48,8 @@ export type CorrelateReport =
   | { kind: "ready" }
   /** Answers `open` and `add`; what `add` led to was reported before it. */
   | { kind: "taken"; id: number }
+  /** There is no such partition. */
+  | { kind: "refused"; id: number; why: string }
   | { kind: "groups"; partition: number; groups: CorrelatedGroup[] }
   | { kind: "checkpoint"; id: number; position: number; state: string }
   | { kind: "stats"; partitions: PartitionStats[]; unknown: number }

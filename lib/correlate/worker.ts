@@ -26,6 +26,10 @@ function report(message: CorrelateReport): void {
   self.postMessage(message);
 }
 
+function refuse({ id, partition }: { id: number; partition: number }): void {
+  report({ kind: "refused", id, why: `partition ${partition} is not open` });
+}
+
 const main = new WorkerMain<CorrelateRequest, Run>();
 
 class Run implements Disposable {
@@ -57,9 +61,10 @@ class Run implements Disposable {
     this.#partitions.set(number, { engine, position, advancedUnixMs: 0, groups });
   }
 
-  add(number: number, batches: CorrelationBatch[]): void {
+  /** @returns whether there is such a partition */
+  add(number: number, batches: CorrelationBatch[]): boolean {
     const partition = this.#partitions.get(number);
-    if (partition === undefined) return;
+    if (partition === undefined) return false;
     for (const { position, agent, lane, sequence, receivedUnixMs, content, part, places } of batches) {
       // As it was then: what is read late, after a restart or a pause, is not late for that.
       if (receivedUnixMs >= partition.advancedUnixMs + ADVANCE_MS) this.#advance(partition, receivedUnixMs);
@@ -75,6 +80,7 @@ class Run implements Disposable {
       partition.position = position;
     }
     this.#give(number, partition);
+    return true;
   }
 
   /** Groups close by time too, where nothing more comes. */
@@ -85,10 +91,13 @@ class Run implements Disposable {
     this.#give(number, partition);
   }
 
-  checkpoint(number: number): { position: number; state: string } {
+  /** null: there is no such partition. */
+  checkpoint(number: number): { position: number; state: string } | null {
     const partition = this.#partitions.get(number);
-    if (partition === undefined) return { position: 0, state: "" };
-    return { position: partition.position, state: partition.engine.snapshot() };
+    return partition === undefined ? null : {
+      position: partition.position,
+      state: partition.engine.snapshot(),
+    };
   }
 
   close(number: number): void {
@@ -133,15 +142,16 @@ main.serve((request) => {
       report({ kind: "taken", id: request.id });
       break;
     case "add":
-      main.run?.add(request.partition, request.batches);
-      report({ kind: "taken", id: request.id });
+      if (main.run?.add(request.partition, request.batches)) report({ kind: "taken", id: request.id });
+      else refuse(request);
       break;
     case "advance":
       main.run?.advance(request.partition, request.unixMs);
       break;
     case "checkpoint": {
-      const { position, state } = main.run?.checkpoint(request.partition) ?? { position: 0, state: "" };
-      report({ kind: "checkpoint", id: request.id, position, state });
+      const checkpoint = main.run?.checkpoint(request.partition) ?? null;
+      if (checkpoint === null) refuse(request);
+      else report({ kind: "checkpoint", id: request.id, ...checkpoint });
       break;
     }
     case "close":

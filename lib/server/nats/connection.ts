@@ -7,7 +7,7 @@ import {
   RetentionPolicy,
   StorageType,
 } from "@nats-io/jetstream";
-import type { JetStreamManager, StreamConfig } from "@nats-io/jetstream";
+import type { JetStreamManager, PubAck, StreamConfig } from "@nats-io/jetstream";
 import { connect, credsAuthenticator, nanos, type NatsConnection } from "@nats-io/transport-node";
 import { TlsSource } from "../../fleet/tls.ts";
 import {
@@ -91,6 +91,15 @@ export class NatsLink implements AsyncDisposable {
     return this.connection.info?.max_payload ?? 1024 * 1024;
   }
 
+  /** Publishes to a stream. @throws {Error} when the stream does not have it, as far as we know */
+  async publish(...message: Parameters<JetStreamClient["publish"]>): Promise<PubAck> {
+    try {
+      return await this.client.publish(...message);
+    } catch (error) {
+      throw isLeaderless(error) ? new Error(whyNot(error), { cause: error }) : error;
+    }
+  }
+
   async #follow(notice: (text: string) => void): Promise<void> {
     for await (const status of this.connection.status()) {
       if (status.type === "disconnect") {
@@ -107,6 +116,16 @@ export class NatsLink implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.connection.close();
   }
+}
+
+/** To the client a stream without a leader, as while its nodes choose one, looks like one without JetStream. */
+function isLeaderless(error: unknown): boolean {
+  return error instanceof Error && error.name === "JetStreamNotEnabled";
+}
+
+/** In words that say what to look at. */
+export function whyNot(error: unknown): string {
+  return isLeaderless(error) ? "no node of NATS answers for the stream" : (error as Error).message;
 }
 
 function connectOptions({ servers, tls, credentialsFile }: NatsOptions): Parameters<typeof connect>[0] {

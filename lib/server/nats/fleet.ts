@@ -5,32 +5,30 @@
  */
 import type { Correlator } from "../../correlate/correlator.ts";
 import { byLane } from "../../fleet/protocol.ts";
-import type { CorrelatedGroup } from "../correlation/protocol.ts";
-import { storedGroup } from "../group_json.ts";
 import type { GroupLedger, GroupRecorder } from "../group_recorder.ts";
 import type { FleetStore, ReceivedBatch } from "../grpc_service_session.ts";
 import { LIMIT_DEFAULTS } from "../limits.ts";
 import type { NatsCounts } from "../metrics.ts";
 import type { FleetStoreHandle } from "../store.ts";
-import type { StoredGroup } from "../protocol.ts";
 import { NatsLink } from "./connection.ts";
+import { groupOf, NatsLedger } from "./group_ledger.ts";
 import { Leases } from "./leases.ts";
 import { type BatchMessage, messagesOf, storedBatch, WHOLE_BATCHES_SUBJECT } from "./messages.ts";
 import { PartitionRun } from "./partition_run.ts";
-import { BATCH_STREAM, GROUP_STREAM, GROUP_SUBJECT, type NatsOptions } from "./protocol.ts";
+import {
+  BATCH_STREAM,
+  GROUP_STREAM,
+  GROUP_SUBJECT,
+  type NatsOptions,
+  PUBLISH_MS,
+  PUBLISH_RETRIES,
+} from "./protocol.ts";
 import { StreamReader } from "./reader.ts";
 
-const PUBLISH_MS = 5000;
-const PUBLISH_RETRIES = 3;
 const BATCH_READER = "nats batches";
 const GROUP_READER = "nats groups";
 /** Of headers and subject, in a message. */
 const ENVELOPE_BYTES_MAX = 16 * 1024;
-
-/** What a message of the stream of groups holds. */
-interface GroupMessage extends Omit<StoredGroup, "endUnixNs"> {
-  endUnixNs: string;
-}
 
 export class NatsFleet implements AsyncDisposable {
   readonly #link: NatsLink;
@@ -55,6 +53,7 @@ export class NatsFleet implements AsyncDisposable {
     this.#link = link;
     this.#options = options;
     this.#local = parts.store;
+    this.ledger = new NatsLedger(link);
     this.#notice = parts.notice;
   }
 
@@ -74,7 +73,7 @@ export class NatsFleet implements AsyncDisposable {
   };
 
   /** Where groups go. */
-  readonly ledger: GroupLedger = { record: (partition, groups) => this.#record(partition, groups) };
+  readonly ledger: GroupLedger;
 
   get lagBatches(): number {
     return [...this.#partitions.values()].reduce((sum, { pending }) => sum + pending, 0);
@@ -105,7 +104,8 @@ export class NatsFleet implements AsyncDisposable {
     const { partitions } = this.#options;
     this.#leases = new Leases(this.#link, { partitions, worker: this.#process }, {
       acquired: (partition) => {
-        const parts = { link: this.#link, correlator, recorder, notice: this.#notice };
+        const before = this.#partitions.get(partition)?.ended ?? Promise.resolve();
+        const parts = { link: this.#link, correlator, recorder, notice: this.#notice, before };
         this.#partitions.set(partition, new PartitionRun(partition, parts));
       },
       lost: (partition) => {
@@ -146,7 +146,7 @@ export class NatsFleet implements AsyncDisposable {
   async #publish({ subject, id, headers, payload }: BatchMessage): Promise<boolean> {
     try {
       const options = { msgID: id, headers, timeout: PUBLISH_MS, retries: PUBLISH_RETRIES };
-      const { duplicate } = await this.#link.client.publish(subject, payload, options);
+      const { duplicate } = await this.#link.publish(subject, payload, options);
       if (duplicate) this.#duplicates++;
       else this.#published++;
       return !duplicate;
@@ -156,29 +156,14 @@ export class NatsFleet implements AsyncDisposable {
     }
   }
 
-  async #record(partition: number, groups: CorrelatedGroup[]): Promise<string[]> {
-    const added: string[] = [];
-    for (const group of groups) {
-      const stored = storedGroup(group);
-      const message: GroupMessage = { ...stored, endUnixNs: String(stored.endUnixNs) };
-      const { duplicate } = await this.#link.client.publish(
-        `${GROUP_SUBJECT}.${partition}`,
-        JSON.stringify(message),
-        { msgID: group.id, timeout: PUBLISH_MS, retries: PUBLISH_RETRIES },
-      );
-      if (!duplicate) added.push(group.id);
-    }
-    return added;
-  }
-
   async #followBatches(store: FleetStoreHandle, signal: AbortSignal): Promise<void> {
     const reader = new StreamReader(this.#link, {
       stream: BATCH_STREAM,
       subject: WHOLE_BATCHES_SUBJECT,
       name: `ebpfmon-store-${this.#process}`,
       from: await this.#positionOf(store, BATCH_READER, BATCH_STREAM),
-      handle: async (message) => {
-        const position = { reader: BATCH_READER, position: message.seq, state: "" };
+      handle: async (message, settled) => {
+        const position = { reader: BATCH_READER, position: settled, state: "" };
         await store.accept([storedBatch(message)], position);
       },
       notice: this.#notice,
@@ -192,10 +177,9 @@ export class NatsFleet implements AsyncDisposable {
       subject: `${GROUP_SUBJECT}.>`,
       name: `ebpfmon-groups-${this.#process}`,
       from: await this.#positionOf(store, GROUP_READER, GROUP_STREAM),
-      handle: async (message) => {
-        const group = message.json<GroupMessage>();
-        const checkpoint = { reader: GROUP_READER, position: message.seq, state: "" };
-        await store.call("addGroups", { groups: [{ ...group, endUnixNs: BigInt(group.endUnixNs) }], checkpoint });
+      handle: async (message, settled) => {
+        const checkpoint = { reader: GROUP_READER, position: settled, state: "" };
+        await store.call("addGroups", { groups: [groupOf(message)], checkpoint });
       },
       notice: this.#notice,
     });

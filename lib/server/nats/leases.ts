@@ -72,7 +72,7 @@ export class Leases {
 
   async #tick(): Promise<void> {
     await Promise.all([...this.#held].map(([partition, lease]) => this.#renew(partition, lease)));
-    await this.#link.client.publish(`${WORKER_SUBJECT}.${this.#worker}`, "");
+    await this.#link.publish(`${WORKER_SUBJECT}.${this.#worker}`, "");
     const { state } = await this.#link.manager.streams.info(LEASE_STREAM, { subjects_filter: `${LEASE_SUBJECT}.>` });
     const subjects = Object.keys(state.subjects ?? {});
     const workers = subjects.filter((subject) => subject.startsWith(`${WORKER_SUBJECT}.`)).length;
@@ -129,7 +129,7 @@ export class Leases {
   /** @returns the new sequence; null when another one stands there @throws without an answer */
   async #write(partition: number, expected: number): Promise<number | null> {
     try {
-      const { seq } = await this.#link.client.publish(subjectOf(partition), this.#worker, {
+      const { seq } = await this.#link.publish(subjectOf(partition), this.#worker, {
         expect: { lastSubjectSequence: expected },
         timeout: TICK_MS,
         retries: 1,

@@ -1,7 +1,7 @@
 /** A worker's work on one partition: from the last checkpoint on, until the lease ends. */
 import type { Correlator } from "../../correlate/correlator.ts";
 import type { GroupRecorder } from "../group_recorder.ts";
-import type { NatsLink } from "./connection.ts";
+import { type NatsLink, whyNot } from "./connection.ts";
 import { batchSubject, correlationBatch } from "./messages.ts";
 import { BATCH_STREAM } from "./protocol.ts";
 import { StreamReader } from "./reader.ts";
@@ -16,6 +16,8 @@ export interface PartitionParts {
   correlator: Correlator;
   recorder: GroupRecorder;
   notice: (text: string) => void;
+  /** What this process did on the same partition before, until it is over: there is one engine for a partition. */
+  before: Promise<void>;
 }
 
 export class PartitionRun {
@@ -38,6 +40,11 @@ export class PartitionRun {
     return this.#reader?.pending ?? 0;
   }
 
+  /** Resolves when nothing goes on any more. */
+  get ended(): Promise<void> {
+    return this.#running;
+  }
+
   /** Ends with a checkpoint, for whoever is next. */
   async finish(): Promise<void> {
     this.#stop.abort();
@@ -51,13 +58,14 @@ export class PartitionRun {
   }
 
   async #run(): Promise<void> {
-    const { link, correlator, notice } = this.#parts;
+    const { link, correlator, notice, before } = this.#parts;
     const { signal } = this.#stop;
+    await before;
     while (!signal.aborted) {
       try {
         await this.#work(link, correlator);
       } catch (error) {
-        if (!signal.aborted) notice(`partition ${this.partition} is not correlated: ${(error as Error).message}`);
+        if (!signal.aborted) notice(`partition ${this.partition} is not correlated: ${whyNot(error)}`);
       } finally {
         correlator.close(this.partition);
       }

@@ -1,4 +1,4 @@
-/** What servers and workers of a fleet that share a JetStream agree on. Types and names only. */
+/** What servers and workers of a fleet that share a JetStream agree on. Types, names and limits only. */
 import type { TlsFiles } from "../../fleet/tls.ts";
 
 export interface NatsOptions {
@@ -26,6 +26,10 @@ export const STATE_SUBJECT = "ebpfmon.v1.state";
 /** Who works on which partition, and who is there: what is not renewed is gone. */
 export const LEASE_STREAM = "EBPFMON_LEASES";
 export const LEASE_SUBJECT = "ebpfmon.v1.lease";
+
+/** For an answer that the stream has a message. */
+export const PUBLISH_MS = 5000;
+export const PUBLISH_RETRIES = 3;
 
 /** Headers of a message with a batch. */
 export const HEADERS = {

@@ -1,12 +1,12 @@
 /**
  * Reads a stream from a place on, in order, each message once. The place is the reader's business, not the consumer's: so
- * one copy of a consumer is enough, and one that falls silent or is lost with its node is made anew, under another name,
- * behind the last message that was handled.
+ * one copy of a consumer is enough, and one that falls silent, leaves a message out or is lost with its node is made anew,
+ * under another name, behind the last message that was handled.
  */
 import { AckPolicy, type ConsumerMessages, DeliverPolicy, type JsMsg } from "@nats-io/jetstream";
 import { nanos } from "@nats-io/transport-node";
 import { SaidOnce } from "../../fleet/said_once.ts";
-import type { NatsLink } from "./connection.ts";
+import { type NatsLink, whyNot } from "./connection.ts";
 
 export interface StreamReaderOptions {
   stream: string;
@@ -15,14 +15,20 @@ export interface StreamReaderOptions {
   name: string;
   /** Sequence of the first message. */
   from: number;
-  /** Called in order; several may be under way. */
-  handle: (message: JsMsg) => Promise<void>;
+  /**
+   * Called in order; several may be under way.
+   *
+   * @param settled sequence up to which all is handled once this message is: where to go on after a restart
+   */
+  handle: (message: JsMsg, settled: number) => Promise<void>;
   notice: (text: string) => void;
+  /** Without a sign of life for so long, a consumer counts as lost. */
+  silentMs?: number;
 }
 
 const EXPIRES_MS = 5000;
 const HEARTBEAT_MS = 1000;
-const HEARTBEATS_MISSED_MAX = 2;
+const SILENT_MS = 3000;
 const RETRY_MS = 250;
 /** Nobody has asked for so long: the consumer's reader is gone. */
 const INACTIVE_MS = 60_000;
@@ -34,7 +40,8 @@ export class StreamReader {
   readonly #notices: SaidOnce;
   #next: number;
   #pending = 0;
-  #underWay = 0;
+  /** Sequences of messages that are being handled, lowest first. */
+  readonly #underWay = new Set<number>();
   #messages: ConsumerMessages | null = null;
 
   constructor(link: NatsLink, options: StreamReaderOptions) {
@@ -51,7 +58,7 @@ export class StreamReader {
 
   /** All that there was has been handled, and more would come at once. */
   get caughtUp(): boolean {
-    return this.#messages !== null && this.#pending === 0 && this.#underWay === 0;
+    return this.#messages !== null && this.#pending === 0 && this.#underWay.size === 0;
   }
 
   /** Reads until `signal`; what was begun is then handled. Never rejects. */
@@ -62,10 +69,9 @@ export class StreamReader {
     while (!signal.aborted) {
       try {
         await this.#read(signal);
-        this.#notices.over(subject);
       } catch (error) {
         if (!signal.aborted) {
-          this.#notices.say(subject, `cannot read ${stream} ${subject}: ${(error as Error).message}`);
+          this.#notices.say(subject, `cannot read ${stream} ${subject}: ${whyNot(error)}`);
         }
       }
       if (!signal.aborted) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
@@ -77,7 +83,7 @@ export class StreamReader {
     const { stream, subject } = this.#options;
     const { consumers, client } = this.#link;
     const name = `${this.#options.name}-${crypto.randomUUID().slice(0, 8)}`;
-    const { num_pending: pending } = await consumers.add(stream, {
+    const info = await consumers.add(stream, {
       durable_name: name,
       filter_subject: subject,
       ack_policy: AckPolicy.Explicit,
@@ -88,36 +94,43 @@ export class StreamReader {
       mem_storage: true,
       num_replicas: 1,
     });
-    const consumer = await client.consumers.get(stream, name);
-    const messages = await consumer.consume({
+    const messages = await client.consumers.getConsumerFromInfo(info).consume({
       expires: EXPIRES_MS,
       idle_heartbeat: HEARTBEAT_MS,
       max_messages: 2 * UNDER_WAY_MAX,
+      // Asked after itself, a consumer that died with its node keeps the client waiting for an answer without end.
+      bind: true,
     });
-    this.#pending = pending;
+    this.#notices.over(subject);
+    this.#pending = info.num_pending;
     this.#messages = messages;
-    void stopWhenSilent(messages);
+    const life = new SignsOfLife(messages, this.#options.silentMs ?? SILENT_MS);
     if (signal.aborted) void messages.close();
     const underWay: Promise<void>[] = [];
     let failure: unknown = null;
+    let delivered = 0;
     try {
       for await (const message of messages) {
+        life.seen();
         if (failure !== null) break;
+        // One that got lost on its way comes again later, behind others: too late for the order.
+        if (message.info.deliverySequence !== ++delivered) break;
         // After a change of leader the old one's messages may come once more.
         if (message.seq < this.#next) continue;
         this.#next = message.seq + 1;
         this.#pending = message.info.pending;
-        this.#underWay++;
         underWay.push(
-          this.#options.handle(message).then(() => message.ack(), (error) => {
+          this.#handle(message).then(() => message.ack(), (error) => {
             failure ??= error;
             this.#next = Math.min(this.#next, message.seq);
-          }).finally(() => this.#underWay--),
+            void messages.close();
+          }),
         );
-        if (underWay.length >= UNDER_WAY_MAX) await underWay.shift();
+        if (underWay.length >= UNDER_WAY_MAX) await life.paused(underWay.shift()!);
       }
     } finally {
       this.#messages = null;
+      life[Symbol.dispose]();
       // What it says to a node that is gone need not be heard.
       void messages.close();
       await Promise.all(underWay);
@@ -126,13 +139,56 @@ export class StreamReader {
     }
     if (failure !== null) throw failure;
   }
+
+  async #handle(message: JsMsg): Promise<void> {
+    this.#underWay.add(message.seq);
+    const [oldest] = this.#underWay;
+    try {
+      await this.#options.handle(message, oldest === message.seq ? oldest : oldest - 1);
+    } finally {
+      this.#underWay.delete(message.seq);
+    }
+  }
 }
 
-async function stopWhenSilent(messages: ConsumerMessages): Promise<void> {
-  for await (const status of messages.status()) {
-    const isGone = status.type === "consumer_deleted" || status.type === "consumer_not_found" ||
-      status.type === "stream_not_found";
-    const isSilent = status.type === "heartbeats_missed" && status.count >= HEARTBEATS_MISSED_MAX;
-    if (isGone || isSilent) await messages.close();
+/** Ends the reading of a consumer that says nothing more: neither a message, nor a heartbeat. */
+class SignsOfLife implements Disposable {
+  readonly #messages: ConsumerMessages;
+  readonly #silentMs: number;
+  readonly #timer = setInterval(() => this.#check(), HEARTBEAT_MS);
+  #seenMs = performance.now();
+  #isPaused = false;
+
+  constructor(messages: ConsumerMessages, silentMs: number) {
+    this.#messages = messages;
+    this.#silentMs = silentMs;
+    void this.#follow();
+  }
+
+  seen(): void {
+    this.#seenMs = performance.now();
+  }
+
+  /** Who does not ask is not told anything either. */
+  async paused(until: Promise<void>): Promise<void> {
+    this.#isPaused = true;
+    await until;
+    this.#isPaused = false;
+    this.seen();
+  }
+
+  async #follow(): Promise<void> {
+    for await (const { type } of this.#messages.status()) {
+      if (type === "heartbeat") this.seen();
+      else if (type === "consumer_deleted" || type === "no_responders") void this.#messages.close();
+    }
+  }
+
+  #check(): void {
+    if (!this.#isPaused && performance.now() - this.#seenMs > this.#silentMs) void this.#messages.close();
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
   }
 }

@@ -55,10 +55,10 @@ export class PartitionStates {
     const chunks = Math.ceil(bytes.length / CHUNK_BYTES);
     for (let i = 0; i < chunks; i++) {
       const chunk = bytes.subarray(i * CHUNK_BYTES, (i + 1) * CHUNK_BYTES);
-      await this.#link.client.publish(`${this.#subject}.${name}.${i}`, chunk);
+      await this.#link.publish(`${this.#subject}.${name}.${i}`, chunk);
     }
     const head: Head = { position, name, chunks };
-    const { seq } = await this.#link.client.publish(`${this.#subject}.head`, JSON.stringify(head), {
+    const { seq } = await this.#link.publish(`${this.#subject}.head`, JSON.stringify(head), {
       expect: { lastSubjectSequence: this.#headSequence },
     });
     this.#headSequence = seq;

@@ -7,6 +7,7 @@ import type { EnrichedEvent } from "../lib/fleet/protocol.ts";
 import { assert, assertEquals, assertGreater } from "./assert.ts";
 import { routerEvent } from "./support/events.ts";
 import { TestAgent } from "./support/fleet_agent.ts";
+import { CertificateFolder } from "./support/fleet_certificates.ts";
 import { eventually, FleetProcess, FleetServe, type Json, TestFolder } from "./support/fleet_cli.ts";
 import { storedEvents } from "./support/fleet_log.ts";
 import { NatsServers } from "./support/nats_servers.ts";
@@ -229,6 +230,33 @@ Deno.test("three NATS nodes, the one that leads killed, and a server killed: not
   await second.start();
   assertEquals(await assertComplete(second, hosts), ids);
   for (const server of [first, second]) await assertStored(server, hosts);
+});
+
+Deno.test("NATS with TLS: certificates that were all replaced are taken when the connection is made anew", async () => {
+  await using folder = new TestFolder();
+  await using certificates = await CertificateFolder.create();
+  const issue = async () => {
+    const ca = await certificates.authority("nats-ca");
+    const server = await certificates.issue("nats-ca", "nats", { file: "nats" });
+    return { ca, server, client: await certificates.issue("nats-ca", "serve", { file: "serve" }) };
+  };
+  const { ca, server, client } = await issue();
+  await using nats = await NatsServers.start(folder.path, 1, { ca, ...server });
+  const own = ["--nats-tls-ca", ca, "--nats-tls-cert", client.cert, "--nats-tls-key", client.key];
+  await using serve = await new FleetServe(folder.path, [...QUICK, "--nats", nats.urls, ...own]).start();
+  const host = new Host("a", [serve.grpcPort]);
+  await host.lineage(1000);
+  const isConnected = async () => /^ebpfmon_nats_connected (\d)$/m.exec(await serve.get("/metrics"))![1] === "1";
+  assert(await isConnected());
+
+  await issue();
+  await nats.killNode(0);
+  await eventually(async () => !await isConnected(), () => "end of the connection");
+  await host.lineage(1001);
+  nats.startNode(0);
+  await eventually(isConnected, () => `connection: ${serve.process!.stdout}`);
+  await host.finish();
+  await assertStored(serve, { a: host });
 });
 
 Deno.test("a server without NATS does not start, and says where it looked", async () => {

@@ -11,6 +11,13 @@ interface Node {
 
 const START_TRIES_MAX = 3;
 
+/** Paths: clients need a certificate of the same authority. */
+export interface NatsTls {
+  ca: string;
+  cert: string;
+  key: string;
+}
+
 /** Ports that nobody listens on, each another: all are held until the last is found. */
 function freePorts(count: number): number[] {
   const listeners = Array.from({ length: count }, () => Deno.listen({ hostname: "127.0.0.1", port: 0 }));
@@ -19,12 +26,18 @@ function freePorts(count: number): number[] {
   return ports;
 }
 
+function tlsArgs({ ca, cert, key }: NatsTls): string[] {
+  return ["--tlsverify", "--tlscacert", ca, "--tlscert", cert, "--tlskey", key];
+}
+
 export class NatsServers implements AsyncDisposable {
   readonly #folder: string;
   readonly #nodes: Node[];
+  readonly #tls: NatsTls | null;
 
-  private constructor(folder: string, count: number) {
+  private constructor(folder: string, count: number, tls: NatsTls | null) {
     this.#folder = folder;
+    this.#tls = tls;
     const ports = freePorts(3 * count);
     this.#nodes = Array.from({ length: count }, (_, i) => {
       const [port, clusterPort, monitorPort] = ports.slice(3 * i);
@@ -33,9 +46,9 @@ export class NatsServers implements AsyncDisposable {
   }
 
   /** @returns once streams can be made */
-  static async start(folder: string, count: number): Promise<NatsServers> {
+  static async start(folder: string, count: number, tls: NatsTls | null = null): Promise<NatsServers> {
     for (let tries = 1;; tries++) {
-      const servers = new NatsServers(`${folder}/nats-${tries}`, count);
+      const servers = new NatsServers(`${folder}/nats-${tries}`, count, tls);
       try {
         for (let node = 0; node < count; node++) servers.startNode(node);
         await eventually(() => servers.#healthy(), () => "NATS that is healthy");
@@ -49,7 +62,7 @@ export class NatsServers implements AsyncDisposable {
   }
 
   get urls(): string {
-    return this.#nodes.map(({ port }) => `nats://127.0.0.1:${port}`).join(",");
+    return this.#nodes.map(({ port }) => `${this.#tls === null ? "nats" : "tls"}://127.0.0.1:${port}`).join(",");
   }
 
   startNode(index: number): void {
@@ -63,6 +76,7 @@ export class NatsServers implements AsyncDisposable {
         ...["-js", "-sd", `${this.#folder}/${node.name}`, "-n", node.name],
         ...["-a", "127.0.0.1", "-p", String(node.port), "-m", String(node.monitorPort)],
         ...this.#nodes.length > 1 ? cluster : [],
+        ...this.#tls === null ? [] : tlsArgs(this.#tls),
       ],
       stdin: "null",
       stdout: "null",

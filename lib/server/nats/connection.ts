@@ -128,8 +128,12 @@ export function whyNot(error: unknown): string {
   return isLeaderless(error) ? "no node of NATS answers for the stream" : (error as Error).message;
 }
 
+/** Certificates and credentials are read from their files at each attempt to connect: they may have been replaced. */
 function connectOptions({ servers, tls, credentialsFile }: NatsOptions): Parameters<typeof connect>[0] {
-  const material = tls && new TlsSource(tls).material;
+  const readCredentials = () => Deno.readFileSync(credentialsFile!);
+  // What cannot be used is better said at the start, and with its path.
+  if (tls !== null) new TlsSource(tls);
+  if (credentialsFile !== null) readCredentials();
   return {
     servers,
     name: "ebpfmon serve",
@@ -137,13 +141,8 @@ function connectOptions({ servers, tls, credentialsFile }: NatsOptions): Paramet
     reconnectTimeWait: RECONNECT_MS,
     pingInterval: 5000,
     timeout: REQUEST_MS,
-    ...credentialsFile !== null && { authenticator: credsAuthenticator(Deno.readFileSync(credentialsFile)) },
-    ...material && {
-      tls: {
-        ...material.ca && { ca: material.ca.toString() },
-        ...material.cert && material.key && { cert: material.cert.toString(), key: material.key.toString() },
-      },
-    },
+    ...credentialsFile !== null && { authenticator: credsAuthenticator(readCredentials) },
+    ...tls !== null && { tls: { caFile: tls.ca, certFile: tls.cert, keyFile: tls.key } },
   };
 }
 

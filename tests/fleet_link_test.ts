@@ -63,6 +63,20 @@ Deno.test("AgentLink sends again what was not acknowledged, and the server store
   assertStringIncludes(agent.notices.join(), "cannot store batches now");
 });
 
+Deno.test("A server says once that it cannot store what an agent sends, and again when that happens anew", async () => {
+  const store = new MemoryStore();
+  const notices: string[] = [];
+  await using server = await listen(store, { onNotice: (notice) => notices.push(notice) });
+  await using agent = new TestAgent({ port: server.port, flushMs: 0 });
+  for (let times = 1; times <= 2; times++) {
+    let failures = 3;
+    store.before = () => failures-- > 0 ? Promise.reject(new Error("the disk is full")) : Promise.resolve();
+    agent.batcher.add(events(100 * times, 100 * times + 100));
+    await until(() => failures < 0 && agent.spool.stats.batches.spooled === 0, "the acknowledgement");
+    assertEquals(notices, Array(times).fill("Cannot store what agent-1 sends: the disk is full"));
+  }
+});
+
 Deno.test("An agent that is stopped right after its start delivers what it has", async () => {
   const store = new MemoryStore();
   await using server = await listen(store);

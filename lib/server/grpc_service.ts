@@ -96,6 +96,8 @@ export class FleetServer implements AsyncDisposable {
   readonly #ticker: ReturnType<typeof setInterval>;
   readonly #reloader: ReturnType<typeof setInterval>;
   readonly #faults: SaidOnce;
+  /** By agent, of its batches. */
+  readonly #storeFaults: SaidOnce;
   #filter: FleetFilter | null;
   #windowBytes: number;
   #draining = false;
@@ -112,6 +114,7 @@ export class FleetServer implements AsyncDisposable {
     this.#tls = parts.tls;
     this.#tokens = parts.tokens;
     this.#faults = new SaidOnce(options.onNotice);
+    this.#storeFaults = new SaidOnce(options.onNotice);
     this.#filter = options.filter ?? null;
     this.#windowBytes = windowBytes(limits, 0);
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
@@ -251,7 +254,7 @@ export class FleetServer implements AsyncDisposable {
       filter: this.#filter,
       windowBytes: () => this.#windowBytes,
       admit: (session, hello) => this.#admit(session, hello, agent, call.getPeer()),
-      onNotice: this.#options.onNotice,
+      faults: this.#storeFaults,
     });
     this.#sessions.set(session, null);
     session.ended.then(() => {

@@ -4,6 +4,7 @@ import type { AgentMessage, Batch, Hello } from "../export/proto/ebpfmon.gen.ts"
 import { encodeFilter, encodePosition, severityOf } from "../fleet/codec.ts";
 import { encodeServerMessage, FRAME_OVERHEAD_BYTES } from "../fleet/method.ts";
 import { BATCH_RECORDS_MAX, type ByLane, byLane, type FleetFilter, type Lane, LANES } from "../fleet/protocol.ts";
+import type { SaidOnce } from "../fleet/said_once.ts";
 import { type ServerLimits, TokenBucket } from "./limits.ts";
 
 /** Where a batch comes from. Sequences belong to a spool of an agent. */
@@ -74,7 +75,8 @@ export interface SessionContext {
   windowBytes: () => number;
   /** Takes the agent's place; resolves when its stream before this one is quite over. @throws grpc.ServiceError */
   admit: (session: AgentSession, hello: Hello) => Promise<AgentStatus>;
-  onNotice: (notice: string) => void;
+  /** Told by agent. */
+  faults: SaidOnce;
 }
 
 /** More unread answers than this, and the agent is not reading any. */
@@ -267,6 +269,7 @@ export class AgentSession {
         this.#pending = [];
         this.#pendingBytes = 0;
         await this.#context.store.accept(batches);
+        this.#context.faults.over(status.agent);
         const lanes = new Set<Lane>();
         for (const { lane, sequence, events } of batches) {
           this.#stored[lane] = sequence;
@@ -303,7 +306,8 @@ export class AgentSession {
   #fault(error: unknown): void {
     if (isServiceError(error)) return this.fail(error.code, error.details);
     const message = error instanceof Error ? error.message : String(error);
-    this.#context.onNotice(`Cannot store what ${this.#source?.agent ?? "an agent"} sends: ${message}`);
+    const agent = this.#source?.agent ?? "an agent";
+    this.#context.faults.say(agent, `Cannot store what ${agent} sends: ${message}`);
     this.fail(grpc.status.UNAVAILABLE, "the server cannot store batches now");
   }
 

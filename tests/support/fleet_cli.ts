@@ -162,7 +162,8 @@ export function startAgent(options: { port: number; rules: string; args?: string
   return new FleetProcess([
     "agent",
     "lo",
-    "--json",
+    // Beside whoever watches the same interface: another run of the tests may.
+    ...["--mode", "tcx", "--json"],
     ...["--server", `127.0.0.1:${options.port}`, "--listen", "off", "--flush-ms", "100"],
     ...["--rules", options.rules, "--agent-id", "tested"],
     ...options.args ?? [],

@@ -416,8 +416,8 @@ static __always_inline void watch_local_port(struct judgement *left, struct scra
 
 /*
  * Judges the record in `scratch` by the rules in force: sets its severity by the first rule that matches, raises it by
- * watch lists. False when no filter wants it. A rule is a bit; every condition is a mask of those that hold or do not
- * ask, looked up only where somebody asks.
+ * watch lists. False when no filter wants it, or when it came out less severe than the set wants. A rule is a bit;
+ * every condition is a mask of those that hold or do not ask, looked up only where somebody asks.
  */
 static __always_inline bool judge(struct scratch *scratch, const struct rule_set *set, __u32 side)
 {
@@ -473,7 +473,7 @@ static __always_inline bool judge(struct scratch *scratch, const struct rule_set
 			event->rule = RULES_MAX + index + 1;
 		}
 	}
-	return true;
+	return event->severity <= set->severity_max;
 }
 
 static __always_inline __u32 ring_of(__u32 severity)

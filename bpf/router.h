@@ -154,7 +154,8 @@ struct rule_set {
 	__u64 rate_interval_ns; /* of a cgroup's budget that an event in normal or debug costs; 0 for no limit */
 	__u32 debug_one_in; /* of debug events at most one in so many is sent */
 	__u8 keep_only; /* not 0: what no filter matches is dropped */
-	__u8 pad0[3];
+	__u8 severity_max; /* enum severity: less severe events are dropped; critical, 0, never is */
+	__u8 pad0[2];
 	__u8 asked_by_type[8]; /* bits of enum rule_dimension that anybody asks of events of a type */
 	__u8 actions[RULES_MAX]; /* a severity; RULE_AT_LEAST: never lower the event's own */
 	__u8 watch_severities[RULES_MAX]; /* the most severe list first */

@@ -144,6 +144,39 @@ Deno.test("filters and watch lists hold in the kernel from the moment they are p
   assert(objects.at(-1)!.filtered >= 1000);
 });
 
+Deno.test("a minimum severity holds from the moment it is put and is shown, and a wrong one changes nothing", async () => {
+  await using actor = await Actor.build();
+  await using net = await TestNet.create();
+  const config = `${actor.dir}/rules.yaml`;
+  await Deno.writeTextFile(config, rulesOf("info"));
+  const cli = new Cli(net, eventsArgs(config));
+  const { listen } = await cli.ready();
+  const api = new Api(net, listen);
+  await flood(actor, `${PREFIX}/first`, 10);
+  const { status, body } = await api.put(`${rulesOf("info")}minimum_severity: warning\n`);
+  assertEquals([status, body.minimum_severity], [200, "warning"]);
+  const wrong = await api.put(`${rulesOf("info")}minimum_severity: worning\n`);
+  assertEquals([wrong.status, wrong.body.error], [
+    400,
+    "rules:3:19: minimum_severity takes critical, error, warning, info or debug, " +
+    'got "worning", did you mean warning?',
+  ]);
+  assertEquals((await api.call()).body, body);
+  await flood(actor, `${PREFIX}/second`, 1_000);
+  assertEquals((await api.put(`${rulesOf("critical")}minimum_severity: critical\n`)).status, 200);
+  await flood(actor, `${PREFIX}/third`, 10);
+  cli.kill("SIGINT");
+  const { objects } = await cli.result();
+  const events = objects.filter(({ type, path }) => type === "event" && path.startsWith(PREFIX));
+  assertEquals(
+    events.map(({ path, severity }) => `${severity} ${path}`).sort(),
+    [["critical", "third"], ["info", "first"]].flatMap(([severity, folder]) =>
+      Array.from({ length: 10 }, (_, i) => `${severity} ${PREFIX}/${folder}/${i}`)
+    ),
+  );
+  assert(objects.at(-1)!.filtered >= 1_000);
+});
+
 Deno.test("a program without a file of rules ends on SIGHUP", async () => {
   await using net = await TestNet.create();
   const cli = new Cli(net, ["events", "--json", "--listen", "off", "--comm", ACTOR]);

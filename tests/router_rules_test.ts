@@ -3,7 +3,14 @@ import { assert, assertEquals, assertGreater, assertLess, assertThrows } from ".
 import { parseCidr } from "../lib/aggregate/address.ts";
 import { SystemError } from "../lib/errors.ts";
 import { readKernelFile } from "../lib/ffi/libc.ts";
-import type { EventFilter, FilterMatch, RuleSet, WatchList } from "../lib/router/protocol.ts";
+import {
+  type EventFilter,
+  type FilterMatch,
+  type RuleSet,
+  SEVERITIES,
+  type Severity,
+  type WatchList,
+} from "../lib/router/protocol.ts";
 import { ACTOR, Actor, sumOf, Watch } from "./support/router.ts";
 
 function cidrs(...texts: string[]): WatchList["nets"] {
@@ -159,6 +166,149 @@ Deno.test("watch lists raise TCP states by either end", async () => {
   assertGreater(v4.length, 1);
   assert(v4.every((event) => event.severity === "error"));
   assert(v6.every((event) => event.severity === "debug"));
+  assertAccounted(watch);
+});
+
+/** Opens below a folder named after a severity have that severity. */
+const BY_FOLDER: RuleSet["rules"] = SEVERITIES.map((severity) => ({
+  name: severity,
+  match: { event: "file_open", pathPrefix: `/nonexistent/${severity}/` },
+  action: { set: severity },
+}));
+/** No more than half full when all events of a round wait in them, so that nothing is dropped or sampled. */
+const ROOMY_RINGS = { critical: 16 << 20, normal: 16 << 20, debug: 16 << 20 };
+
+/** Starts one actor a severity, each of which opens so many files below its folder, from `/nonexistent/SEVERITY/ROUND/0` on. */
+function floodAll(actor: Actor, round: number, opens: number): { go(): Promise<unknown>; done: Promise<unknown> } {
+  const floods = SEVERITIES.map((severity) => actor.start("flood", `/nonexistent/${severity}/${round}`, String(opens)));
+  return { go: () => Promise.all(floods.map(({ go }) => go())), done: Promise.all(floods.map(({ done }) => done)) };
+}
+
+/**
+ * To be called when the watch is finished: of the generator's `opened` files those without a record were filtered, and so
+ * was whatever else was seen, which is everybody else's.
+ */
+function assertFiltered(watch: Watch, opened: number, records: number): void {
+  const { seen, filtered, submitted, dropped, sampledOut } = watch.probe.counters();
+  const others = Number(seen) - opened;
+  assert(others >= 0, `${-others} opens were not seen`);
+  assertEquals([Number(sumOf(submitted)), Number(filtered)], [records, opened - records + others]);
+  assertEquals([sumOf(dropped), sampledOut], [0n, 0n]);
+}
+
+function isWanted(severity: Severity, minimum: Severity): boolean {
+  return SEVERITIES.indexOf(severity) <= SEVERITIES.indexOf(minimum);
+}
+
+Deno.test("what is less severe than a set's minimum is filtered, and nothing else is", async () => {
+  await using actor = await Actor.build();
+  const opens = 500;
+  using watch = new Watch({ sources: ["file_open"], rules: BY_FOLDER, ringBytes: ROOMY_RINGS });
+  const minimums = [undefined, ...SEVERITIES.toReversed(), ...SEVERITIES];
+  let records = 0;
+  for (const [round, minimum] of minimums.entries()) {
+    const before = watch.probe.counters().filtered;
+    const generation = watch.probe.setRules({ rules: BY_FOLDER, minimumSeverity: minimum });
+    const { go, done } = floodAll(actor, round, opens);
+    await go();
+    await done;
+    watch.readAll();
+    const judged = watch.of("file_open").filter(({ rulesGeneration }) => rulesGeneration === generation);
+    const wanted = SEVERITIES.filter((severity) => isWanted(severity, minimum ?? "debug"));
+    for (const severity of SEVERITIES) {
+      const paths = judged.filter((event) => event.severity === severity).map(({ path }) => path);
+      const expected = Array.from({ length: opens }, (_, i) => `/nonexistent/${severity}/${round}/${i}`);
+      assertEquals(paths, wanted.includes(severity) ? expected : [], `${severity} with ${minimum}`);
+    }
+    records += wanted.length * opens;
+    // At least: others open files too.
+    const filtered = Number(watch.probe.counters().filtered - before);
+    assert(filtered >= (SEVERITIES.length - wanted.length) * opens, `${filtered} with ${minimum}`);
+  }
+  watch.finish();
+  assertFiltered(watch, minimums.length * SEVERITIES.length * opens, records);
+  assertAccounted(watch);
+});
+
+Deno.test("a set's minimum severity asks how severe rules and watch lists have left an event", async () => {
+  await using actor = await Actor.build();
+  using watch = new Watch({ sources: ["network_connect"], rules: [] });
+  const families = async (set: RuleSet) => {
+    const generation = watch.probe.setRules(set);
+    await actor.run("connects", "9", "10");
+    watch.readAll();
+    return watch.of("network_connect").filter((event) => event.rulesGeneration === generation)
+      .map(({ family, severity }) => `${family} ${severity}`);
+  };
+  const raised: WatchList[] = [{ name: "raised", nets: cidrs("127.0.0.0/8"), ports: [], atLeast: "error" }];
+  const lowered: RuleSet["rules"] = [{ name: "lowered", match: { port: 10 }, action: { set: "debug" } }];
+  assertEquals(await families({ rules: [], minimumSeverity: "warning" }), []);
+  assertEquals(await families({ rules: [], watch: raised, minimumSeverity: "warning" }), ["ipv4 error"]);
+  const unix = "unix info";
+  assertEquals(await families({ rules: lowered, minimumSeverity: "info" }), ["ipv4 info", unix, unix]);
+  assertEquals(
+    await families({ rules: [], filters: [filter("drop", { net: raised[0].nets[0] })], minimumSeverity: "info" }),
+    ["ipv6 info", unix, unix],
+  );
+  watch.finish();
+  assertAccounted(watch);
+});
+
+Deno.test("a minimum severity that changes under a flood judges each event by one generation, and all are counted", async () => {
+  await using actor = await Actor.build();
+  const [opens, roundsMax, generationsWanted] = [20_000, 50, 12];
+  using watch = new Watch({ sources: ["file_open"], rules: BY_FOLDER, ringBytes: ROOMY_RINGS });
+  const minimumOf = new Map<number, Severity>([[1, "debug"]]);
+  /** The generations between which each round's events were judged. */
+  const rounds: [first: number, last: number][] = [];
+  const seen = new Set<number>();
+  while (seen.size < generationsWanted && rounds.length < roundsMax) {
+    const { go, done } = floodAll(actor, rounds.length, opens);
+    const first = minimumOf.size;
+    let flooding = true;
+    const ended = done.finally(() => flooding = false);
+    await go();
+    while (flooding) {
+      const minimumSeverity = SEVERITIES[minimumOf.size * 3 % SEVERITIES.length];
+      minimumOf.set(watch.probe.setRules({ rules: BY_FOLDER, minimumSeverity }), minimumSeverity);
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    await ended;
+    rounds.push([first, minimumOf.size]);
+    watch.readAll();
+    for (const { rulesGeneration } of watch.of("file_open")) seen.add(rulesGeneration);
+  }
+  watch.finish();
+  assertGreater(seen.size, generationsWanted - 1, `in ${rounds.length} rounds`);
+
+  const judged = watch.of("file_open");
+  const floods = Map.groupBy(judged, ({ path }) => path.slice(0, path.lastIndexOf("/")));
+  for (const severity of SEVERITIES) {
+    for (const [round, [first, last]] of rounds.entries()) {
+      const folder = `/nonexistent/${severity}/${round}`;
+      const records = (floods.get(folder) ?? []).map(({ path, severity, rulesGeneration }) => {
+        return { number: Number(path.slice(folder.length + 1)), severity, by: rulesGeneration };
+      }).sort((a, b) => a.number - b.number);
+      let [next, generation] = [0, first];
+      const step = (number: number, by: number) => {
+        assert(by >= generation, `${folder}/${number} was judged by ${by}, one before it by ${generation}`);
+        // What is missing was judged by a generation that does not want it.
+        const unwanted = [...minimumOf].some(([it, minimum]) =>
+          it >= generation && it <= by && !isWanted(severity, minimum)
+        );
+        assert(number === next || unwanted, `${folder}/${next} to ${number}, generations ${generation} to ${by}`);
+        [next, generation] = [number + 1, by];
+      };
+      for (const { number, by, ...judged } of records) {
+        assertEquals([judged.severity, isWanted(severity, minimumOf.get(by)!)], [severity, true], `${number} by ${by}`);
+        step(number, by);
+      }
+      step(opens, last);
+    }
+  }
+  assertFiltered(watch, rounds.length * opens * SEVERITIES.length, judged.length);
+  assertEquals(judged.filter(({ severity }) => severity === "critical").length, rounds.length * opens);
+  assertLess(judged.length, rounds.length * opens * SEVERITIES.length);
   assertAccounted(watch);
 });
 

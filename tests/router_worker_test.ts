@@ -8,7 +8,7 @@ import { WorkerError } from "../lib/worker_handle.ts";
 import { ASSETS_DIR } from "./support/bpf.ts";
 import { ACTOR, Actor, EVERYTHING, RING_BYTES } from "./support/router.ts";
 
-const OPTIONS: Omit<RouterOptions, "output" | "rules" | "filters" | "watch" | "debugOneIn"> = {
+const OPTIONS: Omit<RouterOptions, "output" | "rules" | "filters" | "watch" | "minimumSeverity" | "debugOneIn"> = {
   sources: [...EVENT_TYPES],
   ringBytes: RING_BYTES,
   ringBytesMax: 4 << 20,

@@ -1,6 +1,5 @@
 /**
- * A server's wishes, as rules for the kernel: what an operator's own rules let through and the server wants as well. What
- * the kernel cannot judge, how severe an event came out, is left out here, and counted by whoever asks `wants`.
+ * A server's wishes, as rules for the kernel: what an operator's own rules let through and the server wants as well.
  */
 import { type Cidr, parseCidr } from "../aggregate/address.ts";
 import type { FleetFilter } from "../fleet/protocol.ts";
@@ -9,36 +8,34 @@ import {
   type EventFilter,
   type EventType,
   type FilterMatch,
-  type RouterEvent,
   type RuleSet,
   SEVERITIES,
+  type Severity,
 } from "../router/protocol.ts";
 
 /** Events that have an address. */
 const ADDRESSED: readonly EventType[] = ["network_connect", "tcp_state"];
 
-/** As sparse as the kernel samples: where the server wants no debug events at all. */
-const SAMPLING_MAX = 1_000_000;
 /** Under congestion: up to one in so many, four times fewer each time. */
 const CONGESTED_SAMPLING_MAX = 4096;
 const CONGESTED_STEP = 4;
 const CONGESTED_SECONDS = 2;
 const RELIEVED_SECONDS = 10;
 
-/** Whether the server wants an event by its severity. */
-export function wants(filter: FleetFilter | null, { severity }: Pick<RouterEvent, "severity">): boolean {
-  if (filter === null || filter.severity === null) return true;
-  return SEVERITIES.indexOf(severity) <= SEVERITIES.indexOf(filter.severity);
-}
-
 /** @returns `own` without what the server does not want */
 export function withFleetFilter(own: RuleSet, filter: FleetFilter | null, debugOneIn: number): RuleSet {
-  const noDebug = filter !== null && filter.severity !== null && filter.severity !== "debug";
-  const sampling = Math.max(own.debugOneIn ?? 1, filter?.debugSampling ?? 1, debugOneIn, noDebug ? SAMPLING_MAX : 1);
-  const sampled: RuleSet = sampling > 1 ? { ...own, debugOneIn: sampling } : own;
-  const wanted = filter === null ? [] : wantedMatches(filter);
-  if (wanted.length === 0) return sampled;
-  return { ...sampled, filters: intersect(own.filters ?? [], wanted) };
+  const both = { ...own };
+  const sampling = Math.max(own.debugOneIn ?? 1, filter?.debugSampling ?? 1, debugOneIn);
+  if (sampling > 1) both.debugOneIn = sampling;
+  if (filter === null) return both;
+  if (filter.severity !== null) both.minimumSeverity = stricter(filter.severity, own.minimumSeverity);
+  const wanted = wantedMatches(filter);
+  if (wanted.length > 0) both.filters = intersect(own.filters ?? [], wanted);
+  return both;
+}
+
+function stricter(a: Severity, b: Severity = a): Severity {
+  return SEVERITIES[Math.min(SEVERITIES.indexOf(a), SEVERITIES.indexOf(b))];
 }
 
 /** Empty where all are wanted. */

@@ -1,8 +1,8 @@
 import { assertEquals } from "../../tests/assert.ts";
 import { parseCidr } from "../aggregate/address.ts";
 import type { FleetFilter } from "../fleet/protocol.ts";
-import { EVENT_TYPES, type EventFilter, type RuleSet } from "../router/protocol.ts";
-import { CongestionSampling, wants, withFleetFilter } from "./fleet_rules.ts";
+import { EVENT_TYPES, type EventFilter, type RuleSet, type Severity } from "../router/protocol.ts";
+import { CongestionSampling, withFleetFilter } from "./fleet_rules.ts";
 
 function wish(overrides: Partial<FleetFilter>): FleetFilter {
   return { generation: 1, events: [], severity: null, nets: [], debugSampling: 1, ...overrides };
@@ -61,16 +61,27 @@ Deno.test("withFleetFilter() samples as sparsely as anybody wants", () => {
   assertEquals(withFleetFilter({ rules: [], debugOneIn: 5 }, wish({ debugSampling: 3 }), 1).debugOneIn, 5);
   assertEquals(withFleetFilter({ rules: [], debugOneIn: 5 }, wish({ debugSampling: 30 }), 16).debugOneIn, 30);
   assertEquals(withFleetFilter(NONE, null, 16).debugOneIn, 16);
-  assertEquals(withFleetFilter(NONE, wish({ severity: "warning" }), 1).debugOneIn, 1_000_000);
-  assertEquals(withFleetFilter(NONE, wish({ severity: "debug" }), 1).debugOneIn, undefined);
+  assertEquals(withFleetFilter(NONE, wish({ severity: "warning" }), 1), { rules: [], minimumSeverity: "warning" });
 });
 
-Deno.test("wants() compares severities", () => {
-  const severities = ["critical", "error", "warning", "info", "debug"] as const;
-  const wanted = (filter: FleetFilter | null) => severities.filter((severity) => wants(filter, { severity }));
-  assertEquals(wanted(wish({ severity: "warning" })), ["critical", "error", "warning"]);
-  assertEquals(wanted(wish({})), [...severities]);
-  assertEquals(wanted(null), [...severities]);
+Deno.test("withFleetFilter() takes the stricter of two minimum severities, whoever asks for it", () => {
+  const both = (own: Severity | undefined, severity: Severity | null) =>
+    withFleetFilter({ rules: [], ...own && { minimumSeverity: own } }, wish({ severity }), 1);
+  assertEquals(both(undefined, "debug").minimumSeverity, "debug");
+  assertEquals(both("debug", "info").minimumSeverity, "info");
+  assertEquals(both("info", "debug").minimumSeverity, "info");
+  assertEquals(both("error", "critical").minimumSeverity, "critical");
+  assertEquals(both("critical", "error").minimumSeverity, "critical");
+  assertEquals(both("warning", "warning").minimumSeverity, "warning");
+  assertEquals(both("warning", null).minimumSeverity, "warning");
+  assertEquals(withFleetFilter({ rules: [], minimumSeverity: "error" }, null, 1).minimumSeverity, "error");
+});
+
+Deno.test("withFleetFilter() leaves the operator's own set as it was", () => {
+  const own: RuleSet = { rules: [], filters: [], minimumSeverity: "info", debugOneIn: 2 };
+  const before = structuredClone(own);
+  withFleetFilter(own, wish({ events: ["tcp_state"], severity: "error", debugSampling: 4 }), 1);
+  assertEquals(own, before);
 });
 
 Deno.test("CongestionSampling thins out quickly, and comes back slowly", () => {

@@ -1,6 +1,6 @@
 /** `ebpfmon agent`: what `monitor` counts and watches, streamed to a server. */
 import { Batcher } from "../agent/batcher.ts";
-import { CongestionSampling, wants, withFleetFilter } from "../agent/fleet_rules.ts";
+import { CongestionSampling, withFleetFilter } from "../agent/fleet_rules.ts";
 import { agentId, bootId } from "../agent/identity.ts";
 import { AgentLink } from "../agent/link.ts";
 import { enrichedEvent } from "../agent/pipeline_event.ts";
@@ -27,7 +27,7 @@ import { PIPELINE_DEFAULTS, runEvents } from "./event_run.ts";
 import { EXIT, type ExitCode } from "./exit.ts";
 import type { AgentOptions } from "./fleet_args.ts";
 import { runFlows } from "./flow_run.ts";
-import type { LiveRules } from "./live_rules.ts";
+import { type LiveRules, NO_RULES } from "./live_rules.ts";
 import { watchedInterfaces } from "./watched.ts";
 
 /** A batch is split before it is longer than servers take. */
@@ -52,7 +52,6 @@ class Sender implements AsyncDisposable {
   readonly #notice: (text: string) => void;
   readonly #onDisk: boolean;
   #filter: FleetFilter | null = null;
-  #unwantedEvents = 0;
   #finished = false;
 
   constructor(options: AgentOptions, host: string, notice: (text: string) => void) {
@@ -98,24 +97,22 @@ class Sender implements AsyncDisposable {
   }
 
   get counts(): AgentCounts {
+    const { debugOneIn = 1, minimumSeverity = "debug" } = this.adjust(this.rules?.active.own ?? NO_RULES);
     return {
       spool: this.#spool.stats,
       link: this.#link.stats,
-      unwantedEvents: this.#unwantedEvents,
-      debugSampling: this.#adjusted({ rules: [] }).debugOneIn ?? 1,
+      debugSampling: minimumSeverity === "debug" ? debugOneIn : null,
     };
   }
 
   /** An operator's rules, and what the server wants besides. */
   adjust(own: RuleSet): RuleSet {
-    return this.#adjusted(own);
+    return withFleetFilter(own, this.#filter, this.#sampling.oneIn);
   }
 
   events(events: PipelineEvent[]): void {
-    const wanted = events.filter((event) => wants(this.#filter, event));
-    this.#unwantedEvents += events.length - wanted.length;
-    this.#batcher.add(wanted.map(enrichedEvent));
-    this.#addRecords(wanted);
+    this.#batcher.add(events.map(enrichedEvent));
+    this.#addRecords(events);
   }
 
   /** The raw path: nothing where events come without their records. */
@@ -171,10 +168,6 @@ class Sender implements AsyncDisposable {
     while (!this.#onDisk && this.#spool.stats.batches.spooled > 0 && performance.now() < untilMs) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-  }
-
-  #adjusted(own: RuleSet): RuleSet {
-    return withFleetFilter(own, this.#filter, this.#sampling.oneIn);
   }
 
   #setFilter(filter: FleetFilter): void {
@@ -240,12 +233,11 @@ function countsObject(counts: SpoolCounts): Record<string, unknown> {
   return { appended, recovered, acknowledged, spooled, dropped: counts.dropped, balanced: isBalanced(counts) };
 }
 
-function linkObject({ spool, link, unwantedEvents }: AgentCounts): Record<string, unknown> {
+function linkObject({ spool, link }: AgentCounts): Record<string, unknown> {
   return {
     server: link.server,
     batches: countsObject(spool.batches),
     events: countsObject(spool.events),
-    unwanted_events: unwantedEvents,
     sent_batches: link.sentBatches,
     sent_events: link.sentEvents,
     reconnects: link.reconnects,

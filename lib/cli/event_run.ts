@@ -91,7 +91,7 @@ export const BUILT_IN_RULES_ONLY: RuleSource = { own: NO_RULES, file: null, watc
  */
 export async function runEvents(
   options: {
-    router: Omit<RouterOptions, "output" | "rules" | "filters" | "watch" | "debugOneIn">;
+    router: Omit<RouterOptions, "output" | "rules" | "filters" | "watch" | "minimumSeverity" | "debugOneIn">;
     rules: RuleSource;
     pipeline: PipelineOptions;
     /** What somebody else wants besides, asked for each time that rules are put in force; `LiveRules.refresh` does so. */

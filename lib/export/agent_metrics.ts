@@ -6,15 +6,14 @@ import type { PrometheusText, Sample } from "./prometheus.ts";
 export interface AgentCounts {
   spool: SpoolStats;
   link: LinkStats;
-  /** Events that the server does not want, and that the kernel could not leave out. */
-  unwantedEvents: number;
-  /** One debug event in this many is sent now. */
-  debugSampling: number;
+  /** One debug event in this many is sent now; null: none is. */
+  debugSampling: number | null;
 }
 
 /** Adds an agent's families to a page of metrics: appended + recovered = acknowledged + dropped + spooled. */
 export function addAgentMetrics(text: PrometheusText, counts: AgentCounts): void {
-  const { spool, link } = counts;
+  const { spool, link, debugSampling } = counts;
+  const debugShare = debugSampling === null ? 0 : 1 / debugSampling;
   addSpooled(text, "batches", spool.batches);
   addSpooled(text, "events", spool.events);
   const gauge = (name: string, help: string, value: number) => text.gauge(`ebpfmon_agent_${name}`, help, [{ value }]);
@@ -27,12 +26,11 @@ export function addAgentMetrics(text: PrometheusText, counts: AgentCounts): void
   gauge("spool_memory_bytes", "Bytes of batches in memory.", spool.memoryBytes);
   gauge("spool_disk_bytes", "Bytes of the spool's files.", spool.diskBytes);
   gauge("spool_disk_failed", "1 while the spool's folder cannot be written to.", spool.diskFailed ? 1 : 0);
-  gauge("debug_sampling_ratio", "Share of debug events that is sent.", 1 / counts.debugSampling);
+  gauge("debug_sampling_ratio", "Share of debug events that is sent.", debugShare);
   counter("sent_batches", "Batches sent; one that had to be sent again counts again.", link.sentBatches);
   counter("sent_events", "Events in them.", link.sentEvents);
   counter("reconnects", "Streams that were opened after the first one.", link.reconnects);
   counter("failures", "Streams, and attempts at one, that failed.", link.failures);
-  counter("unwanted_events", "Events left out because the server does not want them.", counts.unwantedEvents);
   text.gauge(
     "ebpfmon_agent_last_sent_timestamp_seconds",
     "When a batch was sent last, since the epoch.",

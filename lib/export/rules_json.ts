@@ -2,11 +2,14 @@
 import { formatAddress } from "../aggregate/address.ts";
 import type { EventFilter, FilterMatch, RuleSet, SeverityRule, WatchList } from "../router/protocol.ts";
 
-export function ruleSetObject({ rules, filters, watch, rateLimit, debugOneIn }: RuleSet): Record<string, unknown> {
+export function ruleSetObject(
+  { rules, filters, watch, minimumSeverity, rateLimit, debugOneIn }: RuleSet,
+): Record<string, unknown> {
   return {
     rules: rules.map(ruleObject),
     ...filters && { filters: filters.map(filterObject) },
     ...watch && { watch: watch.map(watchObject) },
+    ...minimumSeverity !== undefined && { minimum_severity: minimumSeverity },
     ...rateLimit !== undefined && { rate_limit: rateLimit },
     ...debugOneIn !== undefined && { sampling: { debug: debugOneIn } },
   };

@@ -11,6 +11,7 @@ filters:
   - { name: builds, match: { cgroup: /sys/fs/cgroup/build }, action: drop }
 watch:
   - { name: bad, nets: [203.0.113.0/24, "2001:db8::7"], ports: [4444], at_least: critical }
+minimum_severity: warning
 rate_limit: 0
 sampling: { debug: 20 }
 `;
@@ -30,13 +31,14 @@ Deno.test("ruleSetObject() has all that a file may have, in the shape of the fil
       { name: "builds", match: { cgroup: "/sys/fs/cgroup/build" }, action: "drop" },
     ],
     watch: [{ name: "bad", nets: ["203.0.113.0/24", "2001:db8::7/128"], ports: [4444], at_least: "critical" }],
+    minimum_severity: "warning",
     rate_limit: 0,
     sampling: { debug: 20 },
   });
 });
 
 Deno.test("what ruleSetObject() shows is read back as the same rules", () => {
-  for (const text of [FILE, "rules: []", "rate_limit: 7"]) {
+  for (const text of [FILE, "rules: []", "rate_limit: 7", "minimum_severity: critical"]) {
     const rules = parseRuleSet(text, "yaml", "f");
     assertEquals(parseRuleSet(JSON.stringify(ruleSetObject(rules)), "json", "f"), rules);
   }

@@ -102,7 +102,7 @@ interface Matches {
 }
 
 function compileSet(
-  { rules, filters = [], debugOneIn = 1 }: RuleSet,
+  { rules, filters = [], minimumSeverity = "debug", debugOneIn = 1 }: RuleSet,
   { matches, lists, rateLimit }: { matches: Matches; lists: WatchList[]; rateLimit: number },
 ): Bytes {
   const set = new DataView(new ArrayBuffer(RULE_SET.size));
@@ -117,6 +117,7 @@ function compileSet(
   writeField(set, RULE_SET, "filters_any", any(matches.filters));
   writeField(set, RULE_SET, "keeping_filters", bitsWhere(filters, ({ action }) => action === "keep"));
   writeField(set, RULE_SET, "keep_only", filters.some(({ action }) => action === "keep") ? 1 : 0);
+  writeField(set, RULE_SET, "severity_max", SEVERITIES.indexOf(minimumSeverity));
   writeField(set, RULE_SET, "debug_one_in", debugOneIn);
   const interval = rateLimit > 0 ? BigInt(Math.max(1, Math.round(NS_PER_S / rateLimit))) : 0n;
   writeField(set, RULE_SET, "rate_interval_ns", interval);

@@ -141,6 +141,8 @@ export interface RuleSet {
   rules: SeverityRule[];
   filters?: EventFilter[];
   watch?: WatchList[];
+  /** What rules and watch lists leave less severe than this is dropped; nothing where there is none. */
+  minimumSeverity?: Severity;
   /** Events a second a cgroup may send to normal and debug; 0 for no limit. */
   rateLimit?: number;
   /** Of debug events at most one in so many is sent; 1 for all. */

@@ -20,14 +20,15 @@
  *         nets: [203.0.113.0/24, "2001:db8::7"]
  *         ports: [4444]
  *         at_least: critical
+ *     minimum_severity: info
  *     rate_limit: 10000
  *     sampling: { debug: 20 }
  *
  * All conditions of `match` must hold. `severity` sets, `at_least` raises and never lowers. The first rule that matches
  * applies, and those of a file stand before the built-in ones. So does the first filter; where one of them keeps, what
- * none matches is dropped. A watch list raises connects and TCP states that touch its networks or ports. `rate_limit` is
- * events a second that a cgroup may send beside critical ones, 0 for any number; of debug events at most one in
- * `sampling.debug` is sent.
+ * none matches is dropped. A watch list raises connects and TCP states that touch its networks or ports. What rules and
+ * watch lists leave less severe than `minimum_severity` is dropped. `rate_limit` is events a second that a cgroup may send
+ * beside critical ones, 0 for any number; of debug events at most one in `sampling.debug` is sent.
  */
 
 import { type Cidr, parseAddress, parseCidr } from "../aggregate/address.ts";
@@ -72,7 +73,7 @@ const ERRNO_BY_NAME = new Map(
 const PATH_EVENTS: readonly EventType[] = ["process_exec", "file_open"];
 const PORT_EVENTS: readonly EventType[] = ["network_connect", "tcp_state"];
 
-const SECTIONS = ["rules", "filters", "watch", "rate_limit", "sampling"] as const;
+const SECTIONS = ["rules", "filters", "watch", "minimum_severity", "rate_limit", "sampling"] as const;
 type Section = typeof SECTIONS[number];
 const RULE_KEYS = ["event", "path_prefix", "uid", "comm", "port", "result"] as const;
 const FILTER_KEYS = [...RULE_KEYS, "pid", "cgroup", "net"] as const;
@@ -145,13 +146,16 @@ class RulesReader {
     const reader = this.#reader;
     const root = reader.root();
     const found = reader.entries(root, `a map with the key ${listed(SECTIONS)}`, SECTIONS);
-    const { rules, filters, watch, rate_limit: rateLimit, sampling } = found;
+    const { rules, filters, watch, minimum_severity: minimumSeverity, rate_limit: rateLimit, sampling } = found;
     if (rules === undefined && SECTIONS.every((section) => found[section] === undefined)) {
       throw reader.error(startOf(root), `${listed(SECTIONS)} is missing`);
     }
     const set: RuleSet = { rules: rules ? this.#list("rules", rules).map((entry) => this.#rule(entry)) : [] };
     if (filters) set.filters = this.#list("filters", filters).map((entry) => this.#filter(entry));
     if (watch) set.watch = this.#watchLists(watch);
+    if (minimumSeverity) {
+      set.minimumSeverity = reader.scalar("minimum_severity", minimumSeverity, oneOf(SEVERITIES));
+    }
     if (rateLimit) set.rateLimit = reader.scalar("rate_limit", rateLimit, integer(0, RATE_LIMIT_MAX));
     if (sampling) {
       const { debug } = reader.entries(sampling, "a map with the key debug", ["debug"]);

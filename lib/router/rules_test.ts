@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "../../tests/assert.ts";
 import { parseCidr } from "../aggregate/address.ts";
-import type { RuleSet, SeverityRule } from "./protocol.ts";
+import { type RuleSet, SEVERITIES, type SeverityRule } from "./protocol.ts";
 import {
   allRules,
   BUILTIN_RULES,
@@ -136,13 +136,13 @@ Deno.test("parseRuleSet() refuses rules that could never apply or say nothing", 
 Deno.test("parseRuleSet() refuses other shapes, and too many rules", () => {
   assertEquals(
     mistake(""),
-    "f:1:1: expected a map with the key rules, filters, watch, rate_limit or sampling, got nothing",
+    "f:1:1: expected a map with the key rules, filters, watch, minimum_severity, rate_limit or sampling, got nothing",
   );
   assertEquals(
     mistake("- a"),
-    "f:1:1: expected a map with the key rules, filters, watch, rate_limit or sampling, got a list",
+    "f:1:1: expected a map with the key rules, filters, watch, minimum_severity, rate_limit or sampling, got a list",
   );
-  assertEquals(mistake("{}"), "f:1:1: rules, filters, watch, rate_limit or sampling is missing");
+  assertEquals(mistake("{}"), "f:1:1: rules, filters, watch, minimum_severity, rate_limit or sampling is missing");
   assertEquals(mistake("rules: 5"), "f:1:8: rules takes a list, got 5");
   assertEquals(mistake("rules:\n"), "f:1:7: rules takes a list, got nothing");
   assertEquals(mistake("rules: [7]"), "f:1:9: expected a map, got 7");
@@ -217,6 +217,7 @@ watch:
   - name: ports alone
     ports: [6667]
     at_least: warning
+minimum_severity: info
 rate_limit: 0
 sampling: { debug: 20 }
 `;
@@ -240,6 +241,7 @@ const SET: RuleSet = {
     },
     { name: "ports alone", nets: [], ports: [6667], atLeast: "warning" },
   ],
+  minimumSeverity: "info",
   rateLimit: 0,
   debugOneIn: 20,
 };
@@ -256,11 +258,15 @@ Deno.test("parseRuleSet() reads every section, each of which may be left out", (
   assertEquals(parseRuleSet(YAML, "yaml", "f"), { rules: RULES });
   assertEquals(parseRuleSet(YAML + SET_YAML, "yaml", "f"), { ...SET, rules: RULES });
   assertEquals(parseRuleSet('{"rate_limit": 5}', "json", "f"), { rules: [], rateLimit: 5 });
+  for (const severity of SEVERITIES) {
+    const set = parseRuleSet(`minimum_severity: ${severity}`, "yaml", "f");
+    assertEquals(set, { rules: [], minimumSeverity: severity });
+  }
   assertEquals(parseRuleSet("filters: []\nwatch: []", "yaml", "f"), { rules: [], filters: [], watch: [] });
 });
 
 Deno.test("parseRuleSet() points at the line and column of what is wrong in a section", () => {
-  assertEquals(setMistake("{}"), "f:1:1: rules, filters, watch, rate_limit or sampling is missing");
+  assertEquals(setMistake("{}"), "f:1:1: rules, filters, watch, minimum_severity, rate_limit or sampling is missing");
   assertEquals(setMistake("filter: []"), 'f:1:1: unknown key "filter", did you mean filters?');
   assertEquals(
     setMistake(SET_YAML.replace("action: keep", "action: kep")),
@@ -276,8 +282,13 @@ Deno.test("parseRuleSet() points at the line and column of what is wrong in a se
   );
   assertEquals(
     setMistake(SET_YAML.replace("rate_limit: 0", "rate_limit: -1")).slice(0, 36),
-    "f:17:13: rate_limit takes a whole nu",
+    "f:18:13: rate_limit takes a whole nu",
   );
+  const minimum = "f:1:19: minimum_severity takes critical, error, warning, info or debug, got";
+  assertEquals(setMistake("minimum_severity: infos"), `${minimum} "infos", did you mean info?`);
+  assertEquals(setMistake("minimum_severity: 0"), `${minimum} 0`);
+  assertEquals(setMistake("minimum_severity: none"), `${minimum} "none"`);
+  assertEquals(setMistake("minimum_severity:"), "f:1:18: " + minimum.slice("f:1:19: ".length) + " nothing");
   assertEquals(setMistake("sampling: { debug: 0 }"), "f:1:20: debug takes a whole number from 1 to 1000000, got 0");
   assertEquals(setMistake("sampling: 5"), "f:1:11: expected a map with the key debug, got 5");
   assertEquals(setMistake("sampling: {}"), "f:1:1: sampling has no debug");

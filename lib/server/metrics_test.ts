@@ -56,5 +56,8 @@ Deno.test("an agent's metrics add up, and satisfy promtool", async () => {
     );
   }
   assertStringIncludes(page, "\nebpfmon_agent_debug_sampling_ratio 0.25\n");
+  const snapshot = fullMetricsSnapshot();
+  const withoutDebug = renderMetrics({ ...snapshot, agent: { ...snapshot.agent!, debugSampling: null } });
+  assertStringIncludes(withoutDebug, "\nebpfmon_agent_debug_sampling_ratio 0\n");
   assertEquals(await promtool(page), { code: 0, said: "" });
 });

@@ -34,7 +34,6 @@ export function fullMetricsSnapshot(): MetricsSnapshot {
         congested: false,
         lastError: null,
       },
-      unwantedEvents: 3,
       debugSampling: 4,
     },
   });

@@ -86,6 +86,8 @@ export interface ProcessCacheOptions {
 const AFTERLIFE_NS = 1e9;
 /** A look that found nothing is not repeated sooner. */
 const RETRY_NS = 10e9;
+/** What is known is looked at again no sooner: exec and exit events may be left out by rules, or lost. */
+const RECHECK_NS = 60e9;
 /** Programs that are kept of a pid: a shell's exec chain, and late events of the process before. */
 const PROGRAMS_MAX = 4;
 /** Kept of one program: more come from threads that change their uid one by one. */
@@ -118,6 +120,8 @@ interface Program {
   readNs: number;
   /** No further look before this. */
   retryNs: number;
+  /** It is looked at again after this, though nothing speaks against what is known. */
+  recheckNs: number;
   startNs: number;
   name: string;
   ppid: number;
@@ -195,12 +199,9 @@ export class ProcessCache {
     const { latest } = entry;
     const program = tsNs >= latest.fromNs && tsNs <= latest.untilNs ? latest : programAt(entry, tsNs);
     if (program === null) return null;
-    if (program.knowledge === "sighting") {
-      this.#misses++;
-      if (tsNs > program.retryNs) this.#want(pid);
-    } else {
-      this.#hits++;
-    }
+    if (program.knowledge === "sighting") this.#misses++;
+    else this.#hits++;
+    if (tsNs > program.recheckNs && program === latest) this.#want(pid);
     const face = program.faces[0];
     return face !== undefined && face.cgroupId === cgroupId && face.info.uid === uid
       ? face.info
@@ -332,6 +333,7 @@ export class ProcessCache {
     const program = newProgram({ pid, knowledge: "proc", fromNs: startNs, seenNs: readNs, name });
     program.startNs = startNs;
     program.readNs = readNs;
+    program.recheckNs = readNs + RECHECK_NS;
     program.ppid = ppid;
     program.exe = exe;
     program.container = this.#containerOf(facts);
@@ -345,18 +347,31 @@ export class ProcessCache {
     const ppid = facts?.ppid ?? program.ppid;
     if (ppid > 0 && this.#entries.peek(ppid) === undefined) this.#lookAtParent(ppid);
     program.retryNs = nowNs + RETRY_NS;
+    program.recheckNs = nowNs + (facts === null ? RETRY_NS : RECHECK_NS);
     if (facts !== null && facts.startNs > program.seenNs) {
       // The process that was seen had ended before this one started.
       program.untilNs = Math.min(program.untilNs, facts.startNs);
-      const fresh = this.#addFromProc(facts);
-      fresh.parentName = this.#parentName(fresh);
-      fresh.exe ||= this.#forkedExe(fresh);
+      this.#addLater(facts);
       return;
     }
+    if (facts !== null && isOther(program, facts)) {
+      this.#stale++;
+      // From the last time on at which it was the one before.
+      this.#addLater({ ...facts, startNs: program.readNs }).startNs = facts.startNs;
+      return;
+    }
+    const before = { ...program };
     if (facts !== null) this.#learn(program, facts);
     if (program.parentName === "") program.parentName = this.#parentName(program);
     program.exe ||= this.#forkedExe(program);
-    program.faces = [];
+    if (!shownAlike(before, program)) program.faces = [];
+  }
+
+  #addLater(facts: ProcessFacts): Program {
+    const program = this.#addFromProc(facts);
+    program.parentName = this.#parentName(program);
+    program.exe ||= this.#forkedExe(program);
+    return program;
   }
 
   #lookAtParent(ppid: number): void {
@@ -515,6 +530,7 @@ function newProgram(known: Pick<Program, "pid" | "knowledge" | "fromNs" | "seenN
     untilNs: Infinity,
     readNs: 0,
     retryNs: 0,
+    recheckNs: 0,
     startNs: 0,
     ppid: 0,
     parentName: "",
@@ -523,6 +539,18 @@ function newProgram(known: Pick<Program, "pid" | "knowledge" | "fromNs" | "seenN
     faces: [],
     previous: null,
   };
+}
+
+/** Whether /proc shows another program than it did, of whose exec no event told; threads and uids may have changed. */
+function isOther({ readNs, exe }: Program, facts: ProcessFacts): boolean {
+  // The kernel marks an executable that was replaced on disk.
+  const path = (text: string) => text.replace(/ \(deleted\)$/, "");
+  return readNs > 0 && exe !== "" && facts.exe !== "" && path(facts.exe) !== path(exe);
+}
+
+function shownAlike(a: Program, b: Program): boolean {
+  return a.startNs === b.startNs && a.name === b.name && a.ppid === b.ppid && a.parentName === b.parentName &&
+    a.exe === b.exe && a.container === b.container;
 }
 
 /** The last program that began at this time or before it. */

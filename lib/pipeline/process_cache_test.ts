@@ -244,6 +244,43 @@ Deno.test("a pid that is handed out again is another process, by exit, by exec a
   assertEquals(byProc.stats().stale, 1);
 });
 
+Deno.test("a program whose exec no event told of is found at the next look, once a minute", () => {
+  const host = new FakeHost();
+  host.add({ pid: 9, startNs: 2 * SECOND_NS, readNs: 10 * SECOND_NS, name: "sh", exe: "/bin/sh" });
+  const cache = host.cache();
+  cache.fill(10 * SECOND_NS);
+  const looks = () => host.asked.filter((pid) => pid === 9).length;
+  const first = at(cache, 9, 69);
+  cache.refresh(10, 69 * SECOND_NS);
+  assertEquals(looks(), 1);
+  // The same program, renamed and replaced on disk.
+  host.add({ pid: 9, startNs: 2 * SECOND_NS, readNs: 71 * SECOND_NS, name: "sh", exe: "/bin/sh (deleted)" });
+  assertStrictEquals(at(cache, 9, 71), first);
+  cache.refresh(10, 71 * SECOND_NS);
+  assertEquals([looks(), at(cache, 9, 72).exe, cache.stats().stale], [2, "/bin/sh (deleted)", 0]);
+  host.add({ pid: 9, startNs: 2 * SECOND_NS, readNs: 133 * SECOND_NS, name: "ls", exe: "/bin/ls" });
+  const before = at(cache, 9, 132);
+  cache.refresh(10, 133 * SECOND_NS);
+  const after = at(cache, 9, 134);
+  assertEquals([before.name, after.name, after.exe, after.startNs], ["sh", "ls", "/bin/ls", 2 * SECOND_NS]);
+  assertEquals([at(cache, 9, 70).name, cache.stats().stale], ["sh", 1]);
+  // Another process under the same pid.
+  host.add({ pid: 9, startNs: 150 * SECOND_NS, readNs: 200 * SECOND_NS, name: "cat", exe: "/bin/cat" });
+  at(cache, 9, 199);
+  cache.refresh(10, 200 * SECOND_NS);
+  assertEquals([at(cache, 9, 201).name, at(cache, 9, 149).name], ["cat", "ls"]);
+});
+
+Deno.test("a look that finds nothing new leaves a process the same object", () => {
+  const host = new FakeHost();
+  host.add({ pid: 9 });
+  const cache = host.cache();
+  cache.fill(100 * SECOND_NS);
+  const first = at(cache, 9, 170);
+  assert(cache.refresh(10, 171 * SECOND_NS) > 0);
+  assertStrictEquals(at(cache, 9, 172), first);
+});
+
 Deno.test("an exit that is read after the next process's exec does not end that one", () => {
   const host = new FakeHost();
   host.add({ pid: 9, startNs: 2 * SECOND_NS, readNs: 10 * SECOND_NS, name: "old" });

@@ -11,6 +11,7 @@
 #include "flow.h"
 #include "map_entry.h"
 #include "process.h"
+#include "retransmit.h"
 #include "router.h"
 #include "simulate.h"
 #include "sketch.h"
@@ -78,5 +79,7 @@ enum process_program process_program;
 struct owned_address owned_address;
 struct socket_key socket_key;
 struct socket_owner socket_owner;
+
+enum retransmit_place retransmit_place;
 
 struct map_entry_request map_entry_request;

@@ -20,9 +20,6 @@
 #include "kernel_types.h"
 #include "socket_owner.h"
 
-#define AF_INET 2
-#define AF_INET6 10
-
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2
 #define TCP_LISTEN 10
@@ -65,21 +62,8 @@ struct {
 	__uint(max_entries, 16384);
 } address_netns SEC(".maps");
 
-struct ns_common___owner {
-	unsigned int inum;
-} CO_RE;
-
-struct net___owner {
-	struct ns_common___owner ns;
-} CO_RE;
-
-typedef struct {
-	struct net___owner *net;
-} CO_RE possible_net_t___owner;
-
 struct sock_common___owner {
 	unsigned char skc_state;
-	possible_net_t___owner skc_net;
 } CO_RE;
 
 struct sock___owner {
@@ -134,38 +118,6 @@ static __always_inline bool is_shared(const __u32 address[4])
 	return !address[2] && (!address[3] || address[3] == bpf_htonl(1));
 }
 
-static __always_inline __u32 netns_of(struct sock *sk)
-{
-	return ((struct sock___owner *)sk)->__sk_common.skc_net.net->ns.inum;
-}
-
-static __always_inline void read_key(struct sock *sk, __u8 protocol, __u32 netns, struct socket_key *key)
-{
-	struct sock_common *common = &sk->__sk_common;
-	__u32 *local = (__u32 *)key->local, *remote = (__u32 *)key->remote;
-
-	__builtin_memset(key, 0, sizeof(*key));
-	if (common->skc_family == AF_INET) {
-		local[2] = bpf_htonl(0xffff);
-		local[3] = common->skc_rcv_saddr;
-		if (common->skc_dport) {
-			remote[2] = bpf_htonl(0xffff);
-			remote[3] = common->skc_daddr;
-		}
-	} else {
-#pragma unroll
-		for (int i = 0; i < 4; i++) {
-			local[i] = common->skc_v6_rcv_saddr.in6_u.u6_addr32[i];
-			if (common->skc_dport)
-				remote[i] = common->skc_v6_daddr.in6_u.u6_addr32[i];
-		}
-	}
-	key->netns = is_shared(local) ? netns : 0;
-	key->local_port = bpf_htons(common->skc_num);
-	key->remote_port = common->skc_dport;
-	key->proto = protocol;
-}
-
 static __always_inline bool is_same_identity(const struct process_identity *left, const struct process_identity *right)
 {
 	const __u64 *a = (const void *)left, *b = (const void *)right;
@@ -186,8 +138,10 @@ static __always_inline void put_owner(struct sock *sk, __u8 protocol, const stru
 	__builtin_memset(&owner, 0, sizeof(owner));
 	owner.identity = *identity;
 	owner.noted_ns = bpf_ktime_get_ns();
-	owner.netns = netns_of(sk);
-	read_key(sk, protocol, owner.netns, &key);
+	owner.netns = netns_of(&sk->__sk_common);
+	read_key(&sk->__sk_common, protocol, owner.netns, &key);
+	if (!is_shared((__u32 *)key.local))
+		key.netns = 0;
 	/* An update takes one of the least recently used entries even where the key is there: looking is cheaper. */
 	known = bpf_map_lookup_elem(&socket_owners, &key);
 	if (known && known->netns == owner.netns && is_same_identity(&known->identity, identity))

@@ -5,21 +5,7 @@
 #pragma once
 
 #include "process_identity.h"
-
-/*
- * A socket as its own host sees it. IPv4 addresses are mapped into IPv6 (::ffff:192.0.2.1), so that a socket of both
- * families is found by either; one that is bound to no address has ::, or ::ffff:0.0.0.0 for IPv4. All of `remote` is
- * zero for a socket that is not connected, `local_port` for one that is about to connect and has not got its port yet.
- */
-struct socket_key {
-	__u8 local[16];
-	__u8 remote[16];
-	__u32 netns; /* inode; only where the local address is not one's own: none, loopback, link-local. Else 0 */
-	__be16 local_port;
-	__be16 remote_port;
-	__u8 proto;
-	__u8 pad0[3];
-};
+#include "socket_key.h"
 
 /* What a socket with no address of its own may be used under: an address of its namespace, known from another one. */
 struct owned_address {

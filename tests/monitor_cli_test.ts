@@ -111,7 +111,7 @@ Deno.test("monitor leaves no program and no link in the kernel after kill -9", a
     field: string,
   ) => [...new Set([...fds.matchAll(new RegExp(`^${field}:\\s*(\\d+)`, "gm"))].map((it) => it[1]))];
   const [links, programs] = [ids("link_id"), ids("prog_id")];
-  assertEquals(links.length, 5); // two for the flows, three for who uses which socket
+  assertEquals(links.length, 7); // two for the flows, three for who uses which socket, two for what is sent again
   assertGreater(programs.length, 0);
   assert(await xdpOf(net) !== null);
   const exists = async (kind: string, id: string) => {

@@ -5,7 +5,7 @@ import type { ActivityOptions, ProcessWindow } from "../lib/aggregate/process_pr
 import { DEFAULT_ARRANGEMENT, noCalls, processBalance } from "../lib/aggregate/process_reducer.ts";
 import type { AggregatorOptions } from "../lib/aggregate/protocol.ts";
 import { WorkerError } from "../lib/worker_handle.ts";
-import { ASSETS_DIR } from "./support/bpf.ts";
+import { ASSETS_DIR, assetsWithout } from "./support/bpf.ts";
 import { Monitor } from "./support/monitor.ts";
 import { TestNet } from "./support/namespaces.ts";
 import { SyscallActor } from "./support/processes.ts";
@@ -126,17 +126,6 @@ Deno.test("sums since the start are kept of the processes with the most calls", 
     }
   }
 });
-
-/** What the program needs but for the objects named. */
-async function assetsWithout(...objects: string[]): Promise<string> {
-  const dir = await Deno.makeTempDir({ prefix: "ebpfmon-assets-" });
-  await Deno.mkdir(`${dir}/bpf`);
-  await Deno.symlink(`${ASSETS_DIR}/lib`, `${dir}/lib`);
-  for await (const { name } of Deno.readDir(`${ASSETS_DIR}/bpf`)) {
-    if (!objects.includes(name)) await Deno.symlink(`${ASSETS_DIR}/bpf/${name}`, `${dir}/bpf/${name}`);
-  }
-  return dir;
-}
 
 Deno.test("without what owners and activity take, flows are counted and a notice says what is missing", async () => {
   const assetsDir = await assetsWithout("process.bpf.o", "socket_owner.bpf.o");

@@ -23,6 +23,7 @@ import {
   type OtherClass,
   type Traffic,
 } from "./protocol.ts";
+import type { RetransmitTable } from "./retransmit_table.ts";
 import type { TickClock } from "./tick_clock.ts";
 import { compareFlows, needsFlags, type RankedFlow, TopFlows } from "./top_flows.ts";
 
@@ -37,6 +38,8 @@ export interface ReducerOptions {
   filter: FlowFilter | null;
   /** null: nobody asks whose flow it is. */
   owners?: FlowOwnerSource | null;
+  /** Of the same window; null: nobody asks what was sent again. */
+  retransmits?: RetransmitTable | null;
 }
 
 /** Who uses the flows' ends on this host. */
@@ -208,12 +211,12 @@ export class FlowReducer {
 
   addBatch(family: 4 | 6, batch: MapBatch): void {
     const { key } = FAMILIES[family];
-    const { valuesPerEntry } = this.#options;
+    const { valuesPerEntry, retransmits } = this.#options;
     const sums = this.#flowSums;
     const values = new Uint32Array(batch.values.buffer, batch.values.byteOffset, batch.values.byteLength >> 2);
     const entryWords = VALUE_WORDS * valuesPerEntry;
     const { keys } = batch;
-    const rank = { family, packets: 0, bytes: 0, tcpFlags: 0 };
+    const rank = { family, packets: 0, bytes: 0, tcpFlags: 0, retransmits: 0 };
     const ranksFlags = needsFlags(this.#order);
     for (let entry = 0; entry < batch.count; entry++) {
       let packets = 0;
@@ -228,6 +231,8 @@ export class FlowReducer {
       const sum = (slot * 2 + keys[keyAt + key.fields.direction.offset]) * 2;
       sums[sum] += packets;
       sums[sum + 1] += bytes;
+      // Of every flow, whatever the filter: what was sent again is then either a flow's or nobody's.
+      const sentAgain = retransmits?.segmentsOf(family, keys, keyAt) ?? null;
       const looksAt = this.#matches !== null || this.#mayAsk();
       const flow = looksAt ? this.#decodeKey(family, keys, keyAt) : null;
       if (this.#matches !== null && !this.#matches(flow!)) continue;
@@ -237,9 +242,11 @@ export class FlowReducer {
       this.#attribute(flow, packets, bytes);
       rank.packets = packets;
       rank.bytes = bytes;
+      rank.retransmits = sentAgain ?? 0;
       if (ranksFlags) rank.tcpFlags = this.#tcpFlags(batch, entry);
       if (this.#top.admits(rank, keys, keyAt)) {
-        this.#top.add(this.#ranked(family, batch, values, entry, packets, bytes));
+        const ranked = this.#ranked(family, batch, values, entry, packets, bytes);
+        this.#top.add(sentAgain === null ? ranked : { ...ranked, retransmits: sentAgain });
       }
     }
     this.#flows += batch.count;
@@ -325,7 +332,7 @@ export class FlowReducer {
   #row(flow: RankedFlow, clock: Pick<TickClock, "toNs">): FlowRow {
     const candidate = this.#decodeKey(flow.family, flow.key, 0);
     const { src, dst, sport, dport, proto, iface, direction, owner } = candidate;
-    const { packets, bytes, tcpFlags } = flow;
+    const { packets, bytes, tcpFlags, retransmits } = flow;
     return {
       iface,
       direction,
@@ -337,6 +344,7 @@ export class FlowReducer {
       packets,
       bytes,
       tcpFlags,
+      ...retransmits !== undefined && { retransmits },
       firstSeenNs: clock.toNs(flow.firstSeenJiffies),
       lastSeenNs: clock.toNs(flow.lastSeenJiffies),
       ...owner !== null && this.#ownerFields(owner),

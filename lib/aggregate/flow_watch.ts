@@ -12,6 +12,7 @@ import { drainWindow } from "./drain_window.ts";
 import { type FlowOwnerSource, FlowReducer } from "./flow_reducer.ts";
 import { MapGrowth } from "./overflow_growth.ts";
 import type { AggregatorOptions, AttachedInterface, FlowWindow } from "./protocol.ts";
+import type { RetransmitWatch } from "./retransmit_watch.ts";
 import { TickClock } from "./tick_clock.ts";
 import type { WindowLoad } from "./window_controller.ts";
 
@@ -41,6 +42,15 @@ function loadOf({ v4, v6 }: { v4: DrainedMap; v6: DrainedMap }, window: FlowWind
   };
 }
 
+/** What flows are joined with is the caller's, and outlives the watch. */
+export interface FlowWatchOptions {
+  options: AggregatorOptions;
+  /** null: nobody asks whose flow it is. */
+  owners: FlowOwnerSource | null;
+  /** null: nobody asks what was sent again. Its windows are the flows'. */
+  retransmits: RetransmitWatch | null;
+}
+
 export class FlowWatch implements Disposable {
   readonly #options: AggregatorOptions;
   readonly #probe: FlowProbe;
@@ -48,6 +58,7 @@ export class FlowWatch implements Disposable {
   readonly #clock: TickClock;
   /** null: nobody wants all flows. */
   readonly #ipfix: IpfixEncoder | null;
+  readonly #retransmits: RetransmitWatch | null;
   readonly #growth: { v4: MapGrowth; v6: MapGrowth };
   /** Maps of other sizes are being made. */
   #resizing: Promise<void> | null = null;
@@ -57,9 +68,10 @@ export class FlowWatch implements Disposable {
   #sequence = 0;
   #startNs = 0n;
 
-  private constructor(probe: FlowProbe, options: AggregatorOptions, owners: FlowOwnerSource | null) {
+  private constructor(probe: FlowProbe, { options, owners, retransmits }: FlowWatchOptions) {
     this.#options = options;
     this.#probe = probe;
+    this.#retransmits = retransmits;
     this.#clock = new TickClock(probe.sampleClock());
     const growth = () => new MapGrowth(options.flowsMax, options.flowsLimit ?? options.flowsMax);
     this.#growth = { v4: growth(), v6: growth() };
@@ -78,23 +90,21 @@ export class FlowWatch implements Disposable {
       order: options.order,
       filter: options.filter === "" ? null : parseFlowFilter(options.filter),
       owners,
+      retransmits: retransmits?.table,
     });
   }
 
-  /**
-   * Loads the programs; attaches to nothing yet.
-   *
-   * @param owners null: nobody asks whose flow it is
-   */
+  /** Loads the programs; attaches to nothing yet. */
   static async open(
     libbpf: Libbpf,
     interfaces: { name: string; ifindex: number }[],
-    { options, owners }: { options: AggregatorOptions; owners: FlowOwnerSource | null },
+    watched: FlowWatchOptions,
   ): Promise<FlowWatch> {
+    const { options } = watched;
     using stack = new DisposableStack();
     const elf = Deno.readFileSync(`${options.assetsDir}/bpf/flow.bpf.o`);
     const probe = stack.use(await FlowProbe.open(libbpf, elf, interfaces, options));
-    const watch = new FlowWatch(probe, options, owners);
+    const watch = new FlowWatch(probe, watched);
     stack.move();
     return watch;
   }
@@ -124,12 +134,13 @@ export class FlowWatch implements Disposable {
 
   endWindow(): FinishedFlows {
     const swapStart = performance.now();
-    const { side, atNs } = this.#probe.swap();
+    const { side, atNs } = this.#probe.swap(() => this.#retransmits?.flip());
     const endUnixNs = BigInt(Date.now()) * NS_PER_MS;
     const drainStart = performance.now();
     const sample = this.#probe.sampleClock();
     this.#clock.addSample(sample);
     const toUnixMs = this.#tickToUnixMs(sample, endUnixNs + sample.monotonicNs - atNs);
+    this.#retransmits?.take();
     const drained = drainWindow(this.#probe, side, {
       reducer: this.#reducer,
       alsoTake: (family, batch) => this.#ipfix?.addBatch(family, batch, toUnixMs),
@@ -142,6 +153,7 @@ export class FlowWatch implements Disposable {
       endUnixNs,
       capacity: this.#probe.capacityOf(side),
       ...this.#reducer.finish(this.#clock),
+      ...this.#retransmits?.finish(),
       swapSeconds: (drainStart - swapStart) / MS_PER_S,
       drainSeconds: (performance.now() - drainStart) / MS_PER_S,
       programs: this.#probe.programStats(),

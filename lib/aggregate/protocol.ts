@@ -42,6 +42,8 @@ export interface FlowRow {
   bytes: number;
   /** Union of the TCP flags seen, FIN = bit 0 … CWR = bit 7. */
   tcpFlags: number;
+  /** Segments that its socket sent again; absent where that is not counted: only of TCP that goes out. */
+  retransmits?: number;
   /** CLOCK_MONOTONIC, exact to one timer tick: 1 to 10 ms, as the kernel was built. */
   firstSeenNs: bigint;
   lastSeenNs: bigint;
@@ -60,7 +62,10 @@ export interface FlowRow {
 }
 
 /** What makes a flow large: packets, bytes; or first a TCP reset, or a TCP handshake seen, then packets. */
-export const FLOW_ORDERS = ["packets", "bytes", "resets", "new"] as const;
+export const SEEN_ORDERS = ["packets", "bytes", "resets", "new"] as const;
+
+/** The same, or first what its socket had to send again: segments, or segments by packets. Captures do not tell. */
+export const FLOW_ORDERS = [...SEEN_ORDERS, "retransmits", "retransmit-share"] as const;
 export type FlowOrder = typeof FLOW_ORDERS[number];
 
 /** How much of the matched traffic has a known owner; the three add up to it. */
@@ -70,6 +75,24 @@ export interface FlowAttribution {
   unattributed: Traffic;
   /** Of flows beyond those that a window looks up. */
   unasked: Traffic;
+}
+
+/** TCP segments that sockets sent again. `segments = attributed + unattributed + overflow`. */
+export interface WindowRetransmits {
+  /** Of all sockets in the network namespace whose interfaces are watched. */
+  segments: number;
+  /** Of flows of this window. */
+  attributed: number;
+  /** Of connections without a flow that goes out: over another interface, or it found no room. */
+  unattributed: number;
+  /** Of connections that found no room in the map of those that retransmit. */
+  overflow: number;
+  /** Of sockets in other namespaces, as of containers, in flows of this window. */
+  forwarded: number;
+  /** Of sockets in other namespaces, in no flow of this window. */
+  elsewhere: number;
+  /** Runs of the programs that the kernel left out; a segment or a few each. */
+  missedRuns: number;
 }
 
 /** What one interface saw in one direction. `seen = flows + overflow + the sum of other`, packets and bytes. */
@@ -105,6 +128,8 @@ export interface FlowWindow {
   overflow?: OverflowDetail;
   /** Absent where owners are not looked for. */
   attribution?: FlowAttribution;
+  /** Absent where they are not counted. */
+  retransmits?: WindowRetransmits;
   /** Switching sides and waiting until no program could still see the old one. */
   swapSeconds: number;
   /** Reading, deleting, decoding and ranking the old side. */
@@ -159,6 +184,8 @@ export interface AggregatorOptions {
   allFlows?: boolean;
   /** Whether to look for whose flow it is. */
   owners?: boolean;
+  /** Whether to count the segments that TCP sends again. */
+  retransmits?: boolean;
   /** What to count of system calls; nothing where it is absent or null. Without interfaces, it is all that is counted. */
   activity?: ActivityOptions | null;
   /** Folder with `bpf/*.bpf.o` and `lib/libbpf.so.1`. */

@@ -39,7 +39,7 @@ interface End {
 const NO_END: End = { address: ANY_IPV6, port: 0 };
 
 /** The form of addresses in keys: 16 bytes, IPv4 as ::ffff:192.0.2.1. */
-function mapped(address: Uint8Array): Uint8Array<ArrayBuffer> {
+export function mapped(address: Uint8Array): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(16);
   if (address.length === 16) {
     bytes.set(address);
@@ -50,7 +50,7 @@ function mapped(address: Uint8Array): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-function isMapped(address: Uint8Array): boolean {
+export function isMapped(address: Uint8Array): boolean {
   return equal(address.subarray(0, 12), ANY_IPV4.subarray(0, 12));
 }
 
@@ -59,7 +59,7 @@ function equal(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 /** Whether an address means the same in every namespace: is_shared() of bpf/socket_owner.bpf.c. */
-function isShared(address: Uint8Array): boolean {
+export function isShared(address: Uint8Array): boolean {
   if (isMapped(address)) return address[12] === 127 || equal(address, ANY_IPV4);
   if (address[0] === 0xfe && (address[1] & 0xc0) === 0x80) return true;
   return equal(address, ANY_IPV6) || equal(address, LOOPBACK_IPV6);

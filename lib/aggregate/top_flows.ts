@@ -16,6 +16,8 @@ export interface RankedFlow {
   firstSeenJiffies: bigint;
   lastSeenJiffies: bigint;
   tcpFlags: number;
+  /** Segments that its socket sent again; absent where that is not known. */
+  retransmits?: number;
 }
 
 /** What a flow is ranked by: `keys` holds its packed key from `keyAt` on. */
@@ -25,6 +27,7 @@ interface Rank {
   bytes: number;
   /** Looked at only by orders for which `needsFlags`. */
   tcpFlags: number;
+  retransmits?: number;
 }
 
 const TCP_SYN = 1 << 1;
@@ -36,12 +39,17 @@ export function needsFlags(order: FlowOrder): boolean {
   return LEADING_FLAG[order] !== undefined;
 }
 
+/** What comes before traffic in an order. */
+function leading(order: FlowOrder, { packets, tcpFlags, retransmits = 0 }: Omit<Rank, "family">): number {
+  if (order === "retransmits") return retransmits;
+  if (order === "retransmit-share") return packets > 0 ? retransmits / packets : 0;
+  return tcpFlags & (LEADING_FLAG[order] ?? 0);
+}
+
 /** Compares traffic by an order: negative when `a` ranks below `b`, zero when only their keys can tell. */
 export function compareTraffic(order: FlowOrder, a: Omit<Rank, "family">, b: Omit<Rank, "family">): number {
-  const flag = LEADING_FLAG[order];
-  if (flag !== undefined && (a.tcpFlags & flag) !== (b.tcpFlags & flag)) {
-    return (a.tcpFlags & flag) - (b.tcpFlags & flag);
-  }
+  const lead = leading(order, a) - leading(order, b);
+  if (lead !== 0) return lead;
   if (order === "bytes") return a.bytes - b.bytes || a.packets - b.packets;
   return a.packets - b.packets || a.bytes - b.bytes;
 }

@@ -95,3 +95,21 @@ Deno.test("TopFlows ranks by bytes, or by a TCP flag first, where asked to", () 
   assertEquals(ranked("resets"), [3, 2, 4]);
   assertEquals(ranked("new"), [1, 3, 4]);
 });
+
+Deno.test("TopFlows ranks by segments sent again, or by their share of the packets, where asked to", () => {
+  const flows = [
+    { ...flow(10, 100, 1), retransmits: 2 },
+    { ...flow(5, 900, 2), retransmits: 1 },
+    { ...flow(100, 200, 3), retransmits: 9 },
+    { ...flow(20, 50, 4), retransmits: 0 },
+    flow(200, 50, 5), // nobody knows
+  ];
+  const ranked = (order: FlowOrder) => {
+    const top = new TopFlows(4, order);
+    for (const it of flows) offer(top, it);
+    return top.take().map(({ key }) => key[0]);
+  };
+  assertEquals(ranked("retransmits"), [3, 1, 2, 5]);
+  // Equal shares rank by packets.
+  assertEquals(ranked("retransmit-share"), [1, 2, 3, 5]);
+});

@@ -7,6 +7,7 @@ import {
   OTHER_CLASSES,
   type OtherClass,
   type Traffic,
+  type WindowRetransmits,
 } from "./protocol.ts";
 
 /** Packets, and the bytes in them, of a whole run. */
@@ -31,6 +32,9 @@ export interface InterfaceTotals extends Breakdown {
   direction: Direction;
 }
 
+/** What a window has of retransmits, of a whole run. */
+export type RetransmitTotals = Record<keyof WindowRetransmits, bigint>;
+
 /** Everything counted since the start. */
 export interface Totals extends Breakdown {
   windows: bigint;
@@ -38,6 +42,8 @@ export interface Totals extends Breakdown {
   flowSummaries: bigint;
   /** What the filter accepted; all flows where there is none. */
   matched: TrafficTotal & { flowSummaries: bigint };
+  /** Absent while no window has counted them. */
+  retransmits?: RetransmitTotals;
   /** In the order in which they were first seen; an interface that went away stays. */
   interfaces: InterfaceTotals[];
 }
@@ -59,6 +65,11 @@ export function addWindow(totals: Totals, window: FlowWindow): void {
   totals.flowSummaries += BigInt(window.flows);
   totals.matched.flowSummaries += BigInt(window.matched.flows);
   addTraffic(totals.matched, window.matched);
+  if (window.retransmits !== undefined) {
+    const counts = Object.entries(window.retransmits) as [keyof WindowRetransmits, number][];
+    const sums = counts.map(([name, count]) => [name, (totals.retransmits?.[name] ?? 0n) + BigInt(count)]);
+    totals.retransmits = Object.fromEntries(sums) as RetransmitTotals;
+  }
   for (const traffic of window.interfaces) {
     addBreakdown(totals, traffic);
     addBreakdown(interfaceTotals(totals, traffic), traffic);

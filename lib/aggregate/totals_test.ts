@@ -16,6 +16,32 @@ Deno.test("addWindow() adds up windows, flow summaries, traffic and matches", ()
   assertEquals(otherTotal(totals), { packets: 40n, bytes: 4_000n });
 });
 
+Deno.test("addWindow() adds up what was sent again, once a window has counted it", () => {
+  const totals = emptyTotals();
+  addWindow(totals, flowWindow());
+  assertEquals(totals.retransmits, undefined);
+  const retransmits = {
+    segments: 10,
+    attributed: 6,
+    unattributed: 3,
+    overflow: 1,
+    forwarded: 4,
+    elsewhere: 5,
+    missedRuns: 2,
+  };
+  addWindow(totals, flowWindow({ retransmits }));
+  addWindow(totals, flowWindow({ retransmits: { ...retransmits, segments: 11, unattributed: 4, missedRuns: 0 } }));
+  assertEquals(totals.retransmits, {
+    segments: 21n,
+    attributed: 12n,
+    unattributed: 7n,
+    overflow: 2n,
+    forwarded: 8n,
+    elsewhere: 10n,
+    missedRuns: 2n,
+  });
+});
+
 Deno.test("addWindow() keeps interfaces and directions apart, and those that went away", () => {
   const totals = emptyTotals();
   addWindow(totals, flowWindow());

@@ -12,6 +12,7 @@ import { type ActivityWatch, tryActivity } from "./activity_watch.ts";
 import { FlowWatch } from "./flow_watch.ts";
 import { OwnerWatch } from "./owner_watch.ts";
 import { hostProcessDetails } from "./host_details.ts";
+import { RetransmitWatch } from "./retransmit_watch.ts";
 import type { AggregatorOptions, AggregatorReport, AggregatorRequest } from "./protocol.ts";
 import { WindowController } from "./window_controller.ts";
 
@@ -30,6 +31,7 @@ interface Watched {
   /** null: not asked for, or the kernel lacks what it takes. */
   activity: ActivityWatch | null;
   owners: OwnerWatch | null;
+  retransmits: RetransmitWatch | null;
 }
 
 /** One run: from `start` to `stop`. */
@@ -64,12 +66,17 @@ class Run implements Disposable {
     const wantsOwners = watchesFlows && options.owners === true;
     const owners = wantsOwners ? await OwnerWatch.tryStart(libbpf, { options, details, notice }) : null;
     if (owners !== null) stack.use(owners);
-    const flows = watchesFlows ? stack.use(await FlowWatch.open(libbpf, interfaces, { options, owners })) : null;
+    const wantsRetransmits = watchesFlows && options.retransmits === true;
+    const retransmits = wantsRetransmits ? RetransmitWatch.tryLoad(libbpf, { options, notice }) : null;
+    if (retransmits !== null) stack.use(retransmits);
+    const beside = { options, owners, retransmits };
+    const flows = watchesFlows ? stack.use(await FlowWatch.open(libbpf, interfaces, beside)) : null;
     const activity = tryActivity(libbpf, { options, details, notice, needed: !watchesFlows });
     if (activity !== null) stack.use(activity);
 
     const startNs = monotonicNs();
     const attached = flows?.attach();
+    retransmits?.attach();
     activity?.attach();
     report({
       kind: "ready",
@@ -80,7 +87,7 @@ class Run implements Disposable {
       libbpf: { version: libbpf.version, source: libbpf.source },
     });
     await flows?.prepare();
-    const watched = { flows, activity, owners };
+    const watched = { flows, activity, owners, retransmits };
     const run = new Run(options, { owned: stack.move(), watched, startNs });
     run.#schedule();
     return run;
@@ -123,8 +130,9 @@ class Run implements Disposable {
   /** Detaches, then drains what was counted until then: the last window, shorter than the others. */
   async stop(): Promise<void> {
     clearTimeout(this.#timer);
-    const { flows, activity, owners } = this.#watched;
+    const { flows, activity, owners, retransmits } = this.#watched;
     flows?.detach();
+    retransmits?.detach();
     activity?.detach();
     owners?.detach();
     this.#endWindow();

@@ -306,6 +306,7 @@ export async function agent(options: AgentOptions, host: string, stop: AbortCont
           topMax: options.topMax,
           filter: options.filter,
           owners: true,
+          retransmits: true,
           assetsDir: assetsDir(),
           libbpfPath,
         },

@@ -1,7 +1,7 @@
 /** The table of commands: parsing, help and shell completions are all made from it. */
 
 import { type Cidr, parseCidr } from "../aggregate/address.ts";
-import { FLOW_ORDERS } from "../aggregate/protocol.ts";
+import { FLOW_ORDERS, SEEN_ORDERS } from "../aggregate/protocol.ts";
 import { LEVEL_NAMES } from "../aggregate/levels.ts";
 import { ACTIVITY_GROUPINGS, ACTIVITY_ORDERS } from "../aggregate/process_protocol.ts";
 import { type GroupBy, GROUPINGS } from "../aggregate/rollup.ts";
@@ -208,7 +208,8 @@ const MONITOR_FLAGS = {
   duration: secondsFlag("S", null, "stop after so many seconds"),
   ...AUTO_WINDOW_FLAG,
   top: integerFlag("N", { min: 1, max: 1000, unit: "flows", fallback: 10 }, "largest flows to show"),
-  sort: choiceFlag(FLOW_ORDERS, "packets", "what is large; first a TCP reset or handshake, for resets and new"),
+  // All names are too long for the flag's own column.
+  sort: { ...choiceFlag(FLOW_ORDERS, "packets", `by ${FLOW_ORDERS.join(", ")}`), value: "ORDER" },
   ...ATTACH_FLAGS,
   "flows-only": switchFlag("do not watch events: no programs on system calls"),
   filter: textFlag({
@@ -233,7 +234,7 @@ const REPLAY_FLAGS = {
   ...OUTPUT_FLAGS,
   ...WINDOW_FLAG,
   top: MONITOR_FLAGS.top,
-  sort: MONITOR_FLAGS.sort,
+  sort: choiceFlag(SEEN_ORDERS, "packets", "what is large; first a TCP reset or handshake, for resets and new"),
   "max-flows": ATTACH_FLAGS["max-flows"],
   filter: MONITOR_FLAGS.filter,
   speed: {

@@ -31,6 +31,7 @@ export async function doctor(options: OutputOptions, host: string): Promise<Exit
     router: elf("router"),
     process: elf("process"),
     socketOwner: elf("socket_owner"),
+    retransmit: elf("retransmit"),
   });
   if (options.json) {
     const time = rfc3339(unixNs());

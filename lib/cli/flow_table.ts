@@ -28,6 +28,14 @@ export const FLAGS_COLUMN: FlowColumn = {
       : tcpFlagLetters(flow.tcpFlags),
 };
 
+/** Segments sent again, and their share of the packets; empty where they are not counted. */
+export const RETRANSMITS_COLUMN: FlowColumn = {
+  title: "RETRANS",
+  align: "right",
+  cell: ({ retransmits, packets }) =>
+    retransmits === undefined ? "" : `${retransmits} (${(retransmits / packets * 100).toFixed(1)} %)`,
+};
+
 /** Name and number of the process whose flow it is; empty where that is not known. */
 export const COMMAND_COLUMN: FlowColumn = {
   title: "COMMAND",

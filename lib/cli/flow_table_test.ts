@@ -1,6 +1,6 @@
 import { assertEquals } from "../../tests/assert.ts";
 import { flowRow } from "../../tests/support/windows.ts";
-import { endpoint, FLAGS_COLUMN, IFACE_COLUMN, shortenEndpoint } from "./flow_table.ts";
+import { endpoint, FLAGS_COLUMN, IFACE_COLUMN, RETRANSMITS_COLUMN, shortenEndpoint } from "./flow_table.ts";
 
 Deno.test("endpoint() brackets IPv6 and leaves out ports that do not exist", () => {
   assertEquals(endpoint("192.0.2.1", 443, 6), "192.0.2.1:443");
@@ -13,6 +13,11 @@ Deno.test("FLAGS_COLUMN shows TCP flags, or the type and code of ICMP", () => {
   assertEquals(FLAGS_COLUMN.cell(flowRow({ tcpFlags: 0x12 })), "SA");
   assertEquals(FLAGS_COLUMN.cell(flowRow({ proto: 1, dport: 3 << 8 | 1, tcpFlags: 0 })), "3/1");
   assertEquals(FLAGS_COLUMN.cell(flowRow({ proto: 58, dport: 135 << 8, tcpFlags: 0 })), "135/0");
+});
+
+Deno.test("RETRANSMITS_COLUMN shows segments and their share, and nothing where they are not counted", () => {
+  const cells = [{ packets: 200, retransmits: 3 }, { packets: 5, retransmits: 0 }, { packets: 5 }];
+  assertEquals(cells.map((flow) => RETRANSMITS_COLUMN.cell(flowRow(flow))), ["3 (1.5 %)", "0 (0.0 %)", ""]);
 });
 
 Deno.test("IFACE_COLUMN shows a hostile interface name harmlessly", () => {

@@ -121,6 +121,7 @@ function screenOutput(options: MonitorOptions, host: string, stop: AbortControll
     host,
     uptimeSeconds: (performance.now() - started) / 1000,
     filter: options.filter,
+    order: options.order,
     paused,
     alerts,
   });
@@ -269,6 +270,7 @@ export async function monitor(options: MonitorOptions, host: string, stop: Abort
           // One more than is stored tells how large the largest flow left out is.
           topMax: Math.max(options.topMax, store === null ? 0 : store.rowsMax + 1),
           interfaces,
+          retransmits: true,
           allFlows: ipfix !== null,
           assetsDir: assetsDir(),
           libbpfPath,

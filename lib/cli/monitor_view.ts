@@ -22,6 +22,7 @@ import {
   type FlowColumn,
   IFACE_COLUMN,
   PROTO_COLUMN,
+  RETRANSMITS_COLUMN,
   shortenEndpoint,
 } from "./flow_table.ts";
 import { alertLine, ALERTS_MAX, type Line, paint } from "./styled_line.ts";
@@ -46,6 +47,8 @@ export interface LiveState {
   totals: Totals;
   /** Text of `--filter`; empty for none. */
   filter: string;
+  /** What ranks flows; absent: packets. */
+  order?: FlowOrder;
   /** Where HTTP answers, or null. */
   listen: string | null;
   /** Of the event rings; null where they are not watched, or not yet. */
@@ -68,6 +71,8 @@ const ORDER_TITLES: Record<FlowOrder, string> = {
   bytes: "Bytes",
   resets: "Resets",
   new: "Handshakes",
+  retransmits: "Retransmits",
+  "retransmit-share": "Share of Retransmits",
 };
 /** Endpoints narrower than this are given the room of a less important column. */
 const ENDPOINT_MIN = 21; // 255.255.255.255:65535
@@ -115,9 +120,10 @@ export function renderPiped(
   }
   if (window.overflow !== undefined) lines.push(`Overflow by network: ${networksText(window.overflow)}`);
   if (!isBalanced(totals)) lines.push(`WARNING: ${mismatch(totals)}`);
+  lines.push(...retransmitLines(totals));
 
   const title = `=== Top ${topMax} Flows by ${ORDER_TITLES[order]} ===`;
-  return joinLines([...lines, "", title, ...window.top.length > 0 ? pipedTable(window.top) : ["none"], ""]);
+  return joinLines([...lines, "", title, ...window.top.length > 0 ? pipedTable(window.top, order) : ["none"], ""]);
 }
 
 /** What a run counted, once it is over: lines, each with its newline. */
@@ -137,6 +143,7 @@ export function renderSummary(totals: Totals): string {
   lines.push(
     `Overflow: ${overflow.packets} packets, ${overflow.bytes} bytes`,
     `Other: ${otherText(totals)}`,
+    ...retransmitLines(totals),
     isBalanced(totals) ? "Accounting: seen = flows + overflow + other" : `WARNING: ${mismatch(totals)}`,
   );
   return joinLines(lines);
@@ -219,13 +226,14 @@ function processLines(activity: ProcessWindow | null, width: number, rows: numbe
 }
 
 /** The table of flows in exactly `rows` lines or fewer; none where not even one flow fits under the titles. */
-function flowLines({ window }: LiveState, width: number, rows: number): Line[] {
+function flowLines({ window, order = "packets" }: LiveState, width: number, rows: number): Line[] {
   if (window === null || rows < 2) return [];
   const seconds = windowSeconds(window);
   const flows = window.top.slice(0, rows - 1);
   // From the most to the least important; the last give way on a narrow terminal.
   let columns: FlowColumn[] = [
     { title: "PACKETS", align: "right", cell: (flow) => estimateMark(flow) + humanCount(flow.packets) },
+    ...ranksRetransmits(order) ? [RETRANSMITS_COLUMN] : [],
     PROTO_COLUMN,
     ...hasOwners(flows) ? [COMMAND_COLUMN] : [],
     { title: "RATE", align: "right", cell: (flow) => humanBitRate(flow.bytes * 8 / seconds) },
@@ -254,6 +262,20 @@ function flowLines({ window }: LiveState, width: number, rows: number): Line[] {
   ];
 }
 
+function ranksRetransmits(order: FlowOrder): boolean {
+  return order === "retransmits" || order === "retransmit-share";
+}
+
+/** What TCP sent again, where that is anything. */
+function retransmitLines({ retransmits }: Totals): string[] {
+  if (retransmits === undefined || retransmits.segments + retransmits.forwarded === 0n) return [];
+  const { segments, attributed, unattributed, overflow, forwarded } = retransmits;
+  const parts = [`${segments} segments`, `${attributed} of flows`, `${unattributed} of none`];
+  if (overflow > 0n) parts.push(`${overflow} without room`);
+  if (forwarded > 0n) parts.push(`and ${forwarded} of flows of other namespaces`);
+  return [`Retransmits: ${parts.join(", ")}`];
+}
+
 function hasOwners(flows: FlowRow[]): boolean {
   return flows.some(({ pid }) => pid !== undefined);
 }
@@ -265,7 +287,7 @@ function shareRoom(room: number, left: number, right: number): [left: number, ri
   return [leftWidth, Math.max(0, Math.min(right, room - leftWidth))];
 }
 
-function pipedTable(flows: FlowRow[]): string[] {
+function pipedTable(flows: FlowRow[], order: FlowOrder): string[] {
   const columns: FlowColumn[] = [
     { title: SOURCE, align: "left", cell: (flow) => endpoint(flow.src, flow.sport, flow.proto) },
     { title: DESTINATION, align: "left", cell: (flow) => endpoint(flow.dst, flow.dport, flow.proto) },
@@ -274,6 +296,7 @@ function pipedTable(flows: FlowRow[]): string[] {
     IFACE_COLUMN,
     { title: "PACKETS", align: "right", cell: (flow) => estimateMark(flow) + flow.packets },
     { title: "BYTES", align: "right", cell: (flow) => estimateMark(flow) + flow.bytes },
+    ...ranksRetransmits(order) ? [RETRANSMITS_COLUMN] : [],
     FLAGS_COLUMN,
     ...hasOwners(flows) ? [COMMAND_COLUMN] : [],
   ];

@@ -240,6 +240,29 @@ Deno.test("renderPiped() has a column for processes where any is known", () => {
   assertStringIncludes(text, "SA     ngi\\x1bnx/1234\n");
 });
 
+Deno.test("renderPiped() has a column for retransmits where flows are ranked by them, and says how many met a flow", () => {
+  const retransmits = {
+    segments: 10,
+    attributed: 6,
+    unattributed: 3,
+    overflow: 1,
+    forwarded: 4,
+    elsewhere: 5,
+    missedRuns: 0,
+  };
+  const window = flowWindow({ top: [flowRow({ retransmits: 6 })], retransmits });
+  const lines = (order: "packets" | "retransmits") => renderPiped(window, { filter: "", topMax: 1, order }).split("\n");
+  const said = "Retransmits: 10 segments, 6 of flows, 3 of none, 1 without room, and 4 of flows of other namespaces";
+  assert(lines("packets").includes(said));
+  assert(renderSummary(totalsOf(window)).includes(said));
+  assert(!lines("packets").some((line) => line.includes("RETRANS")));
+  assert(lines("retransmits").includes("=== Top 1 Flows by Retransmits ==="));
+  assert(lines("retransmits").some((line) => line.includes("6 (10.0 %)")));
+  assert(
+    renderLive(live({ window, order: "retransmits" }), 120, 24, false).some((line) => line.includes("6 (10.0 %)")),
+  );
+});
+
 Deno.test("renderPiped() marks estimates and names the networks of the overflow", () => {
   const prefix = (n: number) => ({
     iface: "eth0",

@@ -15,6 +15,7 @@ import {
   emptyTotals,
   isBalanced,
   otherTotal,
+  type RetransmitTotals,
   type Totals,
   type TrafficTotal,
 } from "../aggregate/totals.ts";
@@ -136,6 +137,7 @@ function totalsFields(totals: Totals, filtered: boolean): Record<string, unknown
       matched_bytes: matched.bytes,
     },
     other: byClass(totals.other),
+    ...totals.retransmits && retransmitFields(totals.retransmits),
     interfaces: totals.interfaces.map((traffic) => ({
       name: traffic.iface,
       direction: traffic.direction,
@@ -156,6 +158,19 @@ function breakdownFields(breakdown: Breakdown): Record<string, bigint> {
     other_bytes: other.bytes,
     seen_packets: seen.packets,
     seen_bytes: seen.bytes,
+  };
+}
+
+/** `tcp_retransmits = attributed + unattributed + overflow`; the others are of other namespaces. */
+function retransmitFields(retransmits: RetransmitTotals): Record<string, bigint> {
+  return {
+    tcp_retransmits: retransmits.segments,
+    attributed_retransmits: retransmits.attributed,
+    unattributed_retransmits: retransmits.unattributed,
+    overflow_retransmits: retransmits.overflow,
+    forwarded_retransmits: retransmits.forwarded,
+    elsewhere_retransmits: retransmits.elsewhere,
+    retransmit_missed_runs: retransmits.missedRuns,
   };
 }
 
@@ -189,6 +204,7 @@ export function commonFlowFields(flow: CommonFlow): Record<string, string | numb
 function flowFields(flow: FlowRow): Record<string, unknown> {
   return {
     ...commonFlowFields(flow),
+    ...flow.retransmits !== undefined && { retransmits: flow.retransmits },
     first_seen_ns: flow.firstSeenNs,
     last_seen_ns: flow.lastSeenNs,
     ...flow.pid !== undefined && { pid: flow.pid },

@@ -53,6 +53,35 @@ Deno.test("readyObject() names interfaces, modes and the address", () => {
   });
 });
 
+Deno.test("windowObject() and summaryObject() say what was sent again, of flows where it is known", () => {
+  const top = [flowRow({ retransmits: 0 }), flowRow({ retransmits: 6 }), flowRow()];
+  const retransmits = {
+    segments: 10,
+    attributed: 6,
+    unattributed: 3,
+    overflow: 1,
+    forwarded: 4,
+    elsewhere: 5,
+    missedRuns: 2,
+  };
+  const window = flowWindow({ top, retransmits });
+  const expected = {
+    tcp_retransmits: 10,
+    attributed_retransmits: 6,
+    unattributed_retransmits: 3,
+    overflow_retransmits: 1,
+    forwarded_retransmits: 4,
+    elsewhere_retransmits: 5,
+    retransmit_missed_runs: 2,
+  };
+  const object = JSON.parse(jsonLine(windowObject("h", window, false)));
+  assertObjectMatch(object, expected);
+  assertEquals(object.top.map((flow: { retransmits?: number }) => flow.retransmits), [0, 6, undefined]);
+  const totals = emptyTotals();
+  addWindow(totals, window);
+  assertObjectMatch(JSON.parse(jsonLine(summaryObject(STAMP, totals, false))), expected);
+});
+
 Deno.test("windowObject() sums over interfaces and spells out flows", () => {
   assertEquals(roundTrip(windowObject("h", flowWindow({ sequence: 7, endNs: 2_000_500_000n }), false)), {
     type: "window",

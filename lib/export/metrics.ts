@@ -2,7 +2,7 @@
 
 import { type FlowWindow, OTHER_CLASSES, type ProgramStats } from "../aggregate/protocol.ts";
 import type { AttributionTotals } from "../aggregate/activity_totals.ts";
-import type { Totals, TrafficTotal } from "../aggregate/totals.ts";
+import type { RetransmitTotals, Totals, TrafficTotal } from "../aggregate/totals.ts";
 import { addAgentMetrics, type AgentCounts } from "./agent_metrics.ts";
 import type { Histogram } from "./histogram.ts";
 import { addEventMetrics } from "./event_json.ts";
@@ -79,6 +79,7 @@ export function renderMetrics(snapshot: MetricsSnapshot): string {
     "Packets of the last window whose source network found no room either.",
     [{ value: lastWindow?.overflow?.rest.packets ?? 0 }],
   );
+  if (totals.retransmits !== undefined) addRetransmitMetrics(text, totals.retransmits);
   text.counter("ebpfmon_windows_total", "Windows completed.", [{ value: totals.windows }]);
   text.histogram("ebpfmon_window_swap_seconds", "Time to put the spare flow maps in place.", snapshot.swapSeconds);
   text.histogram("ebpfmon_window_drain_seconds", "Time to read and rank the old flow maps.", snapshot.drainSeconds);
@@ -100,6 +101,21 @@ export function renderMetrics(snapshot: MetricsSnapshot): string {
   if (snapshot.activity !== undefined) addActivityMetrics(text, snapshot.activity);
   if (snapshot.events !== null) addEventMetrics(text, snapshot.events);
   return text.toString();
+}
+
+function addRetransmitMetrics(text: PrometheusText, retransmits: RetransmitTotals): void {
+  const { attributed, unattributed, overflow, forwarded, elsewhere, missedRuns } = retransmits;
+  text.counter(
+    "ebpfmon_tcp_retransmits_total",
+    "TCP segments sent again: attributed, unattributed and overflow add up to this network namespace's.",
+    Object.entries({ attributed, unattributed, overflow, forwarded, elsewhere })
+      .map(([name, value]) => ({ labels: { class: name }, value })),
+  );
+  text.counter(
+    "ebpfmon_tcp_retransmit_missed_runs_total",
+    "Times that a retransmit was not counted, because one was being counted on that CPU.",
+    [{ value: missedRuns }],
+  );
 }
 
 function seenSamples(totals: Totals, unit: keyof TrafficTotal): Sample[] {

@@ -37,6 +37,26 @@ Deno.test("renderMetrics() gives windows, maps, programs, build and process", ()
   ) assertStringIncludes(text, `\n${line}\n`.trimStart());
 });
 
+Deno.test("renderMetrics() says what TCP sent again by what became of it, where that is counted", () => {
+  const snapshot = metricsSnapshot();
+  assert(!renderMetrics(snapshot).includes("retransmit"));
+  snapshot.totals.retransmits = {
+    segments: 10n,
+    attributed: 6n,
+    unattributed: 3n,
+    overflow: 1n,
+    forwarded: 4n,
+    elsewhere: 5n,
+    missedRuns: 2n,
+  };
+  const text = renderMetrics(snapshot);
+  const expected = { attributed: 6, unattributed: 3, overflow: 1, forwarded: 4, elsewhere: 5 };
+  for (const [name, segments] of Object.entries(expected)) {
+    assertStringIncludes(text, `\nebpfmon_tcp_retransmits_total{class="${name}"} ${segments}\n`);
+  }
+  assertStringIncludes(text, "\nebpfmon_tcp_retransmit_missed_runs_total 2\n");
+});
+
 Deno.test("renderMetrics() before the first window claims no capacity and no programs", () => {
   const text = renderMetrics(metricsSnapshot({ lastWindow: null, programs: [] }));
   assertStringIncludes(text, "\nebpfmon_flows 0\n");

@@ -93,8 +93,18 @@ export interface AttachedProgram {
 /** struct bpf_prog_info up to `verified_insns`. */
 const PROGRAM_INFO_BYTES = 224;
 
-/** Name, run time and runs of a loaded program. Times are zero unless the kernel's BPF statistics are on. */
-export function programInfo(libbpf: Libbpf, fd: number): { id: number; name: string; runNs: bigint; runs: bigint } {
+export interface ProgramInfo {
+  id: number;
+  name: string;
+  /** Zero unless the kernel's BPF statistics are on, as the runs are. */
+  runNs: bigint;
+  runs: bigint;
+  /** Runs that were left out, because the program had been interrupted on that CPU. Counted always. */
+  missedRuns: bigint;
+}
+
+/** What the kernel says of a loaded program. */
+export function programInfo(libbpf: Libbpf, fd: number): ProgramInfo {
   const info = objectInfo(libbpf, fd, PROGRAM_INFO_BYTES, "a program");
   const name = new Uint8Array(info.buffer, 64, 16);
   const end = name.indexOf(0);
@@ -103,6 +113,7 @@ export function programInfo(libbpf: Libbpf, fd: number): { id: number; name: str
     name: new TextDecoder().decode(name.subarray(0, end < 0 ? 16 : end)),
     runNs: info.getBigUint64(192, true),
     runs: info.getBigUint64(200, true),
+    missedRuns: info.getBigUint64(208, true),
   };
 }
 

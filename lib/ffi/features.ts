@@ -9,6 +9,7 @@ import type { Libbpf } from "./libbpf.ts";
 import { ROUTER_DEFAULTS } from "../router/defaults.ts";
 import { EVENT_TYPES, type EventType } from "../router/protocol.ts";
 import { ProcessProbe } from "./process_probe.ts";
+import { RetransmitProbe } from "./retransmit_probe.ts";
 import { RouterProbe } from "./router_probe.ts";
 import { SocketOwnerProbe } from "./socket_owner_probe.ts";
 import { testRun } from "./test_run.ts";
@@ -129,17 +130,17 @@ function eventFeatures(libbpf: Libbpf, routerElf: Uint8Array<ArrayBuffer>): Feat
   }
 }
 
-/** Loads the programs that count system calls; attaches to nothing. */
-function activityFeature(libbpf: Libbpf, processElf: Uint8Array<ArrayBuffer>): Feature {
+/** Loads what `load` loads; attaches to nothing. */
+function programsFeature(name: string, remedy: string, load: () => Disposable): Feature {
   const feature = (works: boolean, why: string): Feature => ({
-    name: "process activity",
+    name,
     works,
     needed: false,
     why,
-    remedy: works ? "" : "Linux 5.12 with CONFIG_DEBUG_INFO_BTF, for top and monitor --activity",
+    remedy: works ? "" : remedy,
   });
   try {
-    using _probe = new ProcessProbe(libbpf, processElf, { entriesMax: 16, sampling: 1 });
+    using _probe = load();
     return feature(true, "its programs are loaded");
   } catch (error) {
     return feature(false, (error as Error).message);
@@ -208,7 +209,7 @@ function systemFeatures(): Feature[] {
  */
 export async function probeFeatures(
   libbpf: Libbpf,
-  elfs: Record<"flow" | "router" | "process" | "socketOwner", Uint8Array<ArrayBuffer>>,
+  elfs: Record<"flow" | "router" | "process" | "socketOwner" | "retransmit", Uint8Array<ArrayBuffer>>,
 ): Promise<Feature[]> {
   const missing = missingCapabilities(readText("/proc/self/status") ?? "");
   const privilege: Feature = {
@@ -240,8 +241,17 @@ export async function probeFeatures(
     ...probed(MAP_TYPES, (type) => libbpf.symbols.libbpf_probe_bpf_map_type(type, null)),
     ...await flowFeatures(libbpf, elfs.flow),
     ...eventFeatures(libbpf, elfs.router),
-    activityFeature(libbpf, elfs.process),
+    programsFeature(
+      "process activity",
+      "Linux 5.12 with CONFIG_DEBUG_INFO_BTF, for top and monitor --activity",
+      () => new ProcessProbe(libbpf, elfs.process, { entriesMax: 16, sampling: 1 }),
+    ),
     ownerFeature(libbpf, elfs.socketOwner),
+    programsFeature(
+      "retransmits of flows",
+      "nothing to do: flows are counted all the same",
+      () => new RetransmitProbe(libbpf, elfs.retransmit, { entriesMax: 16 }),
+    ),
     ...systemFeatures(),
   ];
 }

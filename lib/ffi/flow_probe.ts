@@ -462,10 +462,13 @@ export class FlowProbe implements Disposable {
   /**
    * Ends a window: programs count on the other side from `atNs` on. When this returns nothing writes to `side` any
    * more; it must be drained and its counters taken before the next swap.
+   *
+   * @param flipBeside flips what is to change in the same instant, and is waited for with it
    */
-  swap(): { side: Side; atNs: bigint } {
+  swap(flipBeside: () => void = () => {}): { side: Side; atNs: bigint } {
     this.#requireSpare();
     const side = this.#window.flip();
+    flipBeside();
     const atNs = monotonicNs();
     this.#window.quiesce();
     return { side, atNs };

@@ -596,6 +596,12 @@ export const SOCKET_OWNER = {
   },
 } as const satisfies StructLayout;
 
+export const RETRANSMIT_PLACE = {
+  RETRANSMIT_HERE: 0,
+  RETRANSMIT_ELSEWHERE: 1,
+  RETRANSMIT_PLACES: 2,
+} as const;
+
 export const MAP_ENTRY_REQUEST = {
   size: 72,
   fields: {
@@ -624,6 +630,26 @@ export const PROCESS_RODATA = {
     sampling_threshold: { offset: 8, size: 4, kind: "uint" },
     never_return: { offset: 12, size: 24, kind: "array", length: 6, element: { size: 4, kind: "uint" } },
     execs: { offset: 36, size: 24, kind: "array", length: 6, element: { size: 4, kind: "uint" } },
+  },
+} as const satisfies StructLayout;
+
+export const RETRANSMIT_RODATA = {
+  size: 16,
+  fields: {
+    home_netns: { offset: 0, size: 4, kind: "uint" },
+  },
+} as const satisfies StructLayout;
+
+export const RETRANSMIT_BSS = {
+  size: 144,
+  fields: {
+    "window.generation": { offset: 0, size: 4, kind: "uint" },
+    "window.quiet_generation": { offset: 4, size: 4, kind: "uint" },
+    "window.lock": { offset: 8, size: 4, kind: "uint" },
+    "window.structures": { offset: 12, size: 4, kind: "uint" },
+    "window.lengths": { offset: 16, size: 64, kind: "array", length: 16, element: { size: 4, kind: "uint" } },
+    seen_segments: { offset: 80, size: 32, kind: "array", length: 4, element: { size: 8, kind: "uint" } },
+    overflow_segments: { offset: 112, size: 32, kind: "array", length: 4, element: { size: 8, kind: "uint" } },
   },
 } as const satisfies StructLayout;
 

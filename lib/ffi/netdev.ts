@@ -1,5 +1,10 @@
 /** Network interfaces as /proc and /sys show them. */
-import { readKernelFile } from "./libc.ts";
+import { readKernelFile, readKernelLink } from "./libc.ts";
+
+/** Inode of the network namespace that this thread is in; 0 where /proc does not say. */
+export function ownNetns(): number {
+  return Number(/^net:\[(\d+)\]$/.exec(readKernelLink("/proc/thread-self/ns/net"))?.[1] ?? 0);
+}
 
 /** Names of the interfaces in this network namespace, sorted. */
 export function interfaceNames(): string[] {

@@ -3,8 +3,8 @@
  */
 import type { ProcessCounters } from "../aggregate/process_reducer.ts";
 import type { MapBatch } from "../records.ts";
-import { LibbpfLink } from "./bpf_link.ts";
-import { BpfMap, type MapSpec, MapType, objectInfo } from "./bpf_map.ts";
+import { LibbpfLink, programInfo } from "./bpf_link.ts";
+import { BpfMap, type MapSpec, MapType } from "./bpf_map.ts";
 import { BpfObject } from "./bpf_object.ts";
 import type { Side } from "./double_buffer.ts";
 import { ActivePointer } from "./double_buffer_pointer.ts";
@@ -224,10 +224,10 @@ export class ProcessProbe implements Disposable {
    * that nobody counted. Kernels that do not interrupt tracepoints have none.
    */
   get missedRuns(): bigint {
-    return PROCESS_PROGRAMS.reduce((sum, name) => {
-      const info = objectInfo(this.#libbpf, this.#object.programFd(name), 224, "a program");
-      return sum + info.getBigUint64(208, true); // recursion_misses of struct bpf_prog_info
-    }, 0n);
+    return PROCESS_PROGRAMS.reduce(
+      (sum, name) => sum + programInfo(this.#libbpf, this.#object.programFd(name)).missedRuns,
+      0n,
+    );
   }
 
   [Symbol.dispose](): void {

@@ -6,8 +6,9 @@ import { BpfLink, LibbpfLink } from "./bpf_link.ts";
 import { BpfObject } from "./bpf_object.ts";
 import type { BpfMap } from "./bpf_map.ts";
 import { SOCKET_OWNER } from "./layouts.gen.ts";
-import { closeFd, keepAlive, readKernelLink } from "./libc.ts";
+import { closeFd, keepAlive } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
+import { ownNetns } from "./netdev.ts";
 
 /** Programs of bpf/socket_owner.bpf.c, and what a kernel that refuses one lacks. */
 const PROGRAMS = {
@@ -112,7 +113,7 @@ export class SocketOwnerProbe implements Disposable {
     const libc = Deno.dlopen("libc.so.6", SYMBOLS);
     this.#libc = libc;
     stack.defer(() => libc.close());
-    this.netns = Number(/^net:\[(\d+)\]$/.exec(readKernelLink("/proc/thread-self/ns/net"))?.[1] ?? 0);
+    this.netns = ownNetns();
     this.#owned = stack.move();
   }
 

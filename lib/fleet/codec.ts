@@ -2,7 +2,14 @@
  * Between what this program holds and the messages of lib/export/ebpfmon.proto. Nothing is rounded: what is 64 bits
  * wide crosses as such. What a newer peer says and this version does not know comes out as null.
  */
-import { type Direction, type FlowRow, type FlowWindow, OTHER_CLASSES, type Traffic } from "../aggregate/protocol.ts";
+import {
+  type Direction,
+  type FlowRow,
+  type FlowWindow,
+  OTHER_CLASSES,
+  type Traffic,
+  type WindowRetransmits,
+} from "../aggregate/protocol.ts";
 import type * as proto from "../export/proto/ebpfmon.gen.ts";
 import {
   EVENT_TYPES,
@@ -217,6 +224,32 @@ function decodeTraffic(message: proto.Traffic | undefined): Traffic {
   return { packets: Number(message?.packets ?? 0), bytes: Number(message?.bytes ?? 0) };
 }
 
+function encodeRetransmits(retransmits: WindowRetransmits): proto.Retransmits {
+  const { segments, attributed, unattributed, overflow, forwarded, elsewhere, missedRuns } = retransmits;
+  return {
+    segments: BigInt(segments),
+    attributed: BigInt(attributed),
+    unattributed: BigInt(unattributed),
+    overflow: BigInt(overflow),
+    forwarded: BigInt(forwarded),
+    elsewhere: BigInt(elsewhere),
+    missedRuns: BigInt(missedRuns),
+  };
+}
+
+function decodeRetransmits(message: proto.Retransmits): WindowRetransmits {
+  const { segments, attributed, unattributed, overflow, forwarded, elsewhere, missedRuns } = message;
+  return {
+    segments: Number(segments),
+    attributed: Number(attributed),
+    unattributed: Number(unattributed),
+    overflow: Number(overflow),
+    forwarded: Number(forwarded),
+    elsewhere: Number(elsewhere),
+    missedRuns: Number(missedRuns),
+  };
+}
+
 /**
  * @param rowsMax rows that one message may hold
  * @returns the window in parts: totals are in the first, rows in all
@@ -253,6 +286,7 @@ export function encodeWindow(window: FlowWindow, rowsMax: number): proto.Window[
         unasked: encodeTraffic(window.attribution.unasked),
       }
       : undefined,
+    retransmits: part === 0 && window.retransmits ? encodeRetransmits(window.retransmits) : undefined,
   }));
 }
 
@@ -275,6 +309,7 @@ function encodeFlow(flow: FlowRow): proto.Flow {
     container: flow.container,
     exe: flow.exe,
     podUid: flow.podUid,
+    retransmits: flow.retransmits === undefined ? undefined : BigInt(flow.retransmits),
   };
 }
 
@@ -300,6 +335,7 @@ export function decodeFlow(message: proto.Flow): FlowRow | null {
     ...(message.container === undefined ? {} : { container: message.container }),
     ...(message.exe === undefined ? {} : { exe: message.exe }),
     ...(message.podUid === undefined ? {} : { podUid: message.podUid }),
+    ...(message.retransmits === undefined ? {} : { retransmits: Number(message.retransmits) }),
   };
 }
 
@@ -340,6 +376,7 @@ export function decodeWindow(message: proto.Window): FlowWindow {
         },
       }
       : {}),
+    ...(message.retransmits ? { retransmits: decodeRetransmits(message.retransmits) } : {}),
   };
 }
 

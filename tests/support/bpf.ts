@@ -8,7 +8,8 @@ import { pageSizeBytes } from "../../lib/ffi/libc.ts";
 import { OTHER_CLASSES } from "../../lib/aggregate/protocol.ts";
 import { addTo, type Ledger, ledgerKey, type Tally } from "./oracle.ts";
 
-const BUILD_DIR = decodeURIComponent(new URL("../../build", import.meta.url).pathname);
+/** Where everything is built. */
+export const BUILD_DIR = decodeURIComponent(new URL("../../build", import.meta.url).pathname);
 
 // libc is opened once and stays open by design: here, or the first test to use it is taken for one that leaks.
 pageSizeBytes();
@@ -18,6 +19,17 @@ export const ASSETS_DIR = BUILD_DIR;
 
 /** The interface that a test run pretends to come from unless told otherwise. */
 const LOOPBACK = { name: "lo", ifindex: 1 };
+
+/** A new folder with what the aggregator needs but for the objects named. */
+export async function assetsWithout(...objects: string[]): Promise<string> {
+  const dir = await Deno.makeTempDir({ prefix: "ebpfmon-assets-" });
+  await Deno.mkdir(`${dir}/bpf`);
+  await Deno.symlink(`${ASSETS_DIR}/lib`, `${dir}/lib`);
+  for await (const { name } of Deno.readDir(`${ASSETS_DIR}/bpf`)) {
+    if (!objects.includes(name)) await Deno.symlink(`${ASSETS_DIR}/bpf/${name}`, `${dir}/bpf/${name}`);
+  }
+  return dir;
+}
 
 export function openSystemLibbpf(): Libbpf {
   return openLibbpf({ embeddedDir: `${BUILD_DIR}/app/lib` });

@@ -225,7 +225,11 @@ export interface Window {
   part: number;
   parts: number;
   /** Absent where owners are not looked for. */
-  attribution: Attribution | undefined;
+  attribution:
+    | Attribution
+    | undefined;
+  /** Absent where they are not counted. */
+  retransmits: Retransmits | undefined;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
@@ -262,7 +266,28 @@ export interface Flow {
   comm?: string | undefined;
   container?: string | undefined;
   exe?: string | undefined;
-  podUid?: string | undefined;
+  podUid?:
+    | string
+    | undefined;
+  /** Segments that its socket sent again; absent where that is not counted. */
+  retransmits?: bigint | undefined;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+/** TCP segments that sockets sent again: segments = attributed + unattributed + overflow. */
+export interface Retransmits {
+  /** Of all sockets in the network namespace whose interfaces are watched. */
+  segments: bigint;
+  /** Of flows of the window. */
+  attributed: bigint;
+  unattributed: bigint;
+  /** Of connections that found no room in the map of those that retransmit. */
+  overflow: bigint;
+  /** Of sockets in other namespaces, in flows of the window, and in none. */
+  forwarded: bigint;
+  elsewhere: bigint;
+  /** Runs of the programs that the kernel left out; a segment or a few each. */
+  missedRuns: bigint;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
@@ -2141,6 +2166,7 @@ function createBaseWindow(): Window {
     part: 0,
     parts: 0,
     attribution: undefined,
+    retransmits: undefined,
     _unknownFields: {},
   };
 }
@@ -2215,6 +2241,9 @@ export const Window: MessageFns<Window> = {
     }
     if (message.attribution !== undefined) {
       Attribution.encode(message.attribution, writer.uint32(130).fork()).join();
+    }
+    if (message.retransmits !== undefined) {
+      Retransmits.encode(message.retransmits, writer.uint32(138).fork()).join();
     }
     if (message._unknownFields !== undefined) {
       for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
@@ -2366,6 +2395,14 @@ export const Window: MessageFns<Window> = {
             }
 
             message.attribution = Attribution.decode(reader, reader.uint32());
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.retransmits = Retransmits.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -2609,6 +2646,7 @@ function createBaseFlow(): Flow {
     container: undefined,
     exe: undefined,
     podUid: undefined,
+    retransmits: undefined,
     _unknownFields: {},
   };
 }
@@ -2677,6 +2715,12 @@ export const Flow: MessageFns<Flow> = {
     }
     if (message.podUid !== undefined) {
       writer.uint32(138).string(message.podUid);
+    }
+    if (message.retransmits !== undefined) {
+      if (BigInt.asUintN(64, message.retransmits) !== message.retransmits) {
+        throw new globalThis.Error("value provided for field message.retransmits of type uint64 too large");
+      }
+      writer.uint32(144).uint64(message.retransmits);
     }
     if (message._unknownFields !== undefined) {
       for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
@@ -2836,6 +2880,172 @@ export const Flow: MessageFns<Flow> = {
             }
 
             message.podUid = reader.string();
+            continue;
+          }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.retransmits = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRetransmits(): Retransmits {
+  return {
+    segments: 0n,
+    attributed: 0n,
+    unattributed: 0n,
+    overflow: 0n,
+    forwarded: 0n,
+    elsewhere: 0n,
+    missedRuns: 0n,
+    _unknownFields: {},
+  };
+}
+
+export const Retransmits: MessageFns<Retransmits> = {
+  encode(message: Retransmits, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.segments !== 0n) {
+      if (BigInt.asUintN(64, message.segments) !== message.segments) {
+        throw new globalThis.Error("value provided for field message.segments of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.segments);
+    }
+    if (message.attributed !== 0n) {
+      if (BigInt.asUintN(64, message.attributed) !== message.attributed) {
+        throw new globalThis.Error("value provided for field message.attributed of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.attributed);
+    }
+    if (message.unattributed !== 0n) {
+      if (BigInt.asUintN(64, message.unattributed) !== message.unattributed) {
+        throw new globalThis.Error("value provided for field message.unattributed of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.unattributed);
+    }
+    if (message.overflow !== 0n) {
+      if (BigInt.asUintN(64, message.overflow) !== message.overflow) {
+        throw new globalThis.Error("value provided for field message.overflow of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.overflow);
+    }
+    if (message.forwarded !== 0n) {
+      if (BigInt.asUintN(64, message.forwarded) !== message.forwarded) {
+        throw new globalThis.Error("value provided for field message.forwarded of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.forwarded);
+    }
+    if (message.elsewhere !== 0n) {
+      if (BigInt.asUintN(64, message.elsewhere) !== message.elsewhere) {
+        throw new globalThis.Error("value provided for field message.elsewhere of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.elsewhere);
+    }
+    if (message.missedRuns !== 0n) {
+      if (BigInt.asUintN(64, message.missedRuns) !== message.missedRuns) {
+        throw new globalThis.Error("value provided for field message.missedRuns of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.missedRuns);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Retransmits {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetransmits();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.segments = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.attributed = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.unattributed = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.overflow = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.forwarded = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.elsewhere = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.missedRuns = reader.uint64() as bigint;
             continue;
           }
         }

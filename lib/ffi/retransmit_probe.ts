@@ -1,0 +1,165 @@
+/**
+ * The retransmit programs in the kernel: loading, attaching, and the two sides of what they count.
+ */
+import type { RetransmitCounters, RetransmitCounts } from "../aggregate/retransmit_table.ts";
+import { PrivilegeError } from "../errors.ts";
+import type { MapBatch } from "../records.ts";
+import { LibbpfLink, programInfo } from "./bpf_link.ts";
+import type { BpfMap } from "./bpf_map.ts";
+import { BpfObject } from "./bpf_object.ts";
+import type { Fence, Side } from "./double_buffer.ts";
+import { ActivePointer } from "./double_buffer_pointer.ts";
+import { readField, writeField } from "./layout.ts";
+import { RETRANSMIT_BSS, RETRANSMIT_PLACE, RETRANSMIT_RODATA } from "./layouts.gen.ts";
+import type { Libbpf } from "./libbpf.ts";
+import { ownNetns } from "./netdev.ts";
+
+/** Programs of bpf/retransmit.bpf.c, those first that tell more. A kernel takes one set of them. */
+const PROGRAM_SETS = [["segments_tried", "synack_sent"], ["segments_sent", "synack_sent"]] as const;
+type Programs = typeof PROGRAM_SETS[number];
+const PROGRAM_NAMES = [...new Set(PROGRAM_SETS.flat())];
+
+const SIDES: readonly Side[] = [0, 1];
+
+/** Entries a drain moves a system call. */
+const DRAIN_BATCH_MAX = 1_024;
+
+/** `flip` waits for nothing: its caller does. */
+const WAITED_FOR_ELSEWHERE: Fence = { wait() {}, waitAsync: () => Promise.resolve() };
+
+export interface RetransmitProbeOptions {
+  /** Connections a side has room for. */
+  entriesMax: number;
+}
+
+function load(
+  libbpf: Libbpf,
+  elf: Uint8Array<ArrayBuffer>,
+  set: { programs: Programs; netns: number; entriesMax: number },
+): BpfObject {
+  using stack = new DisposableStack();
+  const object = stack.use(BpfObject.open(libbpf, "retransmit", elf));
+  writeField(object.initialValue(".rodata"), RETRANSMIT_RODATA, "home_netns", set.netns);
+  const names: readonly string[] = set.programs;
+  for (const name of PROGRAM_NAMES) object.setAutoload(name, names.includes(name));
+  for (const side of SIDES) object.setMaxEntries(`retransmits_side${side}`, set.entriesMax);
+  object.load();
+  stack.move();
+  return object;
+}
+
+/** The set that this kernel takes. @throws what the last of them throws */
+function loadFirst(
+  libbpf: Libbpf,
+  elf: Uint8Array<ArrayBuffer>,
+  options: { netns: number; entriesMax: number },
+): { object: BpfObject; programs: Programs } {
+  const [newer, older] = PROGRAM_SETS;
+  try {
+    return { object: load(libbpf, elf, { ...options, programs: newer }), programs: newer };
+  } catch (error) {
+    if (error instanceof PrivilegeError) throw error;
+    return { object: load(libbpf, elf, { ...options, programs: older }), programs: older };
+  }
+}
+
+/**
+ * TCP segments sent again, by connection, in the windows of somebody else, who flips this side with its own and waits
+ * for programs. Attached by links: nothing outlives the process.
+ *
+ * @example
+ * ```ts
+ * using probe = new RetransmitProbe(libbpf, elf, { entriesMax: 8_192 });
+ * probe.attach();
+ * // at the end of a window
+ * const { side } = flows.swap(() => probe.flip());
+ * const counters = probe.take((batch) => table.addBatch(batch));
+ * ```
+ */
+export class RetransmitProbe implements Disposable {
+  /** Inode of the network namespace that we are in. */
+  readonly netns: number;
+  readonly #libbpf: Libbpf;
+  readonly #owned: DisposableStack;
+  readonly #object: BpfObject;
+  readonly #programs: Programs;
+  readonly #sides: readonly BpfMap[];
+  readonly #globals: DataView<ArrayBuffer>;
+  readonly #window: ActivePointer;
+  #links: LibbpfLink[] = [];
+
+  /**
+   * Loads the programs; attaches to nothing yet.
+   *
+   * @param elf the compiled bpf/retransmit.bpf.c
+   * @throws {PrivilegeError}
+   * @throws {UnsupportedError} without BTF tracepoints
+   */
+  constructor(libbpf: Libbpf, elf: Uint8Array<ArrayBuffer>, { entriesMax }: RetransmitProbeOptions) {
+    using stack = new DisposableStack();
+    this.#libbpf = libbpf;
+    this.netns = ownNetns();
+    const { object, programs } = loadFirst(libbpf, elf, { netns: this.netns, entriesMax });
+    this.#object = stack.use(object);
+    this.#programs = programs;
+    this.#sides = SIDES.map((side) => object.map(`retransmits_side${side}`));
+    const globals = stack.use(object.map(".bss").map({ writable: true }));
+    this.#globals = new DataView(globals.buffer);
+    const pointer = { buffer: globals.buffer, offset: RETRANSMIT_BSS.fields["window.generation"].offset };
+    this.#window = new ActivePointer(pointer, WAITED_FOR_ELSEWHERE);
+    this.#owned = stack.move();
+  }
+
+  /** Starts counting. @throws {SystemError} */
+  attach(): void {
+    for (const name of this.#programs) {
+      this.#links.push(new LibbpfLink(this.#libbpf, this.#object.programPointer(name), name));
+    }
+  }
+
+  /** Stops counting; what is known stays. */
+  detach(): void {
+    for (const link of this.#links) link[Symbol.dispose]();
+    this.#links = [];
+  }
+
+  /** Ends a window: programs count on the other side, but for those that run now, for which the caller waits. */
+  flip(): void {
+    this.#window.flip();
+  }
+
+  /** Empties the quiet side and hands out its counters. The batches, a __u64 by `struct socket_key`, are lent. */
+  take(take: (batch: MapBatch) => void): RetransmitCounters {
+    const side = this.#window.passive;
+    const seen = readField(this.#globals, RETRANSMIT_BSS, "seen_segments");
+    const overflow = readField(this.#globals, RETRANSMIT_BSS, "overflow_segments");
+    const counts = (place: number): RetransmitCounts => {
+      const at = side * RETRANSMIT_PLACE.RETRANSMIT_PLACES + place;
+      return { seen: Number(seen[at]), overflow: Number(overflow[at]) };
+    };
+    const counters = {
+      here: counts(RETRANSMIT_PLACE.RETRANSMIT_HERE),
+      elsewhere: counts(RETRANSMIT_PLACE.RETRANSMIT_ELSEWHERE),
+    };
+    // Most windows have none: no system call then.
+    if (counters.here.seen + counters.elsewhere.seen > 0) this.#sides[side].drain(take, DRAIN_BATCH_MAX);
+    for (const name of ["seen_segments", "overflow_segments"] as const) {
+      const { offset, size } = RETRANSMIT_BSS.fields[name];
+      new Uint8Array(this.#globals.buffer, offset + side * size / SIDES.length, size / SIDES.length).fill(0);
+    }
+    return counters;
+  }
+
+  /** Runs that the kernel left out since the start, because the same program had been interrupted on that CPU. */
+  get missedRuns(): bigint {
+    return this.#programs.reduce(
+      (sum, name) => sum + programInfo(this.#libbpf, this.#object.programFd(name)).missedRuns,
+      0n,
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.detach();
+    this.#owned[Symbol.dispose]();
+  }
+}

@@ -63,7 +63,7 @@ const volatile bool per_cpu_values = false; /* the inner maps are BPF_MAP_TYPE_P
 
 /* Frames come from a capture, which knows their length and time. The verifier drops what is not so. */
 const volatile bool replays = false;
-struct replayed_frame replayed = {};
+#include "replay.h"
 
 /* Written by the program sample_clock, which userspace runs when it wants to know. */
 struct clock_sample clock_sample = {};
@@ -212,8 +212,6 @@ static __always_inline void watch_frame(struct xdp_md *ctx, __u32 len_bytes)
 	struct packet pkt __attribute__((aligned(8))); /* keys are hashed by words */
 	int parsed;
 
-	if (replays)
-		len_bytes = replayed.wire_bytes;
 	/* Unknown to the compiler from here, or it adds the length to packet pointers, which the verifier refuses. */
 	barrier_var(len_bytes);
 	counters = counters_of(side, slot, FLOW_INGRESS);
@@ -227,7 +225,7 @@ static __always_inline void watch_frame(struct xdp_md *ctx, __u32 len_bytes)
 static __always_inline void watch_skb(struct __sk_buff *skb, __u32 direction)
 {
 	__u32 slot = slot_of(skb->ifindex);
-	__u32 len_bytes = skb->len;
+	__u32 len_bytes = replays ? replayed.wire_bytes : skb->len;
 	struct packet_counters *counters;
 	__u32 side = double_buffer_side(&window);
 	__u32 packets = 1;
@@ -243,7 +241,8 @@ static __always_inline void watch_skb(struct __sk_buff *skb, __u32 direction)
 		return;
 	data = (void *)(long)skb->data;
 	data_end = (void *)(long)skb->data_end;
-	if (data_end - data < len_bytes && data_end - data < SKB_HEADERS_MAX_BYTES) {
+	/* What the snap length of a capture cut is not there to be pulled. */
+	if (!replays && data_end - data < len_bytes && data_end - data < SKB_HEADERS_MAX_BYTES) {
 		/* A failed pull leaves the linear part as it was; what does not fit is then counted as truncated. */
 		bpf_skb_pull_data(skb, len_bytes < SKB_HEADERS_MAX_BYTES ? len_bytes : SKB_HEADERS_MAX_BYTES);
 		data = (void *)(long)skb->data;
@@ -289,7 +288,14 @@ int egress_tcx(struct __sk_buff *skb)
 	return -1;
 }
 
-/* Run by BPF_PROG_TEST_RUN only, never attached. */
+/* These are run by BPF_PROG_TEST_RUN only, never attached. */
+SEC("tc")
+int replay_tcx(struct __sk_buff *skb)
+{
+	replay_next(skb);
+	return -1;
+}
+
 SEC("xdp")
 int sample_clock(struct xdp_md *ctx)
 {

@@ -56,11 +56,25 @@ struct flow_value {
 	__u8 tcp_flags_seen[8];
 };
 
-/* A frame of a capture: written by userspace before each run of a program that was loaded to replay. */
-struct replayed_frame {
+enum replay_shape {
+	REPLAY_FRAMES = 256, /* in a run, at most */
+	/* What the programs look at: Ethernet, two tags, IPv6, 2,047 bytes of extensions, TCP with all its options. */
+	REPLAY_BYTES_MAX = 2304,
+};
+
+/* A frame of a capture, as userspace hands it over. */
+struct captured_frame {
 	__u64 ticks; /* in the place of the timer's; in whatever unit userspace counts them */
 	__u32 wire_bytes; /* the frame's length before the snap length cut it */
-	__u32 pad0;
+	__u32 kept_bytes; /* what is there of it: not less than an Ethernet header */
+	__u8 bytes[REPLAY_BYTES_MAX];
+};
+
+/* What the programs know of the frame that they count while a capture is replayed, and which frame comes next. */
+struct replayed_frame {
+	__u64 ticks;
+	__u32 wire_bytes;
+	__u32 next;
 };
 
 /* The exact clock and the timer tick read together. */

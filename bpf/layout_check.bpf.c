@@ -22,7 +22,8 @@ struct flow6_key flow6_key;
 struct flow_value flow_value;
 struct packet_counters packet_counters;
 struct clock_sample clock_sample_layout;
-struct replayed_frame replayed_frame_layout;
+struct captured_frame captured_frame;
+enum replay_shape replay_shape;
 
 struct count_min_cell count_min_cell;
 struct candidate candidate;

@@ -1,6 +1,7 @@
 /** `monitor --store` and `history` as the built program runs them. */
 import { assert, assertEquals, assertGreater, assertLessOrEqual, assertMatch, assertStringIncludes } from "./assert.ts";
 import { Cli, monitorArgs, runCli } from "./support/cli.ts";
+import { ethernet, ETHERTYPE, ipv4, PROTO, udp } from "./support/frames.ts";
 import { StoreDir } from "./support/history_store.ts";
 import { delay, ENDS, TestNet } from "./support/namespaces.ts";
 
@@ -38,6 +39,51 @@ Deno.test("history adds up to what monitor counted, while it runs and afterwards
   const series = (await history("series", "--by", "iface")).stdout.join("\n");
   assertMatch(series, new RegExp(`^${ENDS.watched.iface} +[▁-█ ]+ 80 `, "m"));
   assertStringIncludes(series, "seen: 80 packets");
+});
+
+Deno.test("after an overflow history names the flows without room, marked, and its sums stay exact", async () => {
+  await using net = await TestNet.create();
+  using dir = new StoreDir();
+  // One window, and room for flows that are there first.
+  const flags = ["--flows-only", "--direction", "ingress", "--max-flows", "8", "--max-flows-limit", "8"];
+  const monitor = new Cli(net, [...monitorArgs(...flags, "--store", dir.path), "--window", "60000"]);
+  await monitor.ready();
+  const frame = (sport: number) =>
+    ethernet(ETHERTYPE.ipv4, ipv4(PROTO.udp, udp([], sport), { src: ENDS.peer.ipv4, dst: ENDS.watched.ipv4 }));
+  const burst = (sport: number, count: number) => ({ hex: frame(sport).toHex(), count });
+  const small = Array.from({ length: 8 }, (_, i) => burst(1000 + i, 1));
+  const large = [burst(2000, 500), burst(2001, 300)];
+  const input = JSON.stringify([...small, ...large]);
+  const ifindex = await net.ifindex("peer");
+  const sent = await net.runScript<{ accepted: number }>("peer", "sender.ts", [`${ifindex}`], input);
+  assertEquals(sent.accepted, 808);
+  await net.settle();
+  monitor.kill("SIGINT");
+  const { code, objects } = await monitor.result();
+  assertEquals(code, 0);
+  const summary = objects.at(-1)!;
+  assertEquals([summary.packets, summary.overflow_packets], [8, 800]);
+
+  const history = (...args: string[]) => runCli(net, ["history", ...args, "--store", dir.path, "--from", "-10m"]);
+  const top = (await history("top", "--json")).objects;
+  const sums = top.at(-1)!;
+  assertEquals([sums.seen_packets, sums.overflow_packets, sums.flows_packets], [summary.seen_packets, 800, 8]);
+  for (const [i, had] of [500, 300].entries()) {
+    const { group, packets, estimate, error_packets, error_bytes } = top[i];
+    assertStringIncludes(group, ` ${2000 + i} > `);
+    assert(estimate === true && packets <= had && had <= packets + error_packets, JSON.stringify(top[i]));
+    assertEquals(error_bytes, error_packets * frame(2000).length);
+  }
+  assertEquals([top[2].packets, top[2].estimate, top[2].error_packets], [1, undefined, undefined]);
+  assertEquals(sums.estimated_packets, top[0].packets + top[1].packets);
+  assertEquals(sums.selected_packets, sums.estimated_packets + 8);
+
+  const rows = (await history("top", "--csv", "--limit", "1")).stdout.slice(1).map((line) => line.split(","));
+  assertEquals(rows.reduce((sum, [, , packets]) => sum + Number(packets), 0), sums.seen_packets);
+  const table = (await history("flows", "--limit", "3")).stdout.map((line) => line.trim());
+  const lineOf = (port: number) => table.find((line) => line.includes(`${ENDS.peer.ipv4}:${port}`))!;
+  assertMatch(lineOf(2000), / ~\d+ +~[\d.]+ k?B /);
+  assert(!table.find((line) => line.includes(":100"))!.includes("~"));
 });
 
 Deno.test("/metrics says what became of the windows that were to be stored", async () => {

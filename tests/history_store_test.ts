@@ -1,5 +1,6 @@
 /** The store: sums, levels, limits, and what happens to it when everything else fails. */
 import { DatabaseSync } from "node:sqlite";
+import { formatAddress } from "../lib/aggregate/address.ts";
 import { LEVELS, TRAFFIC_CLASSES } from "../lib/aggregate/levels.ts";
 import { parseFlowFilter } from "../lib/filter/language.ts";
 import { History } from "../lib/history/history.ts";
@@ -60,6 +61,59 @@ Deno.test("every answer at every level adds up to what was counted", () => {
 
     const { flows, beyond: more } = queryFlows(reader, selection, TOP);
     assertEquals(flows.reduce((sum, flow) => sum + flow.packets, more.packets), named);
+  }
+});
+
+Deno.test("what an estimate names is counted once, at every level, and lies within its bounds", () => {
+  using dir = new StoreDir();
+  const random = new Random(SEED);
+  const shape = { lengthNs: 15n * NS_PER_S, flows: 20, topMax: 20, withoutRoom: 12, pool: 120 };
+  const windows = Array.from(
+    { length: 500 },
+    (_, sequence) =>
+      madeWindow(random, { ...shape, startUnixNs: DAY_START_NS + BigInt(sequence) * shape.lengthNs, sequence }),
+  );
+  // Room for every flow that is named, so that each is no more than its bounds and what no estimate names.
+  store(dir.path, windows, { ...STORE, rowsMax: 120 });
+  assertWhole(dir.path);
+  const whole = sumsOf(windows);
+  const truth = new Map<string, number>();
+  for (const { iface, src, sport, dport, packets } of windows.flatMap((it) => [...it.flows, ...it.withoutRoom])) {
+    const key = `${iface} ${src} ${sport} ${dport}`;
+    truth.set(key, (truth.get(key) ?? 0) + packets);
+  }
+  using reader = new HistoryReader(dir.path);
+  for (const level of LEVELS.keys()) {
+    const selection = { ...ALL, level };
+    const { summary, groups, beyond } = queryTop(reader, selection, "src", TOP);
+    const { classes, estimated, selected } = summary;
+    for (const name of TRAFFIC_CLASSES) {
+      if (name !== "rest") assertEquals(classes[name], whole[name], `${name}, seed ${SEED}`);
+    }
+    assertGreater(estimated.packets, 0n);
+    for (const unit of ["packets", "bytes"] as const) {
+      assert(estimated[unit] <= classes.overflow[unit], `seed ${SEED}`);
+      assertEquals(selected[unit] - estimated[unit] + classes.rest[unit], classes.flows[unit], `seed ${SEED}`);
+      assertEquals(groups.reduce((sum, group) => sum + group[unit], beyond[unit]), selected[unit]);
+    }
+    assertEquals([selected.errorPackets, selected.errorBytes], [estimated.errorPackets, estimated.errorBytes]);
+
+    const { points, groups: courses } = querySeries(reader, selection, "proto", { rank: "packets", limit: 100 });
+    assertEquals(points.reduce((sum, point) => sum + point.selected.packets, 0n), selected.packets);
+    for (const { traffic, errorPackets } of courses) {
+      assertEquals(traffic.reduce((sum, it) => sum + (it.errorPackets ?? 0n), 0n), errorPackets ?? 0n);
+    }
+
+    const unnamed = classes.overflow.packets - estimated.packets;
+    const { flows } = queryFlows(reader, selection, { ...TOP, limit: 1_000 });
+    for (const { iface, src, sport, dport, packets, errorPackets = 0n } of flows) {
+      const had = BigInt(truth.get(`${iface} ${formatAddress(src)} ${sport} ${dport}`)!);
+      assert(packets <= had && had <= packets + errorPackets + unnamed, `${packets} of ${had}, seed ${SEED}`);
+    }
+    const where = parseFlowFilter("udp");
+    const udp = queryTop(reader, { ...selection, where }, "proto", TOP);
+    assertEquals([udp.groups.length, udp.summary.estimated], [1, estimated]);
+    assertLess(udp.summary.selected.errorPackets!, selected.errorPackets!);
   }
 });
 
@@ -472,6 +526,35 @@ Deno.test("a store of version 1 is brought up to date with what is in it", () =>
     packets: 60n,
     bytes: 6000n,
   }]);
+});
+
+Deno.test("a store of version 2 keeps its flows as they are, and takes estimates from then on", () => {
+  using dir = new StoreDir();
+  const index = "CREATE INDEX window_by_parent ON window (parent, level, start_ns)";
+  fixture(dir.path, `${VERSION_1} ${index}; PRAGMA user_version = 2`);
+  assertThrows(() => new HistoryReader(dir.path), StoreError, "it is of version 2");
+  const packed = () => {
+    const db = new DatabaseSync(dir.path, { readOnly: true });
+    const found = db.prepare("SELECT hex(packed) AS packed FROM flow_rows WHERE window = 1").get()!.packed;
+    db.close();
+    return found;
+  };
+  const before = packed();
+  const shape = {
+    startUnixNs: DAY_START_NS + NS_PER_S,
+    lengthNs: NS_PER_S,
+    sequence: 1,
+    flows: 9,
+    topMax: 9,
+    pool: 50,
+  };
+  const later = madeWindow(new Random(SEED), { ...shape, withoutRoom: 8 });
+  store(dir.path, [later]);
+  assertEquals([assertWhole(dir.path)[0], packed()], [2, before]);
+  using reader = new HistoryReader(dir.path);
+  const { estimated, selected, classes } = queryTop(reader, ALL, "src", TOP).summary;
+  assertEquals(selected.packets - estimated.packets + classes.rest.packets, sumsOf([later]).flows.packets + 90n);
+  assertGreater(estimated.packets, 0n);
 });
 
 Deno.test("what is no store, or one of a newer program, is refused and left as it was", () => {

@@ -48,6 +48,19 @@ Deno.test("replay --json prints the windows of monitor and a summary that accoun
   });
 });
 
+Deno.test("replay --max-flows-limit lets a map that was full grow for the next window", async () => {
+  await withCapture(someCapture(), async (net, file) => {
+    const overflowOf = async (...flags: string[]) => {
+      const { objects } = await runCli(net, ["replay", file, "--json", "--max-flows", "16", ...flags]);
+      const summary = objects.pop()!;
+      assertEquals([summary.seen_packets, summary.balanced], [FRAMES, true]);
+      return objects.map(({ overflow_packets }) => overflow_packets);
+    };
+    assertEquals(await overflowOf(), [360, 0, 0]);
+    assertEquals(await overflowOf("--max-flows-limit", "16"), [360, 360, 180]);
+  });
+});
+
 Deno.test("replay prints tables and the accounting, and reads standard input", async () => {
   await withCapture(someCapture(), async (net, file) => {
     const flags = ["--window", "60000", "--filter", "port 1007"];

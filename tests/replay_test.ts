@@ -1,7 +1,10 @@
 /** Captures through the flow program by BPF_PROG_TEST_RUN: against tshark, against the oracle, on their own time line. */
 import { assert, assertEquals, assertGreater } from "./assert.ts";
+import { FlowReducer } from "../lib/aggregate/flow_reducer.ts";
+import type { FlowWindow } from "../lib/aggregate/protocol.ts";
 import { replayCapture } from "../lib/replay/replay.ts";
-import { ASSETS_DIR } from "./support/bpf.ts";
+import { ReplayedWindows } from "../lib/replay/replayed_windows.ts";
+import { ASSETS_DIR, loadFlowProbe, openSystemLibbpf, takeWindow } from "./support/bpf.ts";
 import {
   EPOCH_NS,
   everyMs,
@@ -30,7 +33,7 @@ import {
   tcp,
   udp,
 } from "./support/frames.ts";
-import { ENDS, TestNet } from "./support/namespaces.ts";
+import { delay, ENDS, TestNet } from "./support/namespaces.ts";
 import { addTo, classify, differences, enterFrame, type Ledger, ledgerKey } from "./support/oracle.ts";
 
 const { vlan, qinq } = ETHERTYPE;
@@ -317,6 +320,109 @@ Deno.test("replay counts flows that find no room, and all that comes before the 
     result.error?.message,
     `Cannot read the capture: malformed at byte ${begins}: a packet of 4278190122 bytes`,
   );
+});
+
+Deno.test("replay gives maps that were full more room from the next window on, and counts the same packets", async () => {
+  const flows = 200;
+  const windowMs = 1_000;
+  const windowsSent = 5;
+  const frames = Array.from(
+    { length: windowsSent * windowMs },
+    (_, i) => ethernet(ETHERTYPE.ipv4, ipv4(PROTO.udp, udp([], 1 + i % flows))),
+  );
+  const file = writePcap(everyMs(frames));
+  const replay = (flowsMax: number, flowsLimit?: number) => replayBytes(file, { windowMs, flowsMax, flowsLimit });
+  const grown = await replay(128, 1_000);
+  const roomy = await replay(1_000);
+  const fixed = await replay(128);
+  const overflowed = ({ windows }: typeof grown) =>
+    windows.map(({ interfaces }) => interfaces.reduce((sum, { overflow }) => sum + overflow.packets, 0));
+  const lost = (flows - 128) * windowMs / flows;
+  assertEquals(overflowed(fixed), Array(windowsSent).fill(lost));
+  assertEquals(overflowed(grown), [lost, 0, 0, 0, 0]);
+  // IPv4's maps have doubled, those of IPv6 have not.
+  assertEquals(grown.windows.map(({ capacity }) => capacity), [256, 384, 384, 384, 384]);
+  const counted = ({ windows, result }: typeof grown) => [
+    result.frames,
+    result.bytes,
+    windows.map((
+      { startNs, endNs, interfaces },
+    ) => [startNs, endNs, interfaces.map(({ seen, other }) => [seen, other])]),
+  ];
+  assertEquals(counted(grown), counted(roomy));
+  const flowsOf = (windows: typeof grown.windows) => ledgerOf(windows.slice(1));
+  assertEquals(differences(flowsOf(grown.windows), flowsOf(roomy.windows)), []);
+  for (const replayed of [grown, roomy, fixed]) {
+    assertEquals([unaccounted(replayed), replayed.result.growthNotice], [[], null]);
+  }
+});
+
+Deno.test("a signal in the middle of a run costs no frame, and none is counted twice", async () => {
+  const frames = Array.from({ length: 20 }, (_, i) => ethernet(ETHERTYPE.ipv4, ipv4(PROTO.udp, udp(filler(i), 1 + i))));
+  const rounds = 10_000;
+  using libbpf = openSystemLibbpf();
+  using probe = await loadFlowProbe(libbpf, { replays: true });
+  using replay = probe.frameReplay();
+  let signals = 0;
+  const count = () => void signals++;
+  Deno.addSignalListener("SIGUSR2", count);
+  // The thread that waits for the kernel, which is not the process's first one.
+  const libc = Deno.dlopen("libc.so.6", { gettid: { parameters: [], result: "i32" } });
+  const script = new URL("support/interrupter.ts", import.meta.url).pathname;
+  const sender = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--no-check", "--allow-ffi", script, `${Deno.pid}`, `${libc.symbols.gettid()}`],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  try {
+    for (let tries = 0; signals === 0; tries++) {
+      assert(tries < 10_000, "no signal comes");
+      await delay(5);
+    }
+    for (let round = 0; round < rounds; round++) {
+      for (const frame of frames) {
+        replay.frame.set(frame);
+        replay.add(frame.length, { wireBytes: frame.length, ticks: 1n });
+      }
+    }
+    replay.flush();
+  } finally {
+    sender.kill("SIGKILL");
+    await sender.status;
+    Deno.removeSignalListener("SIGUSR2", count);
+    libc.close();
+  }
+  const { ledgers: [ledger], seen } = takeWindow(probe);
+  const expected: Ledger = new Map();
+  for (const frame of frames) {
+    const { length: lenBytes } = frame;
+    addTo(expected, ledgerKey(classify(frame)), { packets: rounds, bytes: rounds * lenBytes, tcpFlags: 0 });
+  }
+  assertEquals([seen.packets, differences(ledger, expected)], [rounds * frames.length, []]);
+});
+
+Deno.test("replay goes on with the maps it has where it cannot have larger ones, and says why", async () => {
+  const options = { windowMs: 1, flowsMax: 16, flowsLimit: 64 };
+  using libbpf = openSystemLibbpf();
+  using probe = await loadFlowProbe(libbpf, { ...options, replays: true });
+  let asked = 0;
+  probe.resizeSpare = () => Promise.reject(new Error(`there is no memory for it, ${++asked}`));
+  const interfaceOfSlot: string[] = [];
+  interfaceOfSlot[probe.slotOf[0]] = "capture";
+  const reducer = new FlowReducer({ interfaceOfSlot, valuesPerEntry: 1, topMax: 1, filter: null });
+  const windows: FlowWindow[] = [];
+  using replay = probe.frameReplay();
+  const replayed = new ReplayedWindows({ probe, replay, reducer }, options, (window) => windows.push(window));
+  const linkType = 1;
+  for (let i = 0; i < 80; i++) {
+    const bytes = ethernet(ETHERTYPE.ipv4, ipv4(PROTO.udp, udp([], 1 + i % 20)));
+    const timeNs = EPOCH_NS + BigInt(Math.floor(i / 20)) * 1_000_000n;
+    await replayed.add({ bytes, timeNs, wireBytes: bytes.length, linkType });
+  }
+  replayed.finish();
+  assertEquals([asked, replayed.growthNotice], [1, "there is no memory for it, 1"]);
+  assertEquals(windows.map(({ flows, interfaces }) => [flows, interfaces[0].overflow.packets]), Array(4).fill([16, 4]));
 });
 
 Deno.test("replay at --speed lets time pass as it did, and ends at once when it is told to", async () => {

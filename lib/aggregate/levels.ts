@@ -7,6 +7,10 @@
  * what the flow sent, by what it sent while it was not named: at most `floorPackets`, the sum of the packets that an
  * unnamed flow can have had in each part, and of the largest row cut off by the merge. The bound is that of Misra-Gries
  * summaries under merging (Agarwal et al., Mergeable Summaries, PODS 2012).
+ *
+ * Flows that found no room in the kernel's map are in `overflow`, an exact sum. The largest of them are named by estimates,
+ * rows of their own kind: each is part of `overflow`, and no other sum has it. Merging adds up the estimates of a flow,
+ * and their bounds; one that is cut off stays in `overflow` like all that no estimate names.
  */
 
 import type { FilterableFlow } from "../filter/flows.ts";
@@ -34,8 +38,15 @@ export type TrafficClass = typeof TRAFFIC_CLASSES[number];
 /** Who sent or received a flow's packets, where that is known. */
 export type FlowOwner = Pick<FilterableFlow, "pid" | "comm" | "container">;
 
-/** A flow of a window. Where it is lent, its addresses hold for the time of the call only. */
-export interface LevelRow extends FilterableFlow, TrafficTotal {
+/** What was counted; where estimates are in it, it is the least, and at most so many more. */
+export interface BoundedTraffic extends TrafficTotal {
+  /** Both are absent where all of it is exact. */
+  errorPackets?: bigint;
+  errorBytes?: bigint;
+}
+
+/** A flow of a window, or the estimate of one. Where it is lent, its addresses hold for the time of the call only. */
+export interface LevelRow extends FilterableFlow, BoundedTraffic {
   tcpFlags: number;
 }
 
@@ -59,11 +70,13 @@ export interface LevelWindow {
   windows: number;
   /** Flows summed over these windows: a flow counts once in each that saw it. */
   flows: bigint;
-  /** What a flow's row may lack, and the most that a flow without a row can have had. */
+  /** What a flow's row may lack, and the most that a flow without a row can have had; overflow apart. */
   floorPackets: bigint;
   traffic: LevelTraffic[];
   /** Largest first. */
   rows: LevelRow[];
+  /** Flows of the overflow, largest first: no more of an interface than its overflow. */
+  estimates: LevelRow[];
 }
 
 /** Start of the UTC minute, hour or day (or second) that `unixNs` lies in. */
@@ -109,7 +122,32 @@ export function levelOf(window: FlowWindow, rowsMax: number): LevelWindow {
     floorPackets: floorOf(window, rows.length, traffic),
     traffic,
     rows,
+    estimates: estimatesOf(window, rowsMax, traffic),
   };
+}
+
+/**
+ * An estimate may say too much. It is lowered to what is left of its interface's overflow, and its upper bound stays, so
+ * that sums stay exact.
+ */
+function estimatesOf({ overflow }: FlowWindow, rowsMax: number, traffic: LevelTraffic[]): LevelRow[] {
+  if (overflow === undefined) return [];
+  const left = new Map(traffic.map((it) => [interfaceKey(it), { ...it.classes.overflow }]));
+  return overflow.estimates.slice(0, rowsMax).map((estimate) => {
+    const row = levelRow(estimate);
+    const room = left.get(interfaceKey(row)) ?? { packets: 0n, bytes: 0n };
+    const packets = row.packets < room.packets ? row.packets : room.packets;
+    const bytes = row.bytes < room.bytes ? row.bytes : room.bytes;
+    room.packets -= packets;
+    room.bytes -= bytes;
+    return {
+      ...row,
+      packets,
+      bytes,
+      errorPackets: BigInt(estimate.errorPackets) + row.packets - packets,
+      errorBytes: BigInt(estimate.errorBytes) + row.bytes - bytes,
+    };
+  }).filter(({ packets }) => packets > 0n);
 }
 
 /** The most packets that a flow without a row can have had. */
@@ -211,11 +249,21 @@ export function addClasses(
   }
 }
 
+/** Adds up, in place. */
+export function addBounded(sum: BoundedTraffic, part: BoundedTraffic): void {
+  sum.packets += part.packets;
+  sum.bytes += part.bytes;
+  if (part.errorPackets === undefined) return;
+  sum.errorPackets = (sum.errorPackets ?? 0n) + part.errorPackets;
+  sum.errorBytes = (sum.errorBytes ?? 0n) + part.errorBytes!;
+}
+
 /** Makes one window out of several, one part after another; what it holds is bounded by the parts' rows. */
 export class WindowMerger {
   readonly #level: number;
   readonly #traffic = new Map<string, LevelTraffic>();
   readonly #rows = new Map<string, LevelRow>();
+  readonly #estimates = new Map<string, LevelRow>();
   #sum: Pick<LevelWindow, "startNs" | "endNs" | "coveredNs" | "windows" | "flows" | "floorPackets"> | undefined;
 
   constructor(level: number) {
@@ -223,7 +271,7 @@ export class WindowMerger {
   }
 
   /** Adds what a part has besides its rows. */
-  addWindow(part: Omit<LevelWindow, "rows">): void {
+  addWindow(part: Omit<LevelWindow, "rows" | "estimates">): void {
     const { startNs, endNs, coveredNs, windows, flows, floorPackets } = part;
     if (this.#sum === undefined) {
       this.#sum = { startNs, endNs, coveredNs, windows, flows, floorPackets };
@@ -246,15 +294,15 @@ export class WindowMerger {
     addClasses(sum.classes, classes);
   }
 
-  /** Adds a row of a part; it may be lent. */
+  /** Adds a row or an estimate of a part; it may be lent. */
   addRow(row: LevelRow): void {
+    const rows = row.errorPackets === undefined ? this.#rows : this.#estimates;
     const key = flowKey(row);
-    const sum = this.#rows.get(key);
+    const sum = rows.get(key);
     if (sum === undefined) {
-      this.#rows.set(key, copyRow(row));
+      rows.set(key, copyRow(row));
     } else {
-      sum.packets += row.packets;
-      sum.bytes += row.bytes;
+      addBounded(sum, row);
       sum.tcpFlags |= row.tcpFlags;
     }
   }
@@ -275,6 +323,7 @@ export class WindowMerger {
       floorPackets: this.#sum.floorPackets + (cut[0]?.packets ?? 0n),
       traffic: Array.from(this.#traffic.values()),
       rows: ranked.slice(0, rowsMax),
+      estimates: Array.from(this.#estimates).sort(rankRows).slice(0, rowsMax).map(([, row]) => row),
     };
   }
 }
@@ -284,7 +333,7 @@ export function mergeWindows(level: number, parts: readonly LevelWindow[], rowsM
   const merger = new WindowMerger(level);
   for (const part of parts) {
     merger.addWindow(part);
-    for (const row of part.rows) merger.addRow(row);
+    for (const row of [...part.rows, ...part.estimates]) merger.addRow(row);
   }
   return merger.finish(rowsMax);
 }

@@ -1,5 +1,11 @@
 import { assert, assertEquals, assertThrows } from "../../tests/assert.ts";
-import { DAY_START_NS, type MadeWindow, madeWindow, NS_PER_S } from "../../tests/support/history_windows.ts";
+import {
+  DAY_START_NS,
+  type MadeWindow,
+  madeWindow,
+  NS_PER_S,
+  type WindowShape,
+} from "../../tests/support/history_windows.ts";
 import { Random } from "../../tests/support/random.ts";
 import { flowRow, flowWindow, interfaceTraffic } from "../../tests/support/windows.ts";
 import {
@@ -7,21 +13,24 @@ import {
   alignedStart,
   flowKey,
   levelOf,
+  type LevelRow,
   LEVELS,
   type LevelWindow,
   mergeWindows,
   noClasses,
   TRAFFIC_CLASSES,
 } from "./levels.ts";
-import { OTHER_CLASSES } from "./protocol.ts";
+import type { OverflowDetail } from "./overflow_protocol.ts";
+import { type FlowRow, OTHER_CLASSES } from "./protocol.ts";
 
 const SEED = Random.freshSeed();
 
-function made(random: Random, count: number, topMax: number): MadeWindow[] {
+function made(random: Random, count: number, topMax: number, more: Partial<WindowShape> = {}): MadeWindow[] {
   let startUnixNs = DAY_START_NS;
   return Array.from({ length: count }, (_, sequence) => {
     const lengthNs = NS_PER_S / 4n + BigInt(random.below(2_000_000_000));
-    const it = madeWindow(random, { startUnixNs, lengthNs, sequence, flows: 1 + random.below(80), topMax, pool: 400 });
+    const flows = 1 + random.below(80);
+    const it = madeWindow(random, { startUnixNs, lengthNs, sequence, flows, topMax, pool: 400, ...more });
     startUnixNs += lengthNs;
     return it;
   });
@@ -34,12 +43,15 @@ function classesOf(windows: LevelWindow[]) {
   return sum;
 }
 
-/** By interface and direction: seen = flows + overflow + other, flows = rows + rest. */
-function assertBalanced({ traffic, rows }: LevelWindow): void {
+/** By interface and direction: seen = flows + overflow + other, flows = rows + rest, and estimates are of the overflow. */
+function assertBalanced({ traffic, rows, estimates }: LevelWindow): void {
   for (const { iface, direction, classes } of traffic) {
     for (const unit of ["packets", "bytes"] as const) {
-      const named = rows.filter((row) => row.iface === iface && row.direction === direction)
-        .reduce((sum, row) => sum + row[unit], 0n);
+      const sumOf = (rows: LevelRow[]) =>
+        rows.filter((row) => row.iface === iface && row.direction === direction)
+          .reduce((sum, row) => sum + row[unit], 0n);
+      const named = sumOf(rows);
+      assert(sumOf(estimates) <= classes.overflow[unit], `${iface} ${direction} seed ${SEED}`);
       assertEquals(classes.flows[unit], named + classes.rest[unit], `${iface} ${direction} seed ${SEED}`);
       const parts = ["flows", "overflow", ...OTHER_CLASSES] as const;
       assertEquals(classes.seen[unit], parts.reduce((sum, name) => sum + classes[name][unit], 0n), `seed ${SEED}`);
@@ -116,6 +128,95 @@ Deno.test("levelOf() bounds what it does not name by the largest flow left out, 
   // Behind a filter there may be anything, as far as there is anything.
   assertEquals(levelOf({ ...window, matched: { flows: 3, packets: 64, bytes: 6_400 } }, 3).floorPackets, 6n);
   assertEquals(levelOf({ ...window, top: [] }, 3).floorPackets, 70n);
+});
+
+function estimate(packets: number, errorPackets: number, more: Partial<FlowRow> = {}) {
+  return { ...flowRow({ packets, bytes: packets * 100, ...more }), errorPackets, errorBytes: errorPackets * 100 };
+}
+
+function overflowOf(...estimates: ReturnType<typeof estimate>[]): OverflowDetail {
+  return { estimates, prefixes: [], prefixCount: 0, rest: { packets: 0, bytes: 0 } };
+}
+
+Deno.test("levelOf() keeps estimates as part of the overflow, lowered where they say more than it had", () => {
+  // 20 packets of 2,000 bytes overflowed.
+  const overflow = overflowOf(
+    estimate(12, 3, { sport: 1 }),
+    estimate(9, 4, { sport: 2 }),
+    estimate(1, 2, { sport: 3 }),
+    estimate(5, 0, { sport: 4, iface: "eth9" }),
+  );
+  const window = flowWindow({ overflow });
+  const level = levelOf(window, 10);
+  assertBalanced(level);
+  assertEquals(
+    level.estimates.map(({ sport, packets, bytes, errorPackets, errorBytes }) => [
+      sport,
+      packets,
+      bytes,
+      errorPackets,
+      errorBytes,
+    ]),
+    // The upper bound stays.
+    [[1, 12n, 1_200n, 3n, 300n], [2, 8n, 800n, 5n, 500n]],
+  );
+  assertEquals(level.traffic, levelOf(flowWindow(), 10).traffic);
+  assertEquals(levelOf(window, 1).estimates.length, 1);
+  assertEquals(levelOf(flowWindow(), 10).estimates, []);
+});
+
+Deno.test("mergeWindows() adds estimates and their bounds, apart from the rows of the same flow", () => {
+  const window = (...estimates: ReturnType<typeof estimate>[]) =>
+    levelOf(flowWindow({ overflow: overflowOf(...estimates) }), 10);
+  const parts = [
+    window(estimate(10, 2), estimate(4, 1, { sport: 1 })),
+    window(estimate(7, 3), estimate(2, 0, { sport: 2, tcpFlags: 0 })),
+    window(),
+  ];
+  const merged = mergeWindows(1, parts, 2);
+  assertBalanced(merged);
+  const [row] = merged.rows;
+  assertEquals([row.sport, row.packets, row.errorPackets], [40_000, 180n, undefined]);
+  assertEquals(
+    merged.estimates.map(({ sport, packets, errorPackets, errorBytes }) => [sport, packets, errorPackets, errorBytes]),
+    [[40_000, 17n, 5n, 500n], [1, 4n, 1n, 100n]],
+  );
+  // What is cut is overflow as before, and no flow's.
+  assertEquals(merged.floorPackets, parts.reduce((sum, part) => sum + part.floorPackets, 0n));
+  assertEquals(mergeWindows(1, parts, 10).traffic, merged.traffic);
+});
+
+Deno.test("a flow had what its rows and estimates say, and no more than bounds and what no estimate names allow", () => {
+  const random = new Random(SEED);
+  for (let round = 0; round < 10; round++) {
+    const windows = made(random, 40, 30, { withoutRoom: 20 });
+    const truth = new Map<string, bigint>();
+    for (const { window, flows, withoutRoom } of windows) {
+      const top = [...flows, ...withoutRoom];
+      const interfaces = window.interfaces.map((it) => ({ ...it, flows: it.seen }));
+      for (const row of levelOf({ ...window, top, interfaces }, top.length).rows) {
+        truth.set(flowKey(row), (truth.get(flowKey(row)) ?? 0n) + row.packets);
+      }
+    }
+    const minutes = [0, 20].map((from) =>
+      mergeWindows(1, windows.slice(from, from + 20).map(({ window }) => levelOf(window, 25)), 40)
+    );
+    const hour = mergeWindows(2, minutes, 60);
+    assertBalanced(hour);
+    assert(hour.estimates.length > 0);
+    const named = new Map<string, { least: bigint; error: bigint }>();
+    for (const row of [...hour.rows, ...hour.estimates]) {
+      const { least, error } = named.get(flowKey(row)) ?? { least: 0n, error: 0n };
+      named.set(flowKey(row), { least: least + row.packets, error: error + (row.errorPackets ?? 0n) });
+    }
+    const unnamed = hour.estimates.reduce((left, { packets }) => left - packets, classesOf([hour]).overflow.packets);
+    for (const [key, packets] of truth) {
+      const { least, error } = named.get(key) ?? { least: 0n, error: 0n };
+      assert(least <= packets, `${least} > ${packets}, seed ${SEED}`);
+      const most = least + error + hour.floorPackets + unnamed;
+      assert(packets <= most, `${packets} > ${most}, seed ${SEED}`);
+    }
+  }
 });
 
 Deno.test("levelOf() refuses rows that its interfaces do not account for", () => {

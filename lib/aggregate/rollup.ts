@@ -6,8 +6,7 @@
 import { hasPrefix } from "../filter/language.ts";
 import { type Cidr, formatAddress } from "./address.ts";
 import { hasPorts, protocolName } from "./iana.ts";
-import { addressKey, flowKey, type LevelRow } from "./levels.ts";
-import type { TrafficTotal } from "./totals.ts";
+import { addBounded, addressKey, type BoundedTraffic, flowKey, type LevelRow } from "./levels.ts";
 
 /**
  * `net`: the far end's network, which is the source's of what comes in and the destination's of what goes out. `port`:
@@ -31,7 +30,7 @@ export interface RollupOptions {
 }
 
 /** What flows have in common, and their sums. */
-export interface RollupGroup extends TrafficTotal {
+export interface RollupGroup extends BoundedTraffic {
   /** Tells the group from the others of its kind: `192.0.2.0/24`, `443/tcp`, `curl (1234)`. */
   label: string;
 }
@@ -139,8 +138,7 @@ export class Rollup {
     if (group === undefined) {
       this.#groups.set(key, group = { label: this.#grouping.label(row), packets: 0n, bytes: 0n });
     }
-    group.packets += row.packets;
-    group.bytes += row.bytes;
+    addBounded(group, row);
     return group;
   }
 

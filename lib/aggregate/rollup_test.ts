@@ -98,6 +98,17 @@ Deno.test("process and container say what is not known", () => {
   assertEquals(labels("container", rows).slice(3), ["(unknown)", "abc", "(none)"]);
 });
 
+Deno.test("a group with estimates in it has their bounds, added up, and others have none", () => {
+  const [exact] = rowsOf({ packets: 10, bytes: 100 });
+  const rollup = new Rollup("src");
+  rollup.add(exact);
+  assertEquals(rollup.groups(), [{ label: "192.0.2.1", packets: 10n, bytes: 100n }]);
+  for (const errorPackets of [2n, 0n]) rollup.add({ ...exact, errorPackets, errorBytes: 7n });
+  assertEquals(rollup.groups(), [
+    { label: "192.0.2.1", packets: 30n, bytes: 300n, errorPackets: 2n, errorBytes: 14n },
+  ]);
+});
+
 Deno.test("groups are ranked by packets or bytes, equal ones by name", () => {
   const rollup = new Rollup("src");
   const rows = rowsOf(

@@ -79,6 +79,7 @@ export interface ReplayCommandOptions extends OutputOptions {
   topMax: number;
   order: FlowOrder;
   flowsMax: number;
+  flowsLimit: number;
   /** Validated; empty for none. */
   filter: string;
   /** 1 for real time; 0 for as fast as it goes. */
@@ -254,6 +255,7 @@ export function parseCommandLine(words: readonly string[], readFile: (path: stri
           topMax: values.top,
           order: values.sort,
           flowsMax: values["max-flows"],
+          flowsLimit: values["max-flows-limit"],
           filter: values.filter,
           speed: values.speed,
           libbpfUrl: values["libbpf-url"],

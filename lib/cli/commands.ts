@@ -236,6 +236,7 @@ const REPLAY_FLAGS = {
   top: MONITOR_FLAGS.top,
   sort: choiceFlag(SEEN_ORDERS, "packets", "what is large; first a TCP reset or handshake, for resets and new"),
   "max-flows": ATTACH_FLAGS["max-flows"],
+  "max-flows-limit": ATTACH_FLAGS["max-flows-limit"],
   filter: MONITOR_FLAGS.filter,
   speed: {
     value: "X",
@@ -640,6 +641,7 @@ export const COMMANDS = {
     description:
       "top shows the largest groups of flows, series traffic over time, flows single flows. Reads while a monitor writes.\n" +
       "A window names its largest flows and keeps the others as a sum, which every answer shows beside what it names.\n" +
+      "Flows that found no room in the map are estimates: ~, at least so much, with error_packets and error_bytes beside it.\n" +
       `Groupings for --by: ${GROUPINGS.join(", ")}.\n` +
       "net is the far end's network; port is the lower of the two.",
     positionals: {

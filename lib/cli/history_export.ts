@@ -1,9 +1,9 @@
 /** What `history` prints for programs: JSON lines, or comma-separated values. */
 
 import { formatAddress } from "../aggregate/address.ts";
-import { TRAFFIC_CLASSES, type TrafficClass } from "../aggregate/levels.ts";
+import { type BoundedTraffic, TRAFFIC_CLASSES, type TrafficClass } from "../aggregate/levels.ts";
 import type { TrafficTotal } from "../aggregate/totals.ts";
-import { commonFlowFields, head, type JsonObject, rfc3339, type Stamp } from "../export/json_lines.ts";
+import { commonFlowFields, estimateFields, head, type JsonObject, rfc3339, type Stamp } from "../export/json_lines.ts";
 import type { FlowsAnswer, FlowSummary, RangeSummary, SeriesAnswer, TopAnswer } from "../history/query.ts";
 import { remainderOf } from "./history_view.ts";
 import { escapeControls } from "./text.ts";
@@ -20,9 +20,22 @@ function classFields(classes: Record<TrafficClass, TrafficTotal>): Record<string
   );
 }
 
-/** The last object: the sums of the range. `rest` is in flows that no window names; `floor` bounds what a row lacks. */
+const SELECTED_TITLES = ["selected_packets", "selected_bytes", "selected_error_packets", "selected_error_bytes"];
+
+/** What was asked for, as far as windows name it. */
+function selectedFields(
+  { packets, bytes, errorPackets = 0n, errorBytes = 0n }: BoundedTraffic,
+): Record<string, bigint> {
+  const values = [packets, bytes, errorPackets, errorBytes];
+  return Object.fromEntries(SELECTED_TITLES.map((title, i) => [title, values[i]]));
+}
+
+/**
+ * The last object: the sums of the range. `rest` is in flows that no window names; `floor` bounds what a row lacks;
+ * `estimated` is how much of the overflow estimates name.
+ */
 export function summaryObject(stamp: Stamp, summary: RangeSummary, beyond?: TopAnswer["beyond"]): JsonObject {
-  const { range, found, coveredNs, windows, flows, classes, selected, floorPackets } = summary;
+  const { range, found, coveredNs, windows, flows, classes, estimated, selected, floorPackets } = summary;
   return {
     ...head("history_summary", stamp),
     from: rfc3339(range.fromNs),
@@ -33,21 +46,29 @@ export function summaryObject(stamp: Stamp, summary: RangeSummary, beyond?: TopA
     windows,
     flows,
     ...classFields(classes),
-    selected_packets: selected.packets,
-    selected_bytes: selected.bytes,
+    estimated_packets: estimated.packets,
+    estimated_bytes: estimated.bytes,
+    ...selectedFields(selected),
     floor_packets: floorPackets,
-    ...beyond && { beyond: beyond.count, beyond_packets: beyond.packets, beyond_bytes: beyond.bytes },
+    ...beyond && {
+      beyond: beyond.count,
+      beyond_packets: beyond.packets,
+      beyond_bytes: beyond.bytes,
+      beyond_error_packets: beyond.errorPackets ?? 0n,
+      beyond_error_bytes: beyond.errorBytes ?? 0n,
+    },
   };
 }
 
 export function topObjects(stamp: Stamp, { summary, groups, beyond }: TopAnswer, by: string): JsonObject[] {
   return [
-    ...groups.map(({ label, packets, bytes }) => ({
+    ...groups.map(({ label, packets, bytes, ...bounds }) => ({
       ...head("history_group", stamp),
       by,
       group: label,
       packets,
       bytes,
+      ...estimateFields(bounds),
     })),
     summaryObject(stamp, summary, beyond),
   ];
@@ -63,14 +84,15 @@ export function seriesObjects(stamp: Stamp, { summary, stepNs, points, groups }:
         step_ns: stepNs,
         covered_ns: coveredNs,
         ...classFields(classes),
-        selected_packets: selected.packets,
-        selected_bytes: selected.bytes,
+        ...selectedFields(selected),
       },
       ...groups.filter(({ traffic }) => traffic[i].packets > 0n).map(({ label, traffic }) => ({
         ...head("history_group_point", stamp),
         start: rfc3339(startNs),
         group: label,
-        ...traffic[i],
+        packets: traffic[i].packets,
+        bytes: traffic[i].bytes,
+        ...estimateFields(traffic[i]),
       })),
     ]),
     summaryObject(stamp, summary),
@@ -90,21 +112,28 @@ function flowFields(flow: FlowSummary): Record<string, string | number | bigint 
 
 export function flowObjects(stamp: Stamp, { summary, flows, beyond }: FlowsAnswer): JsonObject[] {
   return [
-    ...flows.map((flow) => ({ ...head("history_flow", stamp), ...flowFields(flow) })),
+    ...flows.map((flow) => ({ ...head("history_flow", stamp), ...flowFields(flow), ...estimateFields(flow) })),
     summaryObject(stamp, summary, beyond),
   ];
+}
+
+/** Of what is an estimate, the least comes first: so many more it can have had. Empty of what is exact. */
+const ERROR_TITLES = ["error_packets", "error_bytes"];
+
+function errorCells({ errorPackets, errorBytes }: BoundedTraffic): (bigint | "")[] {
+  return [errorPackets ?? "", errorBytes ?? ""];
 }
 
 /** Groups, then what is in none of them, so that the column adds up to what was seen where everything is selected. */
 export function topCells({ summary, groups, beyond }: TopAnswer): Cells {
   const { unnamed, overflow, other } = remainderOf(summary);
   return [
-    ["kind", "group", "packets", "bytes"],
-    ...groups.map(({ label, packets, bytes }) => ["group", label, packets, bytes]),
-    ["beyond", "", beyond.packets, beyond.bytes],
-    ["unnamed", "", unnamed.packets, unnamed.bytes],
-    ["overflow", "", overflow.packets, overflow.bytes],
-    ["other", "", other.packets, other.bytes],
+    ["kind", "group", "packets", "bytes", ...ERROR_TITLES],
+    ...groups.map((group) => ["group", group.label, group.packets, group.bytes, ...errorCells(group)]),
+    ["beyond", "", beyond.packets, beyond.bytes, ...errorCells(beyond)],
+    ["unnamed", "", unnamed.packets, unnamed.bytes, "", ""],
+    ["overflow", "", overflow.packets, overflow.bytes, "", ""],
+    ["other", "", other.packets, other.bytes, "", ""],
   ];
 }
 
@@ -112,21 +141,26 @@ export function topCells({ summary, groups, beyond }: TopAnswer): Cells {
 export function seriesCells({ points, groups }: SeriesAnswer, grouped: boolean): Cells {
   if (grouped) {
     return [
-      ["start", "group", "packets", "bytes"],
+      ["start", "group", "packets", "bytes", ...ERROR_TITLES],
       ...points.flatMap(({ startNs }, i) =>
-        groups.map(({ label, traffic }) => [rfc3339(startNs), label, traffic[i].packets, traffic[i].bytes])
+        groups.map(({ label, traffic }) => [
+          rfc3339(startNs),
+          label,
+          traffic[i].packets,
+          traffic[i].bytes,
+          ...errorCells(traffic[i]),
+        ])
       ),
     ];
   }
   const classTitles = TRAFFIC_CLASSES.flatMap((name) => [`${name}_packets`, `${name}_bytes`]);
   return [
-    ["start", "covered_ns", ...classTitles, "selected_packets", "selected_bytes"],
+    ["start", "covered_ns", ...classTitles, ...SELECTED_TITLES],
     ...points.map(({ startNs, coveredNs, classes, selected }) => [
       rfc3339(startNs),
       coveredNs,
       ...Object.values(classFields(classes)),
-      selected.packets,
-      selected.bytes,
+      ...Object.values(selectedFields(selected)),
     ]),
   ];
 }
@@ -136,7 +170,13 @@ const FLOW_TITLES_LAST = ["first", "last", "pid", "comm", "container"];
 
 export function flowsCells({ flows }: FlowsAnswer): Cells {
   const titles = [...FLOW_TITLES, ...FLOW_TITLES_LAST];
-  return [titles, ...flows.map(flowFields).map((fields) => titles.map((title) => fields[title] ?? ""))];
+  return [
+    [...titles, ...ERROR_TITLES],
+    ...flows.map((flow) => {
+      const fields = flowFields(flow);
+      return [...titles.map((title) => fields[title] ?? ""), ...errorCells(flow)];
+    }),
+  ];
 }
 
 /** RFC 4180. Names come from elsewhere: their control characters are escaped, and none begins a formula. */

@@ -1,6 +1,6 @@
 /** What `history` prints for people: tables and charts. Text only. */
 
-import { LEVEL_NAMES } from "../aggregate/levels.ts";
+import { type BoundedTraffic, LEVEL_NAMES } from "../aggregate/levels.ts";
 import { OTHER_CLASSES } from "../aggregate/protocol.ts";
 import type { TrafficTotal } from "../aggregate/totals.ts";
 import { protocolName, tcpFlagLetters } from "../aggregate/iana.ts";
@@ -10,6 +10,7 @@ import type { FlowsAnswer, FlowSummary, RangeSummary, Rank, SeriesAnswer, TopAns
 import type { TimeRange } from "../history/reader.ts";
 import { endpoint } from "./flow_table.ts";
 import { chart, sparkline } from "./history_chart.ts";
+import { estimateMark } from "./monitor_view.ts";
 import { displayWidth, escapeControls, fit, humanBitRate, humanBytes, humanCount, humanDuration } from "./text.ts";
 
 /** Columns of a chart. */
@@ -24,18 +25,23 @@ const NS_PER_S = 1e9;
 export interface Remainder {
   /** In flows that a window did not name. */
   unnamed: TrafficTotal;
+  /** In flows without room that no estimate names. */
   overflow: TrafficTotal;
   other: TrafficTotal;
   seen: TrafficTotal;
 }
 
-export function remainderOf({ classes }: RangeSummary): Remainder {
+export function remainderOf({ classes, estimated }: RangeSummary): Remainder {
   const other = { packets: 0n, bytes: 0n };
   for (const name of OTHER_CLASSES) {
     other.packets += classes[name].packets;
     other.bytes += classes[name].bytes;
   }
-  return { unnamed: classes.rest, overflow: classes.overflow, other, seen: classes.seen };
+  const overflow = {
+    packets: classes.overflow.packets - estimated.packets,
+    bytes: classes.overflow.bytes - estimated.bytes,
+  };
+  return { unnamed: classes.rest, overflow, other, seen: classes.seen };
 }
 
 /** To the second, in UTC. */
@@ -53,8 +59,9 @@ function table(titles: string[], rows: string[][], left: number): string[] {
   );
 }
 
-function counts({ packets, bytes }: TrafficTotal): string[] {
-  return [humanCount(packets), humanBytes(bytes)];
+function counts(traffic: BoundedTraffic): string[] {
+  const mark = estimateMark(traffic);
+  return [mark + humanCount(traffic.packets), mark + humanBytes(traffic.bytes)];
 }
 
 function share(part: TrafficTotal, whole: TrafficTotal, rank: Rank): string {
@@ -81,7 +88,7 @@ function remainderRows(
   { rank, blanks, what }: { rank: Rank; blanks: number; what: string },
 ): string[][] {
   const { unnamed, overflow, other, seen } = remainderOf(summary);
-  const row = (text: string, traffic: TrafficTotal) => [
+  const row = (text: string, traffic: BoundedTraffic) => [
     text,
     ...Array<string>(blanks).fill(""),
     ...counts(traffic),
@@ -90,18 +97,26 @@ function remainderRows(
   return [
     ...beyond.count > 0 ? [row(`… ${beyond.count} more ${what}`, beyond)] : [],
     ...unnamed.packets > 0n ? [row("… flows not named", unnamed)] : [],
-    ...overflow.packets > 0n ? [row("… overflow", overflow)] : [],
+    ...overflow.packets > 0n ? [row("… overflow not named", overflow)] : [],
     ...other.packets > 0n ? [row("… in no flow", other)] : [],
     row("seen", seen),
   ];
 }
 
-/** What a row may lack, where it may lack something. */
-function boundLine({ floorPackets, classes }: RangeSummary): string[] {
+/** What a row may lack, where it may lack something; and how far the estimates among the rows are off at most. */
+function boundLines({ floorPackets, classes }: RangeSummary, rows: BoundedTraffic[]): string[] {
   const most = floorPackets < classes.rest.packets ? floorPackets : classes.rest.packets;
-  return most === 0n
-    ? []
-    : ["", `A flow may have had up to ${humanCount(most)} packets more, in windows that do not name it.`];
+  const errors = rows.flatMap(({ errorPackets }) => errorPackets === undefined ? [] : [errorPackets]);
+  const error = errors.reduce((most, it) => it > most ? it : most, 0n);
+  const lines = [
+    ...most > 0n ? [`A flow may have had up to ${humanCount(most)} packets more, in windows that do not name it.`] : [],
+    ...errors.length > 0
+      ? [
+        `~ Flows without room in the map are estimated: at least so much, and up to ${humanCount(error)} packets more.`,
+      ]
+      : [],
+  ];
+  return lines.length > 0 ? ["", ...lines] : [];
 }
 
 export function renderTop({ summary, groups, beyond }: TopAnswer, title: string, rank: Rank): string {
@@ -115,7 +130,7 @@ export function renderTop({ summary, groups, beyond }: TopAnswer, title: string,
     [...rows, ...remainderRows(summary, beyond, { rank, blanks: 0, what: "groups" })],
     1,
   );
-  return [heading(summary), "", ...lines, ...boundLine(summary), ""].join("\n");
+  return [heading(summary), "", ...lines, ...boundLines(summary, groups), ""].join("\n");
 }
 
 function flowCells(flow: FlowSummary): string[] {
@@ -143,7 +158,7 @@ export function renderFlows({ summary, flows, beyond }: FlowsAnswer, rank: Rank)
     remainderRows(summary, beyond, { rank, blanks: 0, what: "flows" }),
     1,
   );
-  return [heading(summary), "", ...lines, "", ...rest, ...boundLine(summary), ""].join("\n");
+  return [heading(summary), "", ...lines, "", ...rest, ...boundLines(summary, flows), ""].join("\n");
 }
 
 /** Columns of a chart: each a whole number of steps, aligned as steps are. */

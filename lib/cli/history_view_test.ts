@@ -30,6 +30,7 @@ function summary(): RangeSummary {
       fragment: { packets: 10n, bytes: 1_000n },
       rest: { packets: 300n, bytes: 30_000n },
     },
+    estimated: { ...none },
     selected: { packets: 600n, bytes: 60_000n },
     floorPackets: 12n,
   };
@@ -51,7 +52,7 @@ SRC                   PACKETS     BYTES    SHARE
 =\\x1b[2J\\u202e,"\\x0a       60    6.0 kB    6.0 %
 … 3 more groups            40    4.0 kB    4.0 %
 … flows not named         300   30.0 kB   30.0 %
-… overflow                 60    6.0 kB    6.0 %
+… overflow not named       60    6.0 kB    6.0 %
 … in no flow               40    4.0 kB    4.0 %
 seen                    1.0 k  100.0 kB  100.0 %
 
@@ -60,12 +61,58 @@ A flow may have had up to 12 packets more, in windows that do not name it.
   );
 });
 
+/** Fifty packets of the overflow are named, in a group with flows that had room. */
+function topWithEstimates(): TopAnswer {
+  const errors = { errorPackets: 7n, errorBytes: 700n };
+  const part = { packets: 50n, bytes: 5_000n, ...errors };
+  const [first, second] = TOP.groups;
+  return {
+    summary: { ...summary(), estimated: part, selected: { packets: 650n, bytes: 65_000n, ...errors } },
+    groups: [{ ...first, packets: 550n, bytes: 55_000n, ...errors }, second],
+    beyond: TOP.beyond,
+  };
+}
+
+Deno.test("what estimates are in is marked, and what they name is in the overflow no more", () => {
+  const lines = renderTop(topWithEstimates(), "src", "packets").split("\n");
+  assertMatch(lines[3], /^192\.0\.2\.1 +~550 +~55\.0 kB +55\.0 %$/);
+  assert(!lines[4].includes("~"));
+  assertMatch(lines[7], /^… overflow not named +10 +1\.0 kB +1\.0 %$/);
+  assertEquals(lines.slice(-2), [
+    "~ Flows without room in the map are estimated: at least so much, and up to 7 packets more.",
+    "",
+  ]);
+  const cells = topCells(topWithEstimates());
+  assertEquals(cells[1], ["group", "192.0.2.1", 550n, 55_000n, 7n, 700n]);
+  assertEquals(cells.slice(1).reduce((sum, [, , packets]) => sum + Number(packets), 0), 1_000);
+
+  const [group, exact, sums] = topObjects(STAMP, topWithEstimates(), "src");
+  assertEquals([group.estimate, group.error_packets, group.error_bytes], [true, 7n, 700n]);
+  assert(!("estimate" in exact) && !("error_packets" in exact));
+  const { overflow_packets, estimated_packets, selected_error_packets } = sums;
+  assertEquals([overflow_packets, estimated_packets, selected_error_packets], [60n, 50n, 7n]);
+});
+
+Deno.test("a flow of the history that is an estimate says so in every form", () => {
+  const answer = flows();
+  const [flow] = answer.flows;
+  answer.flows.push({ ...flow, sport: 1, errorPackets: 5n, errorBytes: 0n });
+  const [, , titles, exact, estimate] = renderFlows(answer, "packets").split("\n");
+  assert(titles.startsWith("PROTO") && !exact.includes("~"));
+  assertMatch(estimate, / ~60 +~6\.0 kB /);
+  const [columns, ...rows] = flowsCells(answer);
+  const errorsAt = columns.indexOf("error_packets");
+  assertEquals(rows.map((row) => row.slice(errorsAt)), [["", ""], [5n, 0n]]);
+  const objects = flowObjects(STAMP, answer);
+  assertEquals(objects.slice(0, 2).map((it) => [it.estimate, it.error_packets]), [[undefined, undefined], [true, 5n]]);
+});
+
 Deno.test("an answer whose rows are all there is says nothing of a bound", () => {
   const all = summary();
   all.classes.rest = { ...none };
   all.floorPackets = 0n;
   const text = renderTop({ ...TOP, summary: all, beyond: { count: 0, ...none } }, "src", "bytes");
-  assert(!text.includes("more") && !text.includes("not named"), text);
+  assert(!text.includes("more") && !text.includes("flows not named"), text);
 });
 
 Deno.test("renderNothing() says what the store does hold", () => {
@@ -143,13 +190,13 @@ Deno.test("CSV quotes, adds up, and lets no name be a formula or end a line", ()
   assertEquals(
     csv(topCells(TOP)),
     [
-      "kind,group,packets,bytes",
-      "group,192.0.2.1,500,50000",
-      `group,"'=\\x1b[2J\\u202e,""\\x0a",60,6000`,
-      "beyond,,40,4000",
-      "unnamed,,300,30000",
-      "overflow,,60,6000",
-      "other,,40,4000",
+      "kind,group,packets,bytes,error_packets,error_bytes",
+      "group,192.0.2.1,500,50000,,",
+      `group,"'=\\x1b[2J\\u202e,""\\x0a",60,6000,,`,
+      "beyond,,40,4000,,",
+      "unnamed,,300,30000,,",
+      "overflow,,60,6000,,",
+      "other,,40,4000,,",
       "",
     ].join("\r\n"),
   );

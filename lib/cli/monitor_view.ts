@@ -307,7 +307,7 @@ function pipedTable(flows: FlowRow[], order: FlowOrder): string[] {
 }
 
 /** Before the numbers of a flow that found no room in the map. */
-function estimateMark({ errorPackets }: FlowRow): string {
+export function estimateMark({ errorPackets }: { errorPackets?: number | bigint }): string {
   return errorPackets === undefined ? "" : "~";
 }
 

@@ -57,6 +57,7 @@ export async function replay(
       name,
       windowMs: options.windowMs,
       flowsMax: options.flowsMax,
+      flowsLimit: options.flowsLimit,
       topMax,
       order,
       filter,
@@ -77,6 +78,7 @@ export async function replay(
   );
   if (result.error !== null && result.frames === 0) throw result.error;
   if (result.endNotice !== null && !quiet) warn(`${file}: ${result.endNotice}; what came before it is counted`);
+  if (result.growthNotice !== null && !quiet) warn(`the flow maps cannot grow: ${result.growthNotice}`);
   if (json) {
     print(jsonLine({ ...summaryObject({ unixNs: unixNs(), host }, totals, filter !== ""), ...captureFields(result) }));
   } else {

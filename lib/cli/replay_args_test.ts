@@ -27,6 +27,7 @@ Deno.test("replay of a file has the documented defaults", () => {
     topMax: 10,
     order: "packets",
     flowsMax: 131_072,
+    flowsLimit: 1_048_576,
     filter: "",
     speed: 0,
     libbpfUrl: "",
@@ -35,7 +36,7 @@ Deno.test("replay of a file has the documented defaults", () => {
 
 Deno.test("replay takes every flag, and - for standard input", () => {
   const words =
-    "--json --quiet --debug --window 60000 --top 100 --sort bytes --max-flows 16 --filter udp --speed 0.5 -";
+    "--json --quiet --debug --window 60000 --top 100 --sort bytes --max-flows 16 --max-flows-limit 64 --filter udp --speed 0.5 -";
   assertEquals(replay(...words.split(" "), "--libbpf-url", "u"), {
     json: true,
     quiet: true,
@@ -45,6 +46,7 @@ Deno.test("replay takes every flag, and - for standard input", () => {
     topMax: 100,
     order: "bytes",
     flowsMax: 16,
+    flowsLimit: 64,
     filter: "udp",
     speed: 0.5,
     libbpfUrl: "u",

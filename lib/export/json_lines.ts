@@ -212,12 +212,15 @@ function flowFields(flow: FlowRow): Record<string, unknown> {
     ...flow.exe && { exe: flow.exe },
     ...flow.container && { container: flow.container },
     ...flow.podUid && { pod: flow.podUid },
-    ...flow.errorPackets !== undefined && {
-      estimate: true,
-      error_packets: flow.errorPackets,
-      error_bytes: flow.errorBytes,
-    },
+    ...estimateFields(flow),
   };
+}
+
+/** Of what estimates are in: the numbers beside these are the least, and at most so many more. Nothing where it is exact. */
+export function estimateFields(
+  { errorPackets, errorBytes }: { errorPackets?: number | bigint; errorBytes?: number | bigint },
+): { estimate?: true; error_packets?: number | bigint; error_bytes?: number | bigint } {
+  return errorPackets === undefined ? {} : { estimate: true, error_packets: errorPackets, error_bytes: errorBytes };
 }
 
 /** Where the overflow came from, exactly: the networks, of which the largest are named, and the rest add up to it. */

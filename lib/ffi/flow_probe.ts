@@ -20,7 +20,15 @@ import type { Side } from "./double_buffer.ts";
 import { ActivePointer } from "./double_buffer_pointer.ts";
 import { InnerSlot, RcuFence } from "./double_buffer_slot.ts";
 import { readField, writeField } from "./layout.ts";
-import { FLOW4_KEY, FLOW6_KEY, FLOW_BSS, FLOW_RODATA, FLOW_VALUE, PACKET_COUNTERS } from "./layouts.gen.ts";
+import {
+  FLOW4_KEY,
+  FLOW6_KEY,
+  FLOW_BSS,
+  FLOW_RODATA,
+  FLOW_VALUE,
+  PACKET_COUNTERS,
+  REPLAY_SHAPE,
+} from "./layouts.gen.ts";
 import { ifindexOf, type Mapping, monotonicNs } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
 import { interfaceNames, mtuBytes } from "./netdev.ts";
@@ -41,6 +49,9 @@ const SINGLE_BUFFER_MTU = 3_000;
 
 /** Entries a drain moves a system call: 16,384 IPv6 flows take 1.3 MB. */
 const DRAIN_BATCH_MAX = 16_384;
+
+/** Hands the frames of a capture to `ingress_tcx`; loaded where there are any. */
+const REPLAY_PROGRAM = "replay_tcx";
 
 /** The shortest frame a test run takes. */
 const ETHERNET_HEADER_BYTES = 14;
@@ -150,6 +161,9 @@ function loadFlow(
   writeField(rodata, FLOW_RODATA, "per_cpu_values", options.values === "percpu");
   writeField(rodata, FLOW_RODATA, "replays", options.replays === true);
   for (const name of FLOW_PROGRAMS) object.setAutoload(name, programs.includes(name));
+  const replays = options.replays === true;
+  object.setAutoload(REPLAY_PROGRAM, replays);
+  if (replays) object.setMaxEntries("captured_frames", REPLAY_SHAPE.REPLAY_FRAMES);
   object.setMaxEntries("packet_counters", SIDES.length * table.slots * 2 * cpus);
   OverflowMaps.configure(object, rodata, {
     cpus,
@@ -474,10 +488,13 @@ export class FlowProbe implements Disposable {
     return { side, atNs };
   }
 
-  /** Runs frames of a capture, one after another; for a probe that was created with `replays`. */
-  frameReplay(frameBytesMax: number): FrameReplay {
-    const target = { programFd: this.programFd("ingress_xdp"), globals: this.#globals };
-    return new FrameReplay(this.#libbpf, target, frameBytesMax);
+  /** Counts frames of a capture, one after another, until it is disposed of; for a probe that was created with `replays`. */
+  frameReplay(): FrameReplay {
+    const targetFd = Int32Array.of(this.programFd("ingress_tcx"));
+    this.#object.map("replay_target").update(new Uint8Array(4), new Uint8Array(targetFd.buffer));
+    const programFd = this.#object.programFd(REPLAY_PROGRAM);
+    const frames = this.#object.map("captured_frames").map({ writable: true });
+    return new FrameReplay(this.#libbpf, { programFd, globals: this.#globals, frames });
   }
 
   /** The kernel's exact clock and its tick counter, which flows carry, read together. */

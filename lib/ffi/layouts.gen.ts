@@ -21,7 +21,7 @@ export const FLOW_BSS = {
     map_full: { offset: 0, size: 32, kind: "array", length: 8, element: { size: 4, kind: "uint" } },
     "replayed.ticks": { offset: 32, size: 8, kind: "uint" },
     "replayed.wire_bytes": { offset: 40, size: 4, kind: "uint" },
-    "replayed.pad0": { offset: 44, size: 4, kind: "uint" },
+    "replayed.next": { offset: 44, size: 4, kind: "uint" },
     "clock_sample.monotonic_ns": { offset: 48, size: 8, kind: "uint" },
     "clock_sample.jiffies": { offset: 56, size: 8, kind: "uint" },
     "window.generation": { offset: 64, size: 4, kind: "uint" },
@@ -92,14 +92,20 @@ export const CLOCK_SAMPLE = {
   },
 } as const satisfies StructLayout;
 
-export const REPLAYED_FRAME = {
-  size: 16,
+export const CAPTURED_FRAME = {
+  size: 2320,
   fields: {
     ticks: { offset: 0, size: 8, kind: "uint" },
     wire_bytes: { offset: 8, size: 4, kind: "uint" },
-    pad0: { offset: 12, size: 4, kind: "uint" },
+    kept_bytes: { offset: 12, size: 4, kind: "uint" },
+    bytes: { offset: 16, size: 2304, kind: "bytes" },
   },
 } as const satisfies StructLayout;
+
+export const REPLAY_SHAPE = {
+  REPLAY_FRAMES: 256,
+  REPLAY_BYTES_MAX: 2304,
+} as const;
 
 export const COUNT_MIN_CELL = {
   size: 16,

@@ -87,8 +87,16 @@ export class History implements Disposable {
       this.#lose(this.#sizeOf([window]), this.#gone ? "the store is closed" : "the store does not keep up");
       return;
     }
-    const top = window.top.slice(0, this.#options.rowsMax + 1); // one more: how large the largest flow left out is
-    this.#queue.push({ ...window, top, programs: [] });
+    const { rowsMax } = this.#options;
+    const { overflow } = window;
+    this.#queue.push({
+      ...window,
+      top: window.top.slice(0, rowsMax + 1), // one more: how large the largest flow left out is
+      ...overflow !== undefined && {
+        overflow: { ...overflow, estimates: overflow.estimates.slice(0, rowsMax), prefixes: [] },
+      },
+      programs: [],
+    });
     this.#send();
   }
 

@@ -5,14 +5,15 @@
  *     packed  = count, texts, { row }
  *     texts   = count, { length, UTF-8 bytes }                 names of interfaces, commands and containers, each once
  *     row     = bits (1 byte), iface (index), proto (1 byte), src, dst (4 or 16 bytes each), sport, dport (2 bytes each),
- *               [ tcp flags (1 byte) ], packets, bytes, [ pid ], [ comm (index) ], [ container (index) ]
+ *               [ tcp flags (1 byte) ], packets, bytes, [ pid ], [ comm (index) ], [ container (index) ],
+ *               [ error packets, error bytes ]              of an estimate
  *
  * Ports are big-endian; counts, lengths and indexes are LEB128: seven bits a byte, low ones first.
  */
 
 import type { LevelRow } from "../aggregate/levels.ts";
 
-const EGRESS = 1, IPV6 = 2, HAS_FLAGS = 4, HAS_PID = 8, HAS_COMM = 16, HAS_CONTAINER = 32;
+const EGRESS = 1, IPV6 = 2, HAS_FLAGS = 4, HAS_PID = 8, HAS_COMM = 16, HAS_CONTAINER = 32, HAS_ERROR = 64;
 
 const SAFE = BigInt(Number.MAX_SAFE_INTEGER);
 
@@ -121,10 +122,11 @@ export function packRows(rows: readonly LevelRow[]): Uint8Array<ArrayBuffer> {
 }
 
 function packRow(writer: ByteWriter, row: LevelRow, indexes: Map<string, number>): void {
-  const { pid, comm, container, sport, dport } = row;
+  const { pid, comm, container, sport, dport, errorPackets, errorBytes } = row;
   const bits = (row.direction === "egress" ? EGRESS : 0) | (row.family === 6 ? IPV6 : 0) |
     (row.tcpFlags !== 0 ? HAS_FLAGS : 0) | (pid !== undefined ? HAS_PID : 0) |
-    (comm !== undefined ? HAS_COMM : 0) | (container !== undefined ? HAS_CONTAINER : 0);
+    (comm !== undefined ? HAS_COMM : 0) | (container !== undefined ? HAS_CONTAINER : 0) |
+    (errorPackets !== undefined ? HAS_ERROR : 0);
   writer.byte(bits);
   writer.number(indexes.get(row.iface)!);
   writer.byte(row.proto);
@@ -137,6 +139,10 @@ function packRow(writer: ByteWriter, row: LevelRow, indexes: Map<string, number>
   if (pid !== undefined) writer.number(pid);
   if (comm !== undefined) writer.number(indexes.get(comm)!);
   if (container !== undefined) writer.number(indexes.get(container)!);
+  if (errorPackets !== undefined) {
+    writer.count(errorPackets);
+    writer.count(errorBytes!);
+  }
 }
 
 /**
@@ -183,6 +189,10 @@ export function forEachRow(packed: Uint8Array, visit: (row: LevelRow) => void): 
     if (bits & HAS_PID) row.pid = reader.number();
     if (bits & HAS_COMM) row.comm = text();
     if (bits & HAS_CONTAINER) row.container = text();
+    if (bits & HAS_ERROR) {
+      row.errorPackets = reader.count();
+      row.errorBytes = reader.count();
+    }
     visit(row);
   }
   if (!reader.atEnd) throw new RangeError("Cannot read packed flows: more follows than was announced");

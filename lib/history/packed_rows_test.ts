@@ -75,6 +75,17 @@ Deno.test("packRows() makes these bytes, and forEachRow() reads them", () => {
   assertEquals(unpack(packRows([])), []);
 });
 
+Deno.test("packRows() adds the bounds of an estimate, and nothing to other rows", () => {
+  const estimate = { ...ROWS[0], errorPackets: 200n, errorBytes: 5n };
+  const packed = packRows([estimate, ROWS[1]]);
+  assertEquals(packed.length, PACKED.length + 3);
+  const bitsAt = 11;
+  assertEquals(packed[bitsAt], PACKED[bitsAt] | 64);
+  const endAt = PACKED.indexOf(2 | 32, bitsAt); // where the second row begins
+  assertEquals(packed.subarray(endAt, endAt + 3), Uint8Array.of(0xc8, 0x01, 5));
+  assertEquals(unpack(packed), [estimate, ROWS[1]]);
+});
+
 Deno.test("counts on both sides of every limit of their encoding come back exactly", () => {
   for (let bit = 0; bit < 63; bit++) {
     for (const count of [2n ** BigInt(bit) - 1n, 2n ** BigInt(bit), 2n ** BigInt(bit) + 1n]) {
@@ -87,9 +98,10 @@ Deno.test("windows come back as they were packed", () => {
   const random = new Random(SEED);
   for (let sequence = 0; sequence < 20; sequence++) {
     const flows = 1 + random.below(300);
+    const withoutRoom = random.below(50);
     const shape = { startUnixNs: DAY_START_NS, lengthNs: NS_PER_S, sequence, flows, topMax: flows, pool: 1000 };
-    const { rows } = levelOf(madeWindow(random, shape).window, flows);
-    assertEquals(unpack(packRows(rows)), rows, `seed ${SEED}`);
+    const { rows, estimates } = levelOf(madeWindow(random, { ...shape, withoutRoom }).window, flows);
+    assertEquals(unpack(packRows([...rows, ...estimates])), [...rows, ...estimates], `seed ${SEED}`);
   }
 });
 

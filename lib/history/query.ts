@@ -3,8 +3,10 @@
  * range, so that what it does not name is in it as a number.
  */
 import {
+  addBounded,
   addClasses,
   alignedStart,
+  type BoundedTraffic,
   copyRow,
   flowKey,
   type LevelName,
@@ -54,9 +56,14 @@ export interface RangeSummary {
   flows: bigint;
   /** All traffic, whether or not it was selected. */
   classes: Record<TrafficClass, TrafficTotal>;
+  /** How much of the overflow estimates name, selected or not. */
+  estimated: BoundedTraffic;
   /** The flows selected, as far as windows name them. */
-  selected: TrafficTotal;
-  /** A flow may have had so many packets more than its row says, and one without a row so many at most. */
+  selected: BoundedTraffic;
+  /**
+   * A flow may have had so many packets more than its row says, and one without a row so many at most; and those that it
+   * has in the overflow where no estimate names it.
+   */
   floorPackets: bigint;
 }
 
@@ -64,7 +71,7 @@ export interface TopAnswer {
   summary: RangeSummary;
   groups: RollupGroup[];
   /** Groups beyond the limit. */
-  beyond: TrafficTotal & { count: number };
+  beyond: BoundedTraffic & { count: number };
 }
 
 /** One step of a series. */
@@ -72,7 +79,7 @@ export interface SeriesPoint {
   startNs: bigint;
   coveredNs: bigint;
   classes: Record<TrafficClass, TrafficTotal>;
-  selected: TrafficTotal;
+  selected: BoundedTraffic;
 }
 
 export interface SeriesAnswer {
@@ -81,7 +88,7 @@ export interface SeriesAnswer {
   /** Steps in which something was counted, in order. */
   points: SeriesPoint[];
   /** The largest groups, with their traffic in each point; empty where no grouping was asked for. */
-  groups: (RollupGroup & { traffic: TrafficTotal[] })[];
+  groups: (RollupGroup & { traffic: BoundedTraffic[] })[];
 }
 
 export interface FlowSummary extends LevelRow {
@@ -93,17 +100,16 @@ export interface FlowSummary extends LevelRow {
 export interface FlowsAnswer {
   summary: RangeSummary;
   flows: FlowSummary[];
-  beyond: TrafficTotal & { count: number };
+  beyond: BoundedTraffic & { count: number };
 }
 
-function addTo(sum: TrafficTotal, { packets, bytes }: TrafficTotal): void {
-  sum.packets += packets;
-  sum.bytes += bytes;
+function noTraffic(): TrafficTotal {
+  return { packets: 0n, bytes: 0n };
 }
 
-function sumOf(parts: TrafficTotal[]): TrafficTotal & { count: number } {
-  const sum = { count: parts.length, packets: 0n, bytes: 0n };
-  for (const part of parts) addTo(sum, part);
+function sumOf(parts: BoundedTraffic[]): BoundedTraffic & { count: number } {
+  const sum = { count: parts.length, ...noTraffic() };
+  for (const part of parts) addBounded(sum, part);
   return sum;
 }
 
@@ -135,7 +141,8 @@ class Walk {
       windows: {},
       flows: 0n,
       classes: noClasses(),
-      selected: { packets: 0n, bytes: 0n },
+      estimated: noTraffic(),
+      selected: noTraffic(),
       floorPackets: 0n,
     };
   }
@@ -166,8 +173,9 @@ class Walk {
       window(record, classes);
       if (row === null) continue;
       this.#reader.forEachRow(record, (flow) => {
+        if (flow.errorPackets !== undefined) addBounded(summary.estimated, flow);
         if (!this.#accepts(flow)) return;
-        addTo(summary.selected, flow);
+        addBounded(summary.selected, flow);
         row(flow, record);
       });
     }
@@ -193,24 +201,24 @@ export function querySeries(
   const walk = new Walk(reader, selection);
   const points = new Map<bigint, SeriesPoint>();
   const rollup = by === null ? null : new Rollup(by, selection);
-  const courses = new Map<RollupGroup, Map<SeriesPoint, TrafficTotal>>();
+  const courses = new Map<RollupGroup, Map<SeriesPoint, BoundedTraffic>>();
   let point: SeriesPoint;
   const summary = walk.run((window, classes) => {
     const startNs = alignedStart(walk.level, window.startNs);
     point = points.get(startNs) ??
-      { startNs, coveredNs: 0n, classes: noClasses(), selected: { packets: 0n, bytes: 0n } };
+      { startNs, coveredNs: 0n, classes: noClasses(), selected: noTraffic() };
     points.set(startNs, point);
     point.coveredNs += window.coveredNs;
     addClasses(point.classes, classes);
   }, (row) => {
-    addTo(point.selected, row);
+    addBounded(point.selected, row);
     if (rollup === null) return;
     const group = rollup.add(row);
     let course = courses.get(group);
     if (course === undefined) courses.set(group, course = new Map());
     let traffic = course.get(point);
-    if (traffic === undefined) course.set(point, traffic = { packets: 0n, bytes: 0n });
-    addTo(traffic, row);
+    if (traffic === undefined) course.set(point, traffic = noTraffic());
+    addBounded(traffic, row);
   });
   const inOrder = Array.from(points.values()).sort((a, b) => a.startNs < b.startNs ? -1 : 1);
   const groups = rollup?.groups(rank).slice(0, limit) ?? [];
@@ -220,7 +228,7 @@ export function querySeries(
     points: inOrder,
     groups: groups.map((group) => ({
       ...group,
-      traffic: inOrder.map((point) => courses.get(group)?.get(point) ?? { packets: 0n, bytes: 0n }),
+      traffic: inOrder.map((point) => courses.get(group)?.get(point) ?? noTraffic()),
     })),
   };
 }
@@ -235,7 +243,7 @@ export function queryFlows(reader: HistoryReader, selection: Selection, { rank, 
       flows.set(key, { ...copyRow(row), firstNs: startNs, lastNs: endNs });
       return;
     }
-    addTo(flow, row);
+    addBounded(flow, row);
     flow.tcpFlags |= row.tcpFlags;
     if (startNs < flow.firstNs) flow.firstNs = startNs;
     if (endNs > flow.lastNs) flow.lastNs = endNs;

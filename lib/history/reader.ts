@@ -76,7 +76,7 @@ export class HistoryReader implements Disposable {
     return this.#windows.traffic(window.id);
   }
 
-  /** Hands out a window's flows, lent. */
+  /** Hands out a window's flows and its estimates, lent. */
   forEachRow(window: WindowRecord, visit: (row: LevelRow) => void): void {
     this.#windows.forEachRow(window.id, visit);
   }

@@ -13,7 +13,7 @@ import { forEachRow } from "./packed_rows.ts";
 import { TRAFFIC_COLUMN_LIST } from "./schema.ts";
 
 /** A window without what was counted in it. */
-export interface WindowRecord extends Omit<LevelWindow, "traffic" | "rows"> {
+export interface WindowRecord extends Omit<LevelWindow, "traffic" | "rows" | "estimates"> {
   id: bigint;
 }
 
@@ -75,7 +75,7 @@ export class StoredWindows {
     return this.#traffic.all(id).map(trafficOf);
   }
 
-  /** Hands out a window's flows, lent. @throws {RangeError} when they are damaged */
+  /** Hands out a window's flows and its estimates, lent. @throws {RangeError} when they are damaged */
   forEachRow(id: bigint, visit: (row: LevelRow) => void): void {
     const found = this.#packed.get(id);
     if (found !== undefined) forEachRow(found.packed as Uint8Array, visit);

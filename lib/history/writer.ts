@@ -158,12 +158,13 @@ export class HistoryWriter implements Disposable {
   }
 
   #insert(window: LevelWindow): bigint {
-    const { level, startNs, endNs, coveredNs, windows, flows, floorPackets, traffic, rows } = window;
+    const { level, startNs, endNs, coveredNs, windows, flows, floorPackets, traffic } = window;
     const id = this.#insertWindow.run(level, startNs, endNs, coveredNs, windows, flows, floorPackets)
       .lastInsertRowid as bigint;
     for (const { iface, direction, classes } of traffic) {
       this.#insertTraffic.run(id, iface, direction, ...trafficValues(classes));
     }
+    const rows = [...window.rows, ...window.estimates];
     this.#insertRows.run(id, rows.length, packRows(rows));
     return id;
   }

@@ -4,6 +4,7 @@
  * capture's own header: the length that it has on an Ethernet wire.
  */
 
+import { REPLAY_SHAPE } from "../ffi/layouts.gen.ts";
 import type { CaptureFrame } from "./capture_frame.ts";
 
 const ETHERNET_HEADER_BYTES = 14;
@@ -11,8 +12,8 @@ const ETHERTYPE_AT = 12;
 const IPV4 = 0x0800;
 const IPV6 = 0x86dd;
 
-/** What the programs look at: Ethernet, two tags, IPv6, 2,047 bytes of extensions, TCP with all its options. */
-export const FRAME_BYTES_MAX = 2304;
+/** What the programs look at. */
+const FRAME_BYTES_MAX = REPLAY_SHAPE.REPLAY_BYTES_MAX;
 
 /** LINKTYPE_ numbers, as in the registry of tcpdump.org. */
 const ETHERNET = 1;

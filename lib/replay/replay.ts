@@ -7,9 +7,8 @@ import { openLibbpf } from "../ffi/libbpf.ts";
 import { parseFlowFilter } from "../filter/language.ts";
 import { sleep } from "../timers.ts";
 import { CaptureDecoder, chunksOf, gunzipped } from "./capture.ts";
-import { FRAME_BYTES_MAX } from "./link_layer.ts";
 import { Pace } from "./pace.ts";
-import { type CaptureCounts, ReplayedWindows } from "./replayed_windows.ts";
+import { type CaptureCounts, ReplayedWindows, type ReplayedWindowsOptions } from "./replayed_windows.ts";
 
 /** A test run says that it comes from there. */
 const LOOPBACK_IFINDEX = 1;
@@ -17,12 +16,9 @@ const LOOPBACK_IFINDEX = 1;
 /** Ahead of its time by less than this a packet is not waited for. */
 const WAIT_MS_MIN = 1;
 
-export interface ReplayOptions {
+export interface ReplayOptions extends ReplayedWindowsOptions {
   /** Stands where windows name the interface. */
   name: string;
-  windowMs: number;
-  /** Entries of the IPv4 map, and of the IPv6 map. */
-  flowsMax: number;
   topMax: number;
   /** What is large. */
   order: FlowOrder;
@@ -39,6 +35,8 @@ export interface ReplayOptions {
 export interface ReplayResult extends CaptureCounts {
   /** What is wrong with the capture's end; null where it is whole. */
   endNotice: string | null;
+  /** Why the flow maps could not grow; null where nothing kept them from it. */
+  growthNotice: string | null;
   /** Why it could not be read to its end; null where it could. */
   error: Error | null;
 }
@@ -88,11 +86,7 @@ async function replayStream(
     order: options.order,
     filter: options.filter === "" ? null : parseFlowFilter(options.filter),
   });
-  const windows = new ReplayedWindows(
-    { probe, replay: probe.frameReplay(FRAME_BYTES_MAX), reducer },
-    options.windowMs,
-    take,
-  );
+  const windows = new ReplayedWindows({ probe, replay: stack.use(probe.frameReplay()), reducer }, options, take);
   const decoder = new CaptureDecoder();
   let endNotice: string | null = null;
   let error: Error | null = null;
@@ -104,7 +98,7 @@ async function replayStream(
     if (!signal.aborted) error = thrown as Error;
   }
   windows.finish();
-  return { ...windows.counts, endNotice, error };
+  return { ...windows.counts, endNotice, growthNotice: windows.growthNotice, error };
 }
 
 async function readAll(
@@ -118,7 +112,8 @@ async function readAll(
       const waitMs = pace.waitMs(frame.timeNs);
       if (waitMs >= WAIT_MS_MIN) await sleep(waitMs, signal);
       if (signal.aborted) return;
-      windows.add(frame);
+      const turning = windows.add(frame);
+      if (turning !== undefined) await turning;
     }
     if (signal.aborted) return;
   }

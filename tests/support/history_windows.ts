@@ -1,6 +1,7 @@
 /** Windows made up for the tests of levels and of the store, with the truth beside them. */
 import type { Direction, FlowRow, FlowWindow, Traffic } from "../../lib/aggregate/protocol.ts";
 import { OTHER_CLASSES } from "../../lib/aggregate/protocol.ts";
+import type { EstimatedFlow } from "../../lib/aggregate/overflow_protocol.ts";
 import type { FlowOwner } from "../../lib/aggregate/levels.ts";
 import type { Random } from "./random.ts";
 import { flowWindow, interfaceTraffic } from "./windows.ts";
@@ -16,6 +17,8 @@ export interface MadeWindow {
   window: FlowWindow;
   /** Every flow, named in the window or not. */
   flows: OwnedFlow[];
+  /** What flows without room had, estimated in the window or not. */
+  withoutRoom: OwnedFlow[];
 }
 
 export interface WindowShape {
@@ -25,6 +28,8 @@ export interface WindowShape {
   /** Flows of the window, and how many of them it names. */
   flows: number;
   topMax: number;
+  /** Further flows, without room: the larger half of them is estimated. Without them nobody knows what overflowed. */
+  withoutRoom?: number;
   /** Flows are drawn from so many. */
   pool: number;
   interfaces?: string[];
@@ -64,6 +69,38 @@ function traffic(random: Random, packetsMax: number): Traffic {
   return { packets, bytes: packets * (60 + random.below(1400)) };
 }
 
+/** Flows that are not among those with room. */
+function flowsWithoutRoom(
+  random: Random,
+  { withoutRoom = 0, pool }: WindowShape,
+  taken: Set<number>,
+  interfaces: string[],
+) {
+  const numbers = new Set<number>();
+  while (numbers.size < withoutRoom) {
+    const number = random.below(pool);
+    if (!taken.has(number)) numbers.add(number);
+  }
+  const flows = Array.from(numbers, (number) => {
+    const packets = 1 + random.below(5_000);
+    return { ...flowNumber(number, interfaces), packets, bytes: packets * (60 + random.below(1400)) };
+  });
+  return flows.sort((a, b) => b.packets - a.packets || b.bytes - a.bytes);
+}
+
+/** At least that much, at most so much more, and the truth anywhere between. */
+function estimateOf(random: Random, flow: OwnedFlow): EstimatedFlow {
+  const packets = flow.packets - random.below(flow.packets);
+  const bytes = flow.bytes - random.below(flow.bytes);
+  return {
+    ...flow,
+    packets,
+    bytes,
+    errorPackets: flow.packets - packets + random.below(10),
+    errorBytes: flow.bytes - bytes + random.below(10_000),
+  };
+}
+
 /** A balanced window whose flows vary, some seen often and most seldom. */
 export function madeWindow(random: Random, shape: WindowShape): MadeWindow {
   const interfaces = shape.interfaces ?? ["eth0", "eth1"];
@@ -77,16 +114,18 @@ export function madeWindow(random: Random, shape: WindowShape): MadeWindow {
     return { ...flowNumber(number, interfaces), packets, bytes: packets * (60 + random.below(1400)) };
   });
   flows.sort((a, b) => b.packets - a.packets || b.bytes - a.bytes);
+  const withoutRoom = flowsWithoutRoom(random, shape, numbers, interfaces);
   const all = interfaces.flatMap((iface) =>
     DIRECTIONS.map((direction) => {
-      const mine = flows.filter((flow) => flow.iface === iface && flow.direction === direction);
+      const isMine = (flow: FlowRow) => flow.iface === iface && flow.direction === direction;
+      const mine = flows.filter(isMine);
       const sum = (of: Traffic[]) => ({
         packets: of.reduce((sum, it) => sum + it.packets, 0),
         bytes: of.reduce((sum, it) => sum + it.bytes, 0),
       });
       const parts = {
         flows: sum(mine),
-        overflow: traffic(random, 100),
+        overflow: sum([traffic(random, 100), ...withoutRoom.filter(isMine)]),
         other: Object.fromEntries(OTHER_CLASSES.map((name) => [name, traffic(random, 5)])) as Record<
           typeof OTHER_CLASSES[number],
           Traffic
@@ -111,5 +150,10 @@ export function madeWindow(random: Random, shape: WindowShape): MadeWindow {
     },
     top: flows.slice(0, shape.topMax),
   });
-  return { window, flows };
+  if (withoutRoom.length > 0) {
+    const estimates = withoutRoom.slice(0, Math.ceil(withoutRoom.length / 2)).map((flow) => estimateOf(random, flow));
+    estimates.sort((a, b) => b.packets - a.packets || b.bytes - a.bytes);
+    window.overflow = { estimates, prefixes: [], prefixCount: 0, rest: { packets: 0, bytes: 0 } };
+  }
+  return { window, flows, withoutRoom };
 }

@@ -307,6 +307,28 @@ Deno.test("a group that was given up is sent when it is given again", async () =
   assertEquals([receiver.spans.length, opened.exporter.counts.failed, opened.exporter.counts.duplicates], [9, 9, 1]);
 });
 
+Deno.test("a group is settled once nothing of it will be sent any more, but not where the export is cut off", async () => {
+  await using receiver = new OtlpReceiver();
+  receiver.answerWith({ status: 503 }, { rejectedSpans: 4, errorMessage: "no room" }, { status: 400 });
+  const settled: string[] = [];
+  using opened = await openExporter(receiver.url, { queueSpansMax: 9, onSettled: (ids) => settled.push(...ids) });
+  const [partly, refused, crowded, cutOff, tooLate] = ["a", "b", "c", "d", "e"].map((host) =>
+    correlate(treeRecords(new FakeHost(host)))[0]
+  );
+  opened.exporter.send(partly);
+  assertEquals(settled, []);
+  await until(() => settled.length === 1);
+  opened.exporter.send(refused);
+  opened.exporter.send(crowded);
+  assertEquals(settled, [partly.id, crowded.id]);
+  await until(() => settled.length === 3);
+  receiver.answerWith("silence");
+  opened.exporter.send(cutOff);
+  await opened.exporter.close(100);
+  opened.exporter.send(tooLate);
+  assertEquals(settled, [partly.id, crowded.id, refused.id]);
+});
+
 Deno.test("close() waits no longer than it is told, for an answer or for the next attempt", async () => {
   await using receiver = new OtlpReceiver();
   receiver.answerWith("silence");

@@ -17,6 +17,7 @@ import { LocalFleet, storeLedger } from "../server/local_fleet.ts";
 import { type NatsCounts, renderServerMetrics } from "../server/metrics.ts";
 import { NatsFleet } from "../server/nats/fleet.ts";
 import { FleetStoreHandle } from "../server/store.ts";
+import { TraceOutbox } from "../server/trace_outbox.ts";
 import { buildInfo } from "./build_info.ts";
 import { print, unixNs, warn } from "./console.ts";
 import { EXIT, type ExitCode } from "./exit.ts";
@@ -46,7 +47,9 @@ interface Traces extends AsyncDisposable {
 }
 
 /** null where the environment names no receiver. */
-async function openTraces(notice: (text: string) => void): Promise<Traces | null> {
+async function openTraces(
+  { notice, onSettled }: { notice: (text: string) => void; onSettled: (groups: string[]) => void },
+): Promise<Traces | null> {
   const settings = otlpSettings(Deno.env.toObject());
   if (settings === null) return null;
   const http: OtlpHttp = await openOtlpHttp(settings);
@@ -58,6 +61,7 @@ async function openTraces(notice: (text: string) => void): Promise<Traces | null
       return () => clearTimeout(timer);
     },
     onFailure: (reason, spans) => notice(`${spans} spans did not reach the receiver of traces: ${reason}`),
+    onSettled,
   });
   return {
     exporter,
@@ -97,10 +101,14 @@ export async function serve(options: ServeOptions, host: string, stop: AbortCont
   };
   await using stack = new AsyncDisposableStack();
   const store = options.store && stack.use(await FleetStoreHandle.open(options.store));
-  const traces = await openTraces(notice);
+  // With NATS nothing is put there: each group's trace comes from whoever recorded it.
+  const outbox = store && stack.use(new TraceOutbox(store, notice));
+  const traces = await openTraces({ notice, onSettled: (groups) => outbox?.settle(groups) });
   if (traces !== null) stack.use(traces);
+  // What waits for a receiver that nobody names any more is not to come all at once when somebody does.
+  if (traces === null) await store?.call("forgetUntraced", {});
   const nats = options.nats && stack.use(await NatsFleet.connect(options.nats, { store, notice }));
-  const ledger = nats?.ledger ?? storeLedger(store!);
+  const ledger = nats?.ledger ?? storeLedger(store!, { withTraces: traces !== null });
   const recorder = new GroupRecorder(ledger, traces?.exporter ?? null, notice);
   const correlator = options.correlation && stack.use(
     new Correlator(options.correlation, { groups: (partition, groups) => recorder.add(partition, groups), notice }),
@@ -111,6 +119,7 @@ export async function serve(options: ServeOptions, host: string, stop: AbortCont
   const running = new AbortController();
   const run = fleet.run(running.signal);
   run.catch(() => {});
+  const resending = traces && outbox?.resend(traces.exporter, running.signal);
   const { grpc, agentFilter } = options;
   let server: FleetServer | null = null;
   let http: Deno.HttpServer<Deno.NetAddr> | null = null;
@@ -194,6 +203,7 @@ export async function serve(options: ServeOptions, host: string, stop: AbortCont
     await server?.[Symbol.asyncDispose]();
     await http?.shutdown();
     await run.catch(() => {});
+    await resending;
   }
 }
 

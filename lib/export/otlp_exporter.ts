@@ -29,6 +29,8 @@ export interface OtlpExporterOptions {
   rememberedMax?: number;
   /** Called when spans are given up. */
   onFailure?: (reason: string, spans: number) => void;
+  /** Called with ids of groups of which nothing will be sent any more. What the end of the export cut off is not among them. */
+  onSettled?: (groups: string[]) => void;
 }
 
 /** Spans, but for the last three. taken = exported + rejected + failed + dropped + waiting. */
@@ -57,6 +59,7 @@ const DEFAULTS = {
   batchSpansMax: 2_000,
   rememberedMax: 50_000,
   onFailure: () => {},
+  onSettled: () => {},
 };
 
 const RETRY_AFTER_MS_MAX = 60_000;
@@ -96,10 +99,10 @@ export class OtlpExporter {
     this.#queue = new RetryQueue({
       ...this.#options,
       timeoutMs: options.settings.timeoutMs,
-      attempt: (groups, signal) => this.#post(groups.flat(), signal),
+      attempt: (groups, signal) => this.#post(groups, signal),
       batchLength: (waiting) => this.#batchLength(waiting),
       retrying: () => this.#counts.retries++,
-      givenUp: (groups, reason) => this.#giveUp(groups.flat(), reason),
+      givenUp: (groups, reason) => this.#giveUp(groups, reason),
     });
   }
 
@@ -118,6 +121,7 @@ export class OtlpExporter {
     if (this.#isClosed || this.#counts.waiting + spanCount > this.#options.queueSpansMax) {
       this.#counts.dropped += spanCount;
       this.#options.onFailure(this.#isClosed ? "the export has ended" : "too many spans wait", spanCount);
+      if (!this.#isClosed) this.#options.onSettled([group.id]);
       return;
     }
     this.#remember(group.id);
@@ -147,10 +151,10 @@ export class OtlpExporter {
     return groups;
   }
 
-  async #post(batch: ReadableSpan[], signal: AbortSignal): Promise<Failure | null> {
+  async #post(groups: ReadableSpan[][], signal: AbortSignal): Promise<Failure | null> {
     const { settings: { url, headers, compression }, fetch } = this.#options;
     this.#counts.requests++;
-    const plain = ProtobufTraceSerializer.serializeRequest(batch) as Uint8Array<ArrayBuffer>;
+    const plain = ProtobufTraceSerializer.serializeRequest(groups.flat()) as Uint8Array<ArrayBuffer>;
     const response = await fetch(url, {
       method: "POST",
       headers: {
@@ -171,24 +175,34 @@ export class OtlpExporter {
         retryAfterMs: retryAfterMs(response.headers.get("retry-after")),
       };
     }
-    this.#settle(batch.length, receiptOf(answer, batch.length));
+    this.#settle(groups, answer);
     return null;
   }
 
-  #settle(spans: number, { rejected, message }: Receipt): void {
+  #settle(groups: ReadableSpan[][], answer: Uint8Array): void {
+    const spans = groups.flat().length;
+    const { rejected, message } = receiptOf(answer, spans);
     this.#counts.waiting -= spans;
     this.#counts.rejected += rejected;
     this.#counts.exported += spans - rejected;
     if (rejected > 0) this.#options.onFailure(message || "the receiver rejected spans", rejected);
+    this.#options.onSettled(groups.map(groupOf));
   }
 
-  #giveUp(batch: ReadableSpan[], reason: string): void {
-    this.#counts.waiting -= batch.length;
-    this.#counts.failed += batch.length;
+  #giveUp(groups: ReadableSpan[][], reason: string): void {
+    const spans = groups.flat().length;
+    this.#counts.waiting -= spans;
+    this.#counts.failed += spans;
     // Who gives such a group again, after a replay, gets another try.
-    for (const span of batch) this.#remembered.delete(span.spanContext().traceId);
-    this.#options.onFailure(reason, batch.length);
+    for (const group of groups) this.#remembered.delete(groupOf(group));
+    this.#options.onFailure(reason, spans);
+    if (!this.#queue.stopped) this.#options.onSettled(groups.map(groupOf));
   }
+}
+
+/** Of whose spans these are. */
+function groupOf([root]: ReadableSpan[]): string {
+  return root.spanContext().traceId;
 }
 
 async function gzip(bytes: Uint8Array<ArrayBuffer>): Promise<ArrayBuffer> {

@@ -15,6 +15,7 @@ import type {
   StoredAgent,
   StoredGroup,
   TopFlow,
+  UntracedGroup,
 } from "./protocol.ts";
 import { openFleetStore, usedBytes } from "./schema.ts";
 
@@ -44,12 +45,15 @@ export class FleetDatabase implements Disposable {
   };
   #limitsDueMs = 0;
   #lastPosition: number;
+  /** Of what earlier runs have left. */
+  readonly #lastUntraced: number;
 
   /** @throws {StoreError} */
   constructor(options: FleetStoreOptions) {
     this.#options = options;
     this.#db = openFleetStore(options.path);
     this.#lastPosition = Number(this.#statement("SELECT max(position) AS last FROM batch").get()!.last ?? 0);
+    this.#lastUntraced = Number(this.#statement("SELECT max(position) AS last FROM untraced").get()!.last ?? 0);
     this.#run("DELETE FROM sequence WHERE used_ms < ?", Date.now() - SPOOL_KEEP_MS);
   }
 
@@ -89,11 +93,15 @@ export class FleetDatabase implements Disposable {
     }));
   }
 
-  /** Stores groups, and with them how far the log was read for them. @returns ids of those that are new */
+  /**
+   * Stores groups, and with them how far the log was read for them, and what is needed to send their traces.
+   *
+   * @returns ids of those that are new
+   */
   addGroups(groups: readonly StoredGroup[], checkpoint: Checkpoint | null): string[] {
     const added: string[] = [];
     this.#transaction(() => {
-      for (const { id, rule, severity, endUnixNs, agents, json } of groups) {
+      for (const { id, rule, severity, endUnixNs, agents, json, untraced } of groups) {
         const { changes } = this.#run(
           "INSERT OR IGNORE INTO correlated VALUES (?, ?, ?, ?, ?, ?)",
           id,
@@ -103,11 +111,34 @@ export class FleetDatabase implements Disposable {
           JSON.stringify(agents),
           json,
         );
-        if (Number(changes) > 0) added.push(id);
+        if (Number(changes) === 0) continue;
+        added.push(id);
+        if (untraced !== undefined) this.#run("INSERT OR IGNORE INTO untraced (id, body) VALUES (?, ?)", id, untraced);
       }
       if (checkpoint !== null) this.#setCheckpoint(checkpoint);
     });
     return added;
+  }
+
+  /** Groups whose traces earlier runs have left to be sent, the oldest first. */
+  untraced(after: number, limit: number): UntracedGroup[] {
+    return this.#statement(
+      "SELECT position, body FROM untraced WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",
+    ).all(after, this.#lastUntraced, limit).map(({ position, body }) => ({
+      position: position as number,
+      body: body as string,
+    }));
+  }
+
+  /** There is nothing left to send of these. */
+  traced(ids: readonly string[]): void {
+    this.#transaction(() => {
+      for (const id of ids) this.#run("DELETE FROM untraced WHERE id = ?", id);
+    });
+  }
+
+  forgetUntraced(): void {
+    this.#run("DELETE FROM untraced");
   }
 
   checkpoint(reader: string): Checkpoint | null {

@@ -1,3 +1,4 @@
+import { DatabaseSync } from "node:sqlite";
 import { assert, assertEquals, assertGreater, assertThrows } from "../../tests/assert.ts";
 import { byLane } from "../fleet/protocol.ts";
 import { StoreError } from "../history/store_error.ts";
@@ -159,4 +160,50 @@ Deno.test("FleetDatabase shares its file with nobody, and takes no other databas
   }
   Deno.writeTextFileSync(`${folder.path}/fleet.db`, "no database at all, but long enough to be looked at".repeat(99));
   assertThrows(() => folder.open(), StoreError, "it is not a database");
+});
+
+Deno.test("FleetDatabase tells which groups earlier runs left untraced, and forgets those that were traced", () => {
+  using folder = new Folder();
+  {
+    using database = folder.open();
+    const groups = ["1", "2", "3", "4"].map((id) => group(id, { untraced: `body ${id}` }));
+    database.addGroups([...groups, group("5")], null);
+    assertEquals(database.addGroups([groups[0]], null), []);
+    assertEquals(database.untraced(0, 10), []);
+    database.traced(["2", "unknown"]);
+  }
+  {
+    using database = folder.open();
+    database.addGroups([group("6", { untraced: "of this run" })], null);
+    assertEquals(database.untraced(0, 2), [{ position: 1, body: "body 1" }, { position: 3, body: "body 3" }]);
+    assertEquals(database.untraced(3, 2), [{ position: 4, body: "body 4" }]);
+    database.traced(["1", "3"]);
+  }
+  {
+    using database = folder.open();
+    assertEquals(database.untraced(0, 10).map(({ body }) => body), ["body 4", "of this run"]);
+    database.forgetUntraced();
+  }
+  using database = folder.open();
+  assertEquals(database.untraced(0, 10), []);
+  assertEquals(database.groups(ALL).length, 6);
+});
+
+Deno.test("FleetDatabase brings the store of an older version up to date, and leaves a newer one alone", () => {
+  using folder = new Folder();
+  const change = (sql: string) => {
+    using db = new DatabaseSync(`${folder.path}/fleet.db`);
+    db.exec(sql);
+  };
+  {
+    using database = folder.open();
+    database.addGroups([group("1")], null);
+  }
+  change("DROP TABLE untraced; PRAGMA user_version = 1");
+  {
+    using database = folder.open();
+    assertEquals(database.addGroups([group("1"), group("2", { untraced: "body" })], null), ["2"]);
+  }
+  change("PRAGMA user_version = 3");
+  assertThrows(() => folder.open(), StoreError, "a newer ebpfmon made it, version 3; this one knows 2");
 });

@@ -1,15 +1,26 @@
-/** A correlated group as the API shows it. */
+/** A correlated group as the API shows it, and as a trace can be made of it later. */
 import { protocolName } from "../aggregate/iana.ts";
 import { jsonLine, rfc3339 } from "../export/json_lines.ts";
 import type { RouterEvent } from "../router/protocol.ts";
 import type { CorrelatedGroup, FleetRecord, GroupMember } from "./correlation/protocol.ts";
 import { isFlow } from "./correlation/record.ts";
+import { decodeState, encodeState } from "./correlation/state_text.ts";
 import type { StoredGroup } from "./protocol.ts";
 
 /** Ready to be stored and shown. */
 export function storedGroup(group: CorrelatedGroup): StoredGroup {
   const { id, rule, severity, agents, endUnixNs } = group;
   return { id, rule, severity, agents, endUnixNs, json: jsonLine(groupObject(group)).trimEnd() };
+}
+
+/** The same, with the whole group until its trace is sent. */
+export function untracedGroup(group: CorrelatedGroup): StoredGroup {
+  return { ...storedGroup(group), untraced: encodeState(group) };
+}
+
+/** @param body as `untracedGroup` gave it */
+export function decodeUntraced(body: string): CorrelatedGroup {
+  return decodeState(body) as CorrelatedGroup;
 }
 
 function groupObject(group: CorrelatedGroup): Record<string, unknown> {

@@ -1,6 +1,7 @@
 /**
  * Where closed groups go: recorded once, whoever gives them and however often, and the first time also sent as a trace.
- * A process that dies between the two leaves a group without its trace, never a trace without its group.
+ * A process that dies between the two leaves a group without its trace, never a trace without its group; where the ledger
+ * is the store of a server by itself, the next run sends it (trace_outbox.ts).
  */
 import type { OtlpExporter } from "../export/otlp_exporter.ts";
 import type { CorrelatedGroup } from "./correlation/protocol.ts";

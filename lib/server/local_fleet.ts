@@ -6,7 +6,7 @@
 import type { Correlator } from "../correlate/correlator.ts";
 import { CORRELATION_READER } from "./database.ts";
 import type { CorrelatedGroup } from "./correlation/protocol.ts";
-import { storedGroup } from "./group_json.ts";
+import { storedGroup, untracedGroup } from "./group_json.ts";
 import type { GroupLedger, GroupRecorder } from "./group_recorder.ts";
 import type { BatchSource, FleetStore, ReceivedBatch } from "./grpc_service_session.ts";
 import { newBatch } from "./new_batch.ts";
@@ -19,11 +19,12 @@ const CHECKPOINT_MS = 15_000;
 const ADVANCE_MS = 1000;
 const RETRY_MS = 1000;
 
-/** Keeps groups in the store. */
-export function storeLedger(store: FleetStoreHandle): GroupLedger {
+/** Keeps groups in the store. @param withTraces whether traces of them are to be sent, by this run or the next */
+export function storeLedger(store: FleetStoreHandle, { withTraces }: { withTraces: boolean }): GroupLedger {
+  const stored = withTraces ? untracedGroup : storedGroup;
   return {
     record: (_partition: number, groups: CorrelatedGroup[]) =>
-      store.call("addGroups", { groups: groups.map(storedGroup), checkpoint: null }),
+      store.call("addGroups", { groups: groups.map(stored), checkpoint: null }),
   };
 }
 

@@ -62,6 +62,15 @@ export interface StoredGroup {
   endUnixNs: bigint;
   /** One JSON object. */
   json: string;
+  /** The group whole, as text, where a trace of it is to be sent: kept until that is settled. */
+  untraced?: string;
+}
+
+/** A group whose trace an earlier run has left to this one. */
+export interface UntracedGroup {
+  /** Grows from group to group. */
+  position: number;
+  body: string;
 }
 
 /** How far a reader of the log has come, with whatever it needs to go on from there. */
@@ -124,6 +133,12 @@ export interface StoreCalls {
   read: { request: { after: number; limit: number }; answer: LoggedBatch[] };
   /** Those that are new. */
   addGroups: { request: { groups: StoredGroup[]; checkpoint: Checkpoint | null }; answer: string[] };
+  /** What earlier runs have left, the oldest first. */
+  untraced: { request: { after: number; limit: number }; answer: UntracedGroup[] };
+  /** No traces of these are to be sent any more. */
+  traced: { request: { ids: string[] }; answer: void };
+  /** Nor of any. */
+  forgetUntraced: { request: Record<never, never>; answer: void };
   checkpoint: { request: { reader: string }; answer: Checkpoint | null };
   agents: { request: Record<never, never>; answer: StoredAgent[] };
   groups: { request: { query: GroupQuery }; answer: string[] };

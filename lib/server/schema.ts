@@ -1,6 +1,6 @@
 /**
  * The tables of a fleet's store. The log of batches is the one truth; what stands beside it is made from it, in the same
- * transaction.
+ * transaction. How many steps a file has been through is its `user_version`.
  *
  * `synchronous = FULL`: an agent forgets what has been acknowledged, so an acknowledgement has to outlive a loss of power.
  * That costs one flush of the disk a commit, and what arrives while one goes on shares the next.
@@ -10,10 +10,10 @@ import { SQLITE_NOTADB, sqliteCode, StoreError } from "../history/store_error.ts
 
 /** Of our files, in the header: "EBFL". */
 const APPLICATION_ID = 0x4542464c;
-const SCHEMA_VERSION = 1;
 const WAL_PAGES = 1024;
 
-const SCHEMA = `
+const STEPS = [
+  `
   CREATE TABLE agent (
     agent TEXT PRIMARY KEY,
     host TEXT NOT NULL,
@@ -79,7 +79,15 @@ const SCHEMA = `
     reader TEXT PRIMARY KEY,
     position INTEGER NOT NULL,
     state TEXT NOT NULL
-  ) STRICT, WITHOUT ROWID;`;
+  ) STRICT, WITHOUT ROWID;`,
+  `
+  CREATE TABLE untraced (            -- groups whose traces are still to be sent
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    body TEXT NOT NULL               -- the group whole, as correlation/state_text.ts writes it
+  ) STRICT;`,
+];
+const SCHEMA_VERSION = STEPS.length;
 
 function pragma(db: DatabaseSync, name: string): number {
   return Number(Object.values(db.prepare(`PRAGMA ${name}`).get()!)[0]);
@@ -91,7 +99,7 @@ export function usedBytes(db: DatabaseSync): number {
 }
 
 /**
- * Opens a fleet's store; makes it where there is none. Only its owner may read a new one.
+ * Opens a fleet's store; makes it, or brings it up to date, where need be. Only its owner may read a new one.
  *
  * @throws {StoreError}
  */
@@ -116,20 +124,34 @@ export function openFleetStore(path: string): DatabaseSync {
 function prepare(db: DatabaseSync, path: string): void {
   // The lock is for the whole run: two servers on one store would acknowledge what the other has to keep.
   db.exec("PRAGMA busy_timeout = 1000; PRAGMA locking_mode = EXCLUSIVE");
-  const isEmpty = db.prepare("SELECT count(*) AS tables FROM sqlite_master").get()!.tables === 0;
-  if (!isEmpty) {
-    if (pragma(db, "application_id") !== APPLICATION_ID) {
-      throw new StoreError(`Cannot use ${path}: it is a database, but no store of ebpfmon serve`);
-    }
-    const version = pragma(db, "user_version");
-    if (version !== SCHEMA_VERSION) {
-      throw new StoreError(
-        `Cannot use the store ${path}: another ebpfmon made it, version ${version}; this one knows ${SCHEMA_VERSION}`,
-      );
-    }
-  }
+  const version = versionOf(db, path);
   db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = ${WAL_PAGES}`);
-  if (!isEmpty) return;
-  db.exec(`BEGIN IMMEDIATE; ${SCHEMA}
-           PRAGMA user_version = ${SCHEMA_VERSION}; PRAGMA application_id = ${APPLICATION_ID}; COMMIT`);
+  for (let step = version; step < SCHEMA_VERSION; step++) migrate(db, step);
+}
+
+/** @returns the version of a store of ours; 0 for an empty file */
+function versionOf(db: DatabaseSync, path: string): number {
+  if (db.prepare("SELECT count(*) AS tables FROM sqlite_master").get()!.tables === 0) return 0;
+  if (pragma(db, "application_id") !== APPLICATION_ID) {
+    throw new StoreError(`Cannot use ${path}: it is a database, but no store of ebpfmon serve`);
+  }
+  const version = pragma(db, "user_version");
+  if (version > SCHEMA_VERSION) {
+    throw new StoreError(
+      `Cannot use the store ${path}: a newer ebpfmon made it, version ${version}; this one knows ${SCHEMA_VERSION}`,
+    );
+  }
+  return version;
+}
+
+/** All of a step, or nothing of it. */
+function migrate(db: DatabaseSync, step: number): void {
+  db.exec("BEGIN IMMEDIATE");
+  try {
+    db.exec(`${STEPS[step]} PRAGMA user_version = ${step + 1}; PRAGMA application_id = ${APPLICATION_ID}`);
+    db.exec("COMMIT");
+  } catch (error) {
+    if (db.isTransaction) db.exec("ROLLBACK");
+    throw error;
+  }
 }

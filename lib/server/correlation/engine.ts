@@ -4,7 +4,7 @@
  *
  * Records wait until their host's watermark has passed them and are then taken in the order of their times. So a group
  * is given out no earlier than `latenessMs` after its end. Connections, which concern two hosts, wait for the fleet's
- * watermark in a buffer of their own.
+ * watermark in a buffer of their own. What watermarks follow is in event_time.ts.
  */
 import { Bursts } from "./bursts.ts";
 import { ConnectionPairs } from "./connection_pairs.ts";
@@ -31,7 +31,7 @@ import { decodeState, encodeState } from "./state_text.ts";
 const US_PER_MS = 1_000;
 /** Time that passes, by the records, until watermarks and what they close are looked at again. */
 const SETTLE_US = 100_000;
-const STATE_VERSION = 1;
+const STATE_VERSION = 2;
 
 export class CorrelationEngine {
   readonly #rules: readonly CorrelationRule[];
@@ -47,6 +47,8 @@ export class CorrelationEngine {
   /** What waits for its host's watermark, by agent. */
   #waiting = new Map<string, ReorderBuffer>();
   #waitingCount = 0;
+  /** Whose buffer was the largest when it last grew: who catches up makes room before the others do. */
+  #fullest = "";
   /** What waits for the fleet's. Those here alone, and not in `#waiting` too, are counted apart. */
   readonly #waitingPairs = new ReorderBuffer();
   #waitingPairsOnly = 0;
@@ -89,18 +91,18 @@ export class CorrelationEngine {
       return;
     }
     const isForHost = part !== "connection" && !(isFlow(record) && part === undefined);
+    // Before anything is late: a host that comes back is judged by how far it had come itself.
+    const evicted = this.#time.observe(record, timed.timeUs);
+    if (evicted !== null) this.#release(evicted, Infinity);
     const watermarkUs = isForHost ? this.#time.watermarkOf(agent) : this.#time.watermarkUs;
     if (timed.timeUs < watermarkUs) {
       this.#counts.late++;
       return;
     }
-    // A record may come once for each part of the work.
-    if (!this.#seen.add(part === undefined ? agent : `${part}/${agent}`, record.sequence, timed.timeUs)) {
+    if (!this.#seen.add({ agent, sequence: record.sequence, part }, timed.timeUs)) {
       this.#counts.duplicates++;
       return;
     }
-    const evicted = this.#time.observe(agent, timed.timeUs);
-    if (evicted !== null) this.#release(evicted, Infinity);
 
     if (isForHost) this.#hold(agent, timed);
     if (part !== "host" && this.#pairs.takes(record)) this.#holdPair(timed, isForHost);
@@ -162,6 +164,7 @@ export class CorrelationEngine {
       bursts: this.#bursts.save(),
       pressures: this.#pressures.save(),
       pairs: this.#pairs.save(),
+      fullest: this.#fullest,
       waiting: new Map([...this.#waiting].map(([agent, buffer]) => [agent, buffer.save()])),
       waitingPairs: this.#waitingPairs.save(),
       waitingPairsOnly: this.#waitingPairsOnly,
@@ -200,6 +203,7 @@ export class CorrelationEngine {
       this.#waiting.set(agent, buffer);
       this.#waitingCount += buffer.size;
     }
+    this.#fullest = state.fullest;
     this.#waitingPairs.load(state.waitingPairs);
     this.#waitingPairsOnly = state.waitingPairsOnly;
     this.#settledUs = state.settledUs;
@@ -213,11 +217,12 @@ export class CorrelationEngine {
     if (buffer === undefined) this.#waiting.set(agent, buffer = new ReorderBuffer());
     buffer.add(timed);
     this.#waitingCount++;
+    const fullest = this.#waiting.get(this.#fullest);
+    if (fullest === undefined || buffer.size >= fullest.size) this.#fullest = agent;
     if (this.#waitingCount + this.#waitingPairsOnly <= this.#options.waitingMax) return;
-    // Whoever brings one too many gives one up: its earliest is taken now, and what is older than that is late.
+    // Whoever has most gives one up: its earliest is taken now, and what is older than that is late.
     this.#counts.forced++;
-    this.#time.raise(agent, buffer.earliestUs);
-    this.#takeHost(buffer);
+    this.#takeHost(this.#fullest, this.#waiting.get(this.#fullest)!);
   }
 
   #holdPair(timed: Timed, isForHost: boolean): void {
@@ -237,11 +242,13 @@ export class CorrelationEngine {
   #release(agent: string, beforeUs: number): void {
     const buffer = this.#waiting.get(agent);
     if (buffer === undefined) return;
-    while (buffer.earliestUs < beforeUs) this.#takeHost(buffer);
+    while (buffer.earliestUs < beforeUs) this.#takeHost(agent, buffer);
     if (buffer.size === 0) this.#waiting.delete(agent);
   }
 
-  #takeHost(buffer: ReorderBuffer): void {
+  /** What is older than the one that is taken is late from now on, also where the host was silent and comes back. */
+  #takeHost(agent: string, buffer: ReorderBuffer): void {
+    this.#time.raise(agent, buffer.earliestUs);
     const timed = buffer.take() as Timed<FleetEvent>;
     this.#waitingCount--;
     this.#counts.processed++;
@@ -275,7 +282,7 @@ export class CorrelationEngine {
     this.#bursts.closeBefore(watermarkOf);
     this.#pressures.closeBefore(watermarkOf);
     this.#pairs.closeBefore(watermarkUs);
-    this.#seen.forgetBefore(watermarkUs);
+    this.#seen.forgetBefore((agent) => Math.min(watermarkUs, watermarkOf(agent)));
   }
 
   #give(group: CorrelatedGroup): void {
@@ -295,6 +302,7 @@ interface Snapshot {
   bursts: ReturnType<Bursts["save"]>;
   pressures: ReturnType<Pressures["save"]>;
   pairs: ReturnType<ConnectionPairs["save"]>;
+  fullest: string;
   waiting: Map<string, Timed[]>;
   waitingPairs: Timed[];
   waitingPairsOnly: number;

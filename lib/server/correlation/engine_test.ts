@@ -1,6 +1,8 @@
-import { assert, assertEquals, assertThrows } from "../../../tests/assert.ts";
+import { assert, assertEquals, assertGreater, assertThrows } from "../../../tests/assert.ts";
 import { at, FakeHost } from "../../../tests/correlation_records.ts";
 import { correlate, openEngine } from "../../../tests/correlation_run.ts";
+import { SEVERITIES } from "../../router/protocol.ts";
+import type { FleetEvent } from "./protocol.ts";
 
 const RULES = `rules:
   - name: burst
@@ -81,6 +83,137 @@ Deno.test("CorrelationEngine.advance() closes groups when nothing comes, and ref
   assertEquals([engine.stats().future, engine.stats().waiting], [1, 1]);
 });
 
+const LINEAGES = `rules:
+  - name: exec, connect, open
+    kind: process_tree
+    window_ms: 3000
+    steps: [{ event: process_exec }, { event: network_connect }, { event: file_open }]
+    severity: info
+    sentence: "{host} {pid}"
+  - name: pair
+    kind: connection_pair
+    window_ms: 10000
+    severity: info
+    sentence: "{host} and {server_host}"
+`;
+
+/** One lineage a second, of which each step goes by another lane, and its end of a connection. */
+function busySeconds(host: FakeHost, from: number, to: number): FleetEvent[] {
+  return Array.from({ length: to - from }, (_, i) => from + i).flatMap((seconds) => {
+    const pid = 10 + seconds;
+    const end = host.agent === "server"
+      ? { src: "10.0.0.2", dst: "10.0.0.1", sport: 443, dport: 10_000 + seconds, oldState: "SYN_RECV" as const }
+      : { sport: 10_000 + seconds };
+    return [
+      host.event("process_exec", seconds, { pid, severity: "critical" }),
+      host.event("network_connect", seconds + 0.1, { pid, severity: "info" }),
+      host.event("tcp_state", seconds + 0.2, { pid, severity: "info", ...end }),
+      host.event("file_open", seconds + 0.3, { pid, severity: "debug" }),
+      host.event("process_exit", seconds + 0.4, { pid, severity: "debug" }),
+    ];
+  });
+}
+
+/** Gives out what is more severe first, each severity in its order. */
+class FakeSpool {
+  readonly #waiting: FleetEvent[] = [];
+
+  add(...records: FleetEvent[]): this {
+    const lane = ({ event }: FleetEvent) => SEVERITIES.indexOf(event.severity);
+    this.#waiting.push(...records);
+    this.#waiting.sort((left, right) => lane(left) - lane(right));
+    return this;
+  }
+
+  take(count = Infinity): FleetEvent[] {
+    return this.#waiting.splice(0, count);
+  }
+}
+
+function sortedIds(groups: readonly { id: string }[]): string[] {
+  return groups.map(({ id }) => id).sort();
+}
+
+/**
+ * Two hosts, of which one is cut off from second 20 on. What it has then comes by severity, over some seconds.
+ *
+ * @param lost what it never had to bring, of the time of the outage
+ */
+function throughOutage(seconds: number, lost: (record: FleetEvent) => boolean = () => false) {
+  const back = 20 + seconds;
+  const end = back + 30;
+  const isOut = ({ unixNs }: FleetEvent) => unixNs >= at(20) && unixNs < at(back);
+  const client = busySeconds(new FakeHost("client"), 0, end).filter((record) => !isOut(record) || !lost(record));
+  const server = busySeconds(new FakeHost("server"), 0, end);
+  const [cut, whole] = [openEngine(LINEAGES), openEngine(LINEAGES)];
+  const spool = new FakeSpool();
+  for (let second = 0; second < end; second++) {
+    const isNow = ({ unixNs }: FleetEvent) => unixNs >= at(second) && unixNs < at(second + 1);
+    const [own, others] = [client.filter(isNow), server.filter(isNow)];
+    spool.add(...own);
+    for (const { engine } of [cut, whole]) engine.advance(at(second + 1));
+    for (const record of [...own, ...others]) whole.engine.add(record);
+    const brought = second < 20 ? spool.take() : second < back ? [] : spool.take(5 + Math.ceil(seconds / 2));
+    for (const record of [...others, ...brought]) cut.engine.add(record);
+  }
+  for (const { engine } of [cut, whole]) engine.advance(at(end + 3_600));
+  return { stats: cut.engine.stats(), groups: cut.groups, wanted: whole.groups };
+}
+
+Deno.test("CorrelationEngine correlates the backlog of an outage, whose least severe part comes last", () => {
+  for (const seconds of [6, 30, 55]) {
+    const { stats, groups, wanted } = throughOutage(seconds);
+    assertEquals([stats.late, stats.lateForPairs, stats.waiting, stats.forced], [0, 0, 0, 0], `${seconds} s`);
+    assertEquals(sortedIds(groups), sortedIds(wanted), `${seconds} s`);
+    const rules = Object.groupBy(groups, ({ rule }) => rule);
+    assertEquals([rules["exec, connect, open"]!.length, rules.pair!.length], [2 * (50 + seconds), 50 + seconds]);
+  }
+});
+
+Deno.test("CorrelationEngine correlates a backlog also where the first that comes of it is new", () => {
+  const isUrgent = ({ event }: FleetEvent) => event.severity === "critical";
+  const { stats, groups, wanted } = throughOutage(30, (record) => isUrgent(record) && record.unixNs < at(49));
+  assertEquals([stats.late, stats.lateForPairs], [0, 0]);
+  assertEquals(sortedIds(groups), sortedIds(wanted));
+});
+
+Deno.test("CorrelationEngine takes what a host brings after an outage that nobody waited for, except for pairs", () => {
+  const { stats, groups, wanted } = throughOutage(600);
+  const lineages = ({ rule }: { rule: string }) => rule !== "pair";
+  assertEquals(stats.late, 0);
+  assertGreater(stats.lateForPairs, 0);
+  assertEquals(sortedIds(groups.filter(lineages)), sortedIds(wanted.filter(lineages)));
+});
+
+Deno.test("CorrelationEngine goes on in the middle of a backlog where its snapshot was taken", () => {
+  const host = new FakeHost("client");
+  const backlog = new FakeSpool().add(...busySeconds(host, 0, 40)).take();
+  const first = openEngine(LINEAGES);
+  const second = openEngine(LINEAGES);
+  first.engine.advance(at(40));
+  for (const record of backlog.slice(0, 90)) first.engine.add(record);
+  second.engine.restore(first.engine.snapshot());
+  for (const record of backlog.slice(80)) second.engine.add(record);
+  second.engine.advance(at(3_600));
+  const { late, duplicates, waiting } = second.engine.stats();
+  assertEquals([late, duplicates, waiting], [0, 10, 0]);
+  assertEquals(first.groups.length + second.groups.length, 40);
+});
+
+Deno.test("CorrelationEngine lets who has a long backlog make room, and nobody else", () => {
+  const [behind, present] = [new FakeHost("behind"), new FakeHost("present")];
+  const { engine } = openEngine(RULES, { waitingMax: 100 });
+  engine.advance(at(1_000));
+  for (let i = 0; i < 300; i++) {
+    engine.add(behind.event("file_open", i, { severity: "critical" }));
+    if (i % 10 === 0) engine.add(present.event("file_open", 1_000 + i / 300, { severity: "debug" }));
+  }
+  engine.add(behind.event("file_open", 10, { severity: "debug" }));
+  engine.add(present.event("file_open", 1_000, { severity: "debug" }));
+  const { late, waiting, forced } = engine.stats();
+  assertEquals([late, waiting, forced], [1, 100, 231]);
+});
+
 Deno.test("CorrelationEngine takes each sequence of a host once", () => {
   const [a, b] = [new FakeHost("a"), new FakeHost("b")];
   const record = a.event("security_violation", 1);
@@ -109,8 +242,8 @@ Deno.test("CorrelationEngine.restore() refuses the state of other rules or anoth
     "Cannot restore the correlation's state: it was made with other rules",
   );
   assertEquals(
-    assertThrows(() => engine.restore(snapshot.replace('"version":1', '"version":7')), Error).message,
-    "Cannot restore the correlation's state: it has version 7, not 1",
+    assertThrows(() => engine.restore(snapshot.replace('"version":2', '"version":7')), Error).message,
+    "Cannot restore the correlation's state: it has version 7, not 2",
   );
 });
 

@@ -195,9 +195,9 @@ export interface CorrelationStats {
 
 /** What an engine may hold, and how long it waits. */
 export interface CorrelationOptions {
-  /** Records may come so much later than newer ones of their host. */
+  /** Records may come so much later than newer ones of their host, beside what event_time.ts says of a backlog. */
   latenessMs: number;
-  /** A host that is silent holds nobody up for longer than this. */
+  /** A host that is silent holds nobody up for longer than this, nor does a lane of a host that has a backlog. */
   idleMs: number;
   /** Records may be so far ahead of the wall clock, where one is told. Above `idleMs`, one wrong clock makes others late. */
   aheadMaxMs: number;

@@ -1,5 +1,5 @@
 /** What can be asked of any record. */
-import { SEVERITIES } from "../../router/protocol.ts";
+import { SEVERITIES, type Severity } from "../../router/protocol.ts";
 import type { EventMatch, FleetEvent, FleetFlow, FleetRecord } from "./protocol.ts";
 
 const NS_PER_US = 1_000n;
@@ -14,6 +14,16 @@ export interface Timed<Kind extends FleetRecord = FleetRecord> {
 
 export function isFlow(record: FleetRecord): record is FleetFlow {
   return "flow" in record;
+}
+
+/** How urgent its agent took it to be: with what it was sent. Windows go as information. */
+export function laneOf(record: FleetRecord): Severity {
+  return isFlow(record) ? "info" : record.event.severity;
+}
+
+/** When its agent could send it. */
+export function madeUnixNsOf(record: FleetRecord): bigint {
+  return isFlow(record) ? record.endUnixNs : record.unixNs;
 }
 
 /** When the record was complete. */

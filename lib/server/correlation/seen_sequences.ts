@@ -3,11 +3,13 @@
  * records are older than any that would be taken: a duplicate of those is late, and left out as that.
  */
 import { AgedMap } from "./aged_map.ts";
+import type { CorrelationPart } from "./partition.ts";
 
 const BLOCK_SEQUENCES = 1_024;
 const WORD_BITS = 32;
 
 interface Block {
+  agent: string;
   bits: number[];
   newestUs: number;
 }
@@ -27,13 +29,17 @@ export class SeenSequences {
     return this.#forgotten;
   }
 
-  /** Whether this is the first time; remembers it. */
-  add(agent: string, sequence: number, timeUs: number): boolean {
+  /**
+   * Whether this is the first time; remembers it.
+   *
+   * @param part what the record is for, where it may come once for each part of the work
+   */
+  add({ agent, sequence, part }: { agent: string; sequence: number; part?: CorrelationPart }, timeUs: number): boolean {
     const index = Math.floor(sequence / BLOCK_SEQUENCES);
-    const key = `${index}/${agent}`;
+    const key = `${index}/${part ?? ""}/${agent}`;
     let block = this.#blocks.get(key);
     if (block === undefined) {
-      block = { bits: new Array(BLOCK_SEQUENCES / WORD_BITS).fill(0), newestUs: timeUs };
+      block = { agent, bits: new Array(BLOCK_SEQUENCES / WORD_BITS).fill(0), newestUs: timeUs };
       this.#blocks.set(key, block);
       if (this.#blocks.size > this.#blocksMax) this.#forgetOldest();
     }
@@ -46,9 +52,9 @@ export class SeenSequences {
     return true;
   }
 
-  /** Forgets what can only come again too late. */
-  forgetBefore(timeUs: number): void {
-    for (const [key, { newestUs }] of this.#blocks) if (newestUs < timeUs) this.#blocks.delete(key);
+  /** Forgets what can only come again too late. @param watermarkOf below which a host's records are late */
+  forgetBefore(watermarkOf: (agent: string) => number): void {
+    for (const [key, { agent, newestUs }] of this.#blocks) if (newestUs < watermarkOf(agent)) this.#blocks.delete(key);
   }
 
   #forgetOldest(): void {

@@ -63,7 +63,7 @@ export async function routeLoad(load: Load, take: (events: RouterEvent[]) => voi
   using router = new Router({ ...SEND_ALL, output: pipeline.input });
   let opensPerSecond: Promise<number> | undefined;
   for await (const report of router.reports()) {
-    if (report.kind === "ready") opensPerSecond = runLoad(load).finally(() => router.stop());
+    if (report.kind === "ready") opensPerSecond = runLoad(load).finally(() => router.stop(STOP_DEADLINE_MS));
   }
   await pipeline.stop(STOP_DEADLINE_MS);
   return await opensPerSecond!;

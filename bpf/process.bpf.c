@@ -220,6 +220,10 @@ int BPF_PROG(syscall_enter, void *regs, unsigned long number)
 		count = counters_of(side, PROCESS_ENTER);
 		if (count)
 			count->passed_over++;
+		/* A return can be missed: before 6.2 nothing is found while a thread's storage is freed on this CPU. */
+		call = bpf_task_storage_get(&calls, task, NULL, 0);
+		if (call)
+			call->start_ns = 0;
 		return 0;
 	}
 	call = bpf_task_storage_get(&calls, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);

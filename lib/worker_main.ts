@@ -3,6 +3,10 @@
 import { exitCodeOf, SystemError } from "./errors.ts";
 import type { WorkerFailure } from "./worker_handle.ts";
 
+function textOf(error: unknown): string {
+  return (error instanceof Error && error.stack) || String(error);
+}
+
 /** The log of the system call that failed, or else the stack, becomes the detail. */
 function failureOf(error: unknown): WorkerFailure {
   const message = error instanceof Error ? error.message : String(error);
@@ -21,15 +25,23 @@ export class WorkerMain<Request, Run extends Disposable> {
     try {
       await action();
     } catch (error) {
-      this.end();
-      self.postMessage({ kind: "failed", failure: failureOf(error) });
+      const failure = failureOf(error);
+      try {
+        this.end();
+      } catch (second) {
+        // What came first is the reason.
+        failure.detail += `\nAfter that, nothing could be freed cleanly: ${textOf(second)}`;
+      }
+      self.postMessage({ kind: "failed", failure });
     }
   }
 
   /** Frees what the run holds. */
   end(): void {
-    this.run?.[Symbol.dispose]();
+    const { run } = this;
+    // Not twice, even if it throws.
     this.run = undefined;
+    run?.[Symbol.dispose]();
   }
 
   /** From now on each request is handled once the one before it is: a `stop` that comes during a start waits for it. */

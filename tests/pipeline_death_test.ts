@@ -75,6 +75,24 @@ Deno.test("order within a process is kept across the death of a worker that enri
   assertEquals(run.notices.length, 1);
 });
 
+for (const kind of ["die", "hang"] as const) {
+  Deno.test(`what is delivered is in order within a process, each event once, over a worker's end: ${kind}`, async () => {
+    const options = { placement: HASH, hangMs: 400, deliver: true, makeChannel: makeSmallChannel };
+    await using run = new PipelineRun(options, fault(kind, "enrich "));
+    await run.send(EVENTS);
+    const stats = await run.stop();
+    assertEquals(outcomesOf(stats), { ...NONE, aggregated: EVENTS });
+    assertEquals(run.notices.length, 1);
+    const byPid = Map.groupBy(run.events, ({ pid }) => pid);
+    assertGreater(byPid.size, 1);
+    for (const [pid, events] of byPid) {
+      const numbers = events.map(({ firstNs }) => Number(firstNs));
+      assertEquals(numbers, [...new Set(numbers)].sort((a, b) => a - b), `of process ${pid}`);
+    }
+    assertEquals(run.events.length, EVENTS);
+  });
+}
+
 for (const kind of ["microtask", "timer"] as const) {
   Deno.test(`an error outside of all stages costs a worker and no event: ${kind}`, async () => {
     await using run = new PipelineRun({ placement: EACH }, fault(kind, "enrich"));

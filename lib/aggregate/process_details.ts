@@ -71,17 +71,19 @@ export class ProcessDetails {
       return known.container ?? NO_CONTAINER;
     }
     const container = this.#findContainer(process);
-    this.#cgroups.set(process.cgroupId, { container, retryMs: nowMs + RETRY_MS });
+    const retryMs = container === undefined ? nowMs : nowMs + RETRY_MS;
+    this.#cgroups.set(process.cgroupId, { container: container ?? null, retryMs });
     return container ?? NO_CONTAINER;
   }
 
-  #findContainer(process: ProcessIdentity): Container | null {
+  /** null for one that is not found, undefined while the source is still looking. */
+  #findContainer(process: ProcessIdentity): Container | null | undefined {
     const path = this.#source.cgroupPath(process.cgroupId);
     // Where version 1 holds the containers, all processes are in the root of version 2.
-    if (path !== null && path !== "/") return containerOfPath(path);
+    if (typeof path === "string" && path !== "/") return containerOfPath(path);
     const facts = this.#factsOf(process);
     if (facts !== null) return containerOfProcess(facts.cgroups);
-    return path === null ? null : NO_CONTAINER;
+    return path === "/" ? NO_CONTAINER : path;
   }
 
   /** Empty for a number without a name. */

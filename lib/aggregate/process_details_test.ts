@@ -32,9 +32,12 @@ class Host implements DetailSource {
     return this.facts;
   }
 
-  cgroupPath(id: bigint): string | null {
+  /** What it answers for a cgroup that it does not have. */
+  otherwise: null | undefined = null;
+
+  cgroupPath(id: bigint): string | null | undefined {
     this.walks++;
-    return this.cgroups.get(id) ?? null;
+    return this.cgroups.get(id) ?? this.otherwise;
   }
 
   passwdStamp(): number {
@@ -93,6 +96,18 @@ Deno.test("ProcessDetails looks for a cgroup again that was too new to be found,
   assertEquals(host.walks, 1);
   host.nowMs = 2_000;
   assertEquals(details.containerOf(process).containerId, ID);
+});
+
+Deno.test("ProcessDetails asks at each call for a cgroup that is still looked for", () => {
+  const host = new Host();
+  host.otherwise = undefined;
+  host.facts = null;
+  const details = host.details();
+  const process = identity({ cgroupId: 10n });
+  for (let i = 0; i < 3; i++) assertEquals(details.containerOf(process).containerId, "");
+  host.cgroups.set(10n, `/docker/${ID}`);
+  assertEquals(details.containerOf(process).containerId, ID);
+  assertEquals(host.walks, 4);
 });
 
 Deno.test("ProcessDetails remembers so many processes and no more", () => {

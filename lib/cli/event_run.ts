@@ -14,6 +14,9 @@ import { StopOn } from "./stop_on.ts";
 /** How long the end of a run waits for what is inside the pipeline. */
 export const STOP_DEADLINE_MS = 10_000;
 
+/** How long it waits for what is in the rings: for longer, since the pipeline has to take it meanwhile. */
+const ROUTER_STOP_DEADLINE_MS = 15_000;
+
 /** Letters kept in memory; a file keeps all. */
 const DEAD_LETTERS_MAX = 1_000;
 
@@ -114,7 +117,7 @@ export async function runEvents(
   if (watch) rules.watch();
   using _hangup = file === null ? null : onHangup(() => void rules.reload());
   handlers.started?.(pipeline, rules);
-  using limit = new StopOn(signal, () => router.stop());
+  using limit = new StopOn(signal, () => router.stop(ROUTER_STOP_DEADLINE_MS));
   const followed = (async () => {
     for await (const report of router.reports()) {
       switch (report.kind) {
@@ -131,6 +134,12 @@ export async function runEvents(
     }
   })();
   await Promise.race([followed, pipeline.failure]);
+  if (router.left !== null) {
+    const seconds = ROUTER_STOP_DEADLINE_MS / 1000;
+    notice(
+      `the router did not stop within ${seconds} s: by its last report ${router.left} events were still in its rings`,
+    );
+  }
   const left = await pipeline.stop(STOP_DEADLINE_MS);
   if (left > 0) handlers.notice(`${left} events were still in the pipeline at the end`);
 }

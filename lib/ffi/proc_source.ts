@@ -2,20 +2,21 @@
 import type { ProcessFacts, ProcessSource } from "../pipeline/process_cache.ts";
 import type { PasswdSource } from "../pipeline/users.ts";
 import { cgroupId } from "./cgroup.ts";
+import { CgroupWalk } from "./cgroup_walk.ts";
 import { boottimeNs, listKernelFolder, monotonicNs, readKernelFile, readKernelLink } from "./libc.ts";
 
 /** USER_HZ: the unit of times in /proc, 100 on every architecture that Deno runs on. */
 const NS_PER_TICK = 1e7;
 /** PROC_PID_INIT_INO of include/linux/proc_ns.h. */
 const INITIAL_PID_NAMESPACE = "pid:[4026531836]";
-/** Walking a large tree takes milliseconds, and a cgroup that is gone is not found by walking. */
-const WALK_INTERVAL_NS = 1e9;
-/** A tree has fewer; what it holds beyond that stays unknown. */
-const CGROUPS_MAX = 100_000;
+/** What urgent events can be kept waiting for. */
+const WALK_SLICE_MS = 5;
 
 export interface ProcSourceOptions {
   /** The host's user names. */
   passwdPath?: string;
+  /** How long one question for a cgroup may take. */
+  walkSliceMs?: number;
 }
 
 /**
@@ -25,12 +26,11 @@ export interface ProcSourceOptions {
 export class ProcSource implements ProcessSource, PasswdSource {
   readonly #passwdPath: string;
   readonly #isInitialNamespace = linkOrEmpty("/proc/self/ns/pid") === INITIAL_PID_NAMESPACE;
-  readonly #cgroupMount = cgroupMount();
-  #cgroupPaths = new Map<bigint, string>();
-  #nextWalkNs = 0;
+  readonly #walk: CgroupWalk | null;
 
   constructor(options: ProcSourceOptions = {}) {
     this.#passwdPath = options.passwdPath ?? "/etc/passwd";
+    this.#walk = openWalk(cgroupMount(), options.walkSliceMs ?? WALK_SLICE_MS);
   }
 
   /** Whether /proc numbers processes as records do. */
@@ -65,14 +65,8 @@ export class ProcSource implements ProcessSource, PasswdSource {
     };
   }
 
-  cgroupPath(id: bigint): string | null {
-    const known = this.#cgroupPaths.get(id);
-    if (known !== undefined || this.#cgroupMount === null) return known ?? null;
-    const nowNs = Number(monotonicNs());
-    if (nowNs < this.#nextWalkNs) return null;
-    this.#nextWalkNs = nowNs + WALK_INTERVAL_NS;
-    this.#cgroupPaths = walkCgroups(this.#cgroupMount);
-    return this.#cgroupPaths.get(id) ?? null;
+  cgroupPath(id: bigint): string | null | undefined {
+    return this.#walk === null ? null : this.#walk.pathOf(id);
   }
 
   passwdStamp(): number | null {
@@ -104,23 +98,15 @@ function cgroupMount(): string | null {
   return null;
 }
 
-/** Paths below the mount by id. A folder's inode is its cgroup's id. Folders that go away meanwhile are left out. */
-function walkCgroups(mount: string): Map<bigint, string> {
-  const paths = new Map<bigint, string>();
+/** null where the mount is none, or this process may not see it. */
+function openWalk(mount: string | null, sliceMs: number): CgroupWalk | null {
+  if (mount === null) return null;
   try {
-    paths.set(cgroupId(mount), "/");
+    const list = (path: string) => entriesOrNone(mount + path);
+    return new CgroupWalk({ rootId: cgroupId(mount), list, nowNs: () => Number(monotonicNs()), sliceMs });
   } catch {
-    return paths;
+    return null;
   }
-  const folders = [""];
-  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
-    for (const { name, inode, isFolder } of entriesOrNone(mount + folder)) {
-      if (!isFolder || paths.size >= CGROUPS_MAX) continue;
-      paths.set(inode, `${folder}/${name}`);
-      folders.push(`${folder}/${name}`);
-    }
-  }
-  return paths;
 }
 
 // A process may end at any time, and some files are for its owner only: then there is nothing to know.

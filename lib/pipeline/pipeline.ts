@@ -37,6 +37,8 @@ export interface PipelineOptions extends Omit<NodeOptions, "plan" | "progressMs"
   deadLettersMax: number;
   /** A worker that holds a batch for longer, `delayMs` apart, hangs and is replaced. */
   hangMs?: number;
+  /** A worker that was ended has this long to end; then the run cannot go on. */
+  threadEndMs?: number;
   /** Module of the workers; for tests. */
   worker?: URL;
 }
@@ -54,7 +56,7 @@ export interface PipelineHandlers {
 const PROGRESS_MS = 250;
 /** Where nothing else is asked for: no batch takes that long. */
 const HANG_MS = 10_000;
-/** `terminate` returns while the thread still runs. One that does not end within this cannot be replaced. */
+/** `terminate` returns while the thread still runs. Where nothing else is asked for, one has this long to end. */
 const THREAD_END_MS = 10_000;
 /** A worker that dies more often than that within DEATHS_MS is not started again. */
 const DEATHS_MAX = 5;
@@ -238,7 +240,9 @@ export class Pipeline implements AsyncDisposable {
     const { plan } = member;
     member.handle[Symbol.dispose]();
     // As long as it runs, it may write to slots that others would take over.
-    if (!await threadEnds(Atomics.exchange(plan.thread, 0, 0), THREAD_END_MS)) throw error;
+    if (!await threadEnds(Atomics.exchange(plan.thread, 0, 0), this.#options.threadEndMs ?? THREAD_END_MS)) {
+      throw new WorkerError({ ...error.failure, message: `${error.message}, and its thread does not end` });
+    }
     const channels = channelsOf(plan);
     this.#retried += channels.inputs.reduce((sum, channel) => {
       return sum + (channel.recoverable ? channel.uncommitted(plan.worker) : 0);

@@ -33,8 +33,11 @@ export interface ProcessSource {
   list(): Iterable<number>;
   /** null for a process that is not there. */
   read(pid: number): ProcessFacts | null;
-  /** Below the mount of cgroup2, `/` for its root; null for a cgroup that is not there. */
-  cgroupPath(cgroupId: bigint): string | null;
+  /**
+   * Below the mount of cgroup2, `/` for its root; null for a cgroup that is not there, undefined while that is not known:
+   * then it is to be asked again.
+   */
+  cgroupPath(cgroupId: bigint): string | null | undefined;
 }
 
 /** What each record says of the process that caused it. */
@@ -95,6 +98,8 @@ const FACES_MAX = 4;
 const CGROUPS_MAX = 8192;
 /** A cgroup that is not found may be newer than the source's knowledge, which is a second old at most. */
 const CGROUP_RETRY_NS = 2e9;
+/** Where the source is still looking: it is asked again and again, and takes little time for each answer. */
+const CGROUP_UNKNOWN_RETRY_NS = 20e6;
 const CGROUP_TRIES_MAX = 3;
 const CGROUP_TEXTS_MAX = 1024;
 
@@ -408,11 +413,12 @@ export class ProcessCache {
 
   #resolveCgroup(cgroupId: number, nowNs: number): Container {
     const path = this.#source.cgroupPath(BigInt(cgroupId));
-    const tries = 1 + (this.#cgroups.peek(cgroupId)?.tries ?? 0);
-    const container = path === null ? NO_CONTAINER : containerOfPath(path);
-    this.#cgroups.set(cgroupId, { container, isRoot: path === "/", tries, retryNs: nowNs + CGROUP_RETRY_NS });
+    const tries = (path === undefined ? 0 : 1) + (this.#cgroups.peek(cgroupId)?.tries ?? 0);
+    const container = typeof path === "string" ? containerOfPath(path) : NO_CONTAINER;
+    const retryNs = nowNs + (path === undefined ? CGROUP_UNKNOWN_RETRY_NS : CGROUP_RETRY_NS);
+    this.#cgroups.set(cgroupId, { container, isRoot: path === "/", tries, retryNs });
     // The kernel does not use an id twice: what is gone stays gone.
-    if (path !== null || tries === CGROUP_TRIES_MAX) this.#waitingCgroups.delete(cgroupId);
+    if (typeof path === "string" || tries === CGROUP_TRIES_MAX) this.#waitingCgroups.delete(cgroupId);
     return container;
   }
 

@@ -36,7 +36,7 @@ class FakeHost implements ProcessSource {
     return this.processes.get(pid) ?? null;
   }
 
-  cgroupPath(id: bigint): string | null {
+  cgroupPath(id: bigint): string | null | undefined {
     return this.cgroups.get(id) ?? null;
   }
 
@@ -330,6 +330,22 @@ Deno.test("a cgroup that is not found is asked for a few times and then left alo
     cache.refresh(10, seconds * SECOND_NS);
   }
   assertEquals(asked, 3);
+});
+
+Deno.test("a cgroup that the source is still looking for is asked for until it is found, and keeps nobody waiting", () => {
+  const host = new FakeHost();
+  let asked = 0;
+  host.cgroupPath = () => ++asked < 100 ? undefined : `/system.slice/docker-${OTHER}.scope`;
+  const cache = host.cache();
+  exec(cache, 5, 1, "/bin/sh", { cgroupId: 99 });
+  for (let looks = 0; looks < 200; looks++) {
+    at(cache, 5, 2, { cgroupId: 99 });
+    // The second one at the same time is too soon.
+    for (let i = 0; i < 2; i++) cache.refresh(10, 2 * SECOND_NS + looks * 20e6);
+  }
+  assertEquals(asked, 100);
+  assertEquals(at(cache, 5, 5, { cgroupId: 99 }).containerId, OTHER);
+  assertEquals(cache.stats().waiting, 0);
 });
 
 Deno.test("a cgroup that is found late still names its container", () => {

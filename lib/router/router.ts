@@ -1,9 +1,12 @@
 /** The main thread's handle on the router worker. */
-import { WorkerHandle } from "../worker_handle.ts";
-import type { RouterOptions, RouterReport, RouterRequest, RuleSet } from "./protocol.ts";
+import { after } from "../timers.ts";
+import { WorkerError, WorkerHandle } from "../worker_handle.ts";
+import type { HealthReport, RouterOptions, RouterReport, RouterRequest, RuleSet } from "./protocol.ts";
 
 /** Why rules are not taken any more. */
 const STOPPED = "the router has stopped";
+
+const LATE = "it did not stop in time";
 
 type RulesResult = Extract<RouterReport, { kind: "rules" }>["result"];
 
@@ -13,6 +16,9 @@ export class Router implements Disposable {
   readonly #asked: ((result: RulesResult) => void)[] = [];
   /** Nobody answers any more. */
   #ended = false;
+  #health: HealthReport | null = null;
+  #cancelDeadline: (() => void) | null = null;
+  #left: bigint | null = null;
 
   /**
    * Starts the worker and attaches; the first report is `ready`.
@@ -24,7 +30,16 @@ export class Router implements Disposable {
   }
 
   /**
-   * Everything the worker reports until it has stopped; the last one is a `health` whose equations hold exactly.
+   * Records that were in the rings by its last report, where the worker was ended over what it was at; null where it was
+   * not. How many of them it still sent on, nobody knows.
+   */
+  get left(): bigint | null {
+    return this.#left;
+  }
+
+  /**
+   * Everything the worker reports until it has stopped; the last one is a `health` whose equations hold exactly, unless
+   * `left` says that it had to be ended.
    *
    * @throws {WorkerError} when it failed
    */
@@ -33,12 +48,18 @@ export class Router implements Disposable {
       for (;;) {
         const report = await this.#worker.next();
         if (report.kind === "stopped") {
+          // It did stop, and nobody read that in time.
+          this.#left = null;
           yield { kind: "health", health: report.health };
           return;
         }
+        if (report.kind === "health") this.#health = report.health;
         if (report.kind === "rules") this.#asked.shift()?.(report.result);
         else yield report;
       }
+    } catch (error) {
+      // A failure of its own comes before that.
+      if (this.#left === null || !(error instanceof WorkerError && error.message.endsWith(LATE))) throw error;
     } finally {
       this.#end();
     }
@@ -60,13 +81,26 @@ export class Router implements Disposable {
     return result.generation;
   }
 
-  /** Asks for what is left and a clean end; `reports` then finishes. More than once does no harm. */
-  stop(): void {
+  /**
+   * Asks for what is left and a clean end; `reports` then finishes. More than once does no harm.
+   *
+   * @param deadlineMs from the first time, after which the worker is ended over what it is at
+   */
+  stop(deadlineMs: number): void {
+    if (this.#ended) return;
     this.#worker.stop();
+    this.#cancelDeadline ??= after(deadlineMs, () => this.#giveUp());
+  }
+
+  #giveUp(): void {
+    this.#left = (this.#health?.rings ?? []).reduce((sum, ring) => sum + ring.submitted - ring.consumed, 0n);
+    this.#worker[Symbol.dispose]();
+    this.#worker.fail(LATE);
   }
 
   #end(): void {
     this.#ended = true;
+    this.#cancelDeadline?.();
     for (const answer of this.#asked.splice(0)) answer({ error: STOPPED });
   }
 

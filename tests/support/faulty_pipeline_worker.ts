@@ -49,6 +49,8 @@ class FaultyStage implements Stage {
         // Not for ever: nothing ends a thread that does not come back.
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, HANG_MS);
         return;
+      case "spin":
+        for (;;); // Not even terminate() ends it.
       case "microtask":
         return queueMicrotask(broken);
       case "timer":

@@ -4,10 +4,11 @@ export interface Fault {
   /**
    * `throw`: on each event whose number is a multiple of `number`. The others happen once, at the event of that number,
    * and again for as often as `deaths` says: `die` breaks the stage, `microtask` and `timer` throw where
-   * no stage is on the stack, `hang` takes two seconds to come back from the stage. `die_always`: at the first event of
+   * no stage is on the stack, `hang` takes two seconds to come back from the stage, `spin` never does: its thread ends
+   * with the process alone. `die_always`: at the first event of
    * each batch. `start`: each worker of the node breaks before it has begun.
    */
-  kind: "throw" | "die" | "hang" | "microtask" | "timer" | "die_always" | "start" | "none";
+  kind: "throw" | "die" | "hang" | "spin" | "microtask" | "timer" | "die_always" | "start" | "none";
   /** The node that has it, or how the names of several begin. */
   node: string;
   number: number;

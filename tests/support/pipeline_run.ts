@@ -38,7 +38,7 @@ const STOP_MS = 30_000;
 export const makeSmallChannel: ChannelMaker = (name, _lane, policy) =>
   SharedChannel.create({ name, policy, slots: 4, slotBytes: 4_096 });
 
-const DEFAULTS: PipelineOptions = {
+export const RUN_DEFAULTS: PipelineOptions = {
   placement: { kind: "one" },
   policy: "block",
   makeChannel: makeSharedChannel,
@@ -65,7 +65,7 @@ export class PipelineRun implements AsyncDisposable {
 
   constructor(options: Partial<PipelineOptions> = {}, fault: Fault = NO_FAULT) {
     setFault(fault);
-    this.pipeline = new Pipeline({ ...DEFAULTS, worker: WORKER, ...options }, {
+    this.pipeline = new Pipeline({ ...RUN_DEFAULTS, worker: WORKER, ...options }, {
       events: (events) => void this.events.push(...events),
       deadLetter: (letter) => void this.letters.push(letter),
       notice: (text) => void this.notices.push(text),

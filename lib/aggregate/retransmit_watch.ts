@@ -28,25 +28,24 @@ export class RetransmitWatch implements Disposable {
   }
 
   /**
-   * Loads the programs; attaches to nothing yet.
+   * Loads the programs and starts counting.
    *
    * @returns null where the kernel lacks what it takes, which is then a notice
    * @throws {PrivilegeError}
    */
-  static tryLoad(libbpf: Libbpf, { options, notice }: RetransmitWatchOptions): RetransmitWatch | null {
+  static tryStart(libbpf: Libbpf, { options, notice }: RetransmitWatchOptions): RetransmitWatch | null {
     try {
+      using stack = new DisposableStack();
       const elf = Deno.readFileSync(`${options.assetsDir}/bpf/retransmit.bpf.o`);
-      return new RetransmitWatch(new RetransmitProbe(libbpf, elf, { entriesMax: CONNECTIONS_MAX }));
+      const probe = stack.use(new RetransmitProbe(libbpf, elf, { entriesMax: CONNECTIONS_MAX }));
+      probe.attach();
+      stack.move();
+      return new RetransmitWatch(probe);
     } catch (error) {
       if (error instanceof PrivilegeError) throw error;
       notice(`retransmits are not counted: ${(error as Error).message}`);
       return null;
     }
-  }
-
-  /** Starts counting. @throws {SystemError} */
-  attach(): void {
-    this.#probe.attach();
   }
 
   /** Stops counting; a window that is ended afterwards has the rest. */

@@ -67,7 +67,7 @@ class Run implements Disposable {
     const owners = wantsOwners ? await OwnerWatch.tryStart(libbpf, { options, details, notice }) : null;
     if (owners !== null) stack.use(owners);
     const wantsRetransmits = watchesFlows && options.retransmits === true;
-    const retransmits = wantsRetransmits ? RetransmitWatch.tryLoad(libbpf, { options, notice }) : null;
+    const retransmits = wantsRetransmits ? RetransmitWatch.tryStart(libbpf, { options, notice }) : null;
     if (retransmits !== null) stack.use(retransmits);
     const beside = { options, owners, retransmits };
     const flows = watchesFlows ? stack.use(await FlowWatch.open(libbpf, interfaces, beside)) : null;
@@ -76,7 +76,6 @@ class Run implements Disposable {
 
     const startNs = monotonicNs();
     const attached = flows?.attach();
-    retransmits?.attach();
     activity?.attach();
     report({
       kind: "ready",

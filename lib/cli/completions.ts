@@ -33,11 +33,13 @@ function flagWords(command: CommandSpec): Described[] {
   ];
 }
 
-/** Flags with a value, each once: a flag means the same to every command. */
-function valueFlags(): [flag: string, spec: ValueSpec<unknown>][] {
-  const flags = Object.assign({}, ...commands().map(([, command]) => command.flags));
-  return Object.entries<CommandSpec["flags"][string]>(flags)
-    .flatMap(([flag, spec]) => spec.value === null ? [] : [[`--${flag}`, spec]]);
+/** Flags with a value, by command: a flag may mean something else to another one. */
+function valueFlags(): [commandAndFlag: string, spec: ValueSpec<unknown>][] {
+  return commands().flatMap(([name, { flags }]) =>
+    Object.entries<CommandSpec["flags"][string]>(flags).flatMap(([flag, spec]): [string, ValueSpec<unknown>][] =>
+      spec.value === null ? [] : [[`${name}:--${flag}`, spec]]
+    )
+  );
 }
 
 /** What a command's positional arguments may be; the table never has two that complete differently. */
@@ -61,7 +63,7 @@ _ebpfmon() {
     COMPREPLY=($(compgen -W "${names.join(" ")}" -- "$word"))
     return
   fi
-  case $previous in
+  case \${COMP_WORDS[1]}:$previous in
 ${valueFlags().map(([flag, spec]) => `    ${flag}) ${generator(spec)}; return ;;\n`).join("")}  esac
   if [[ $word == -* ]]; then
     case \${COMP_WORDS[1]} in

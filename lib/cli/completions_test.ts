@@ -30,6 +30,8 @@ Deno.test("the bash script completes commands, flags, choices, interfaces and sh
   assertEquals(await bashOffers("monitor", "--win"), ["--window"]);
   assertEquals(await bashOffers("doctor", "--win"), []);
   assertEquals(await bashOffers("monitor", "--direction", "e"), ["egress"]);
+  assertEquals(await bashOffers("monitor", "--sort", "retr"), ["retransmits", "retransmit-share"]);
+  assertEquals(await bashOffers("history", "--sort", ""), ["packets", "bytes"]);
   assertEquals(await bashOffers("monitor", "--window", ""), []);
   assertEquals(await bashOffers("monitor", "l"), ["lo"]);
   assertEquals(await bashOffers("completions", ""), [...SHELLS]);

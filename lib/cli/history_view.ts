@@ -104,15 +104,21 @@ function remainderRows(
 }
 
 /** What a row may lack, where it may lack something; and how far the estimates among the rows are off at most. */
-function boundLines({ floorPackets, classes }: RangeSummary, rows: BoundedTraffic[]): string[] {
-  const most = floorPackets < classes.rest.packets ? floorPackets : classes.rest.packets;
+function boundLines(summary: RangeSummary, rows: BoundedTraffic[]): string[] {
+  const { floorPackets, classes } = summary;
+  const inRest = floorPackets < classes.rest.packets ? floorPackets : classes.rest.packets;
+  const most = inRest + remainderOf(summary).overflow.packets;
   const errors = rows.flatMap(({ errorPackets }) => errorPackets === undefined ? [] : [errorPackets]);
   const error = errors.reduce((most, it) => it > most ? it : most, 0n);
   const lines = [
-    ...most > 0n ? [`A flow may have had up to ${humanCount(most)} packets more, in windows that do not name it.`] : [],
+    ...most > 0n
+      ? [`A flow may have had up to ${humanCount(most)} packets more, in windows or an overflow that do not name it.`]
+      : [],
     ...errors.length > 0
       ? [
-        `~ Flows without room in the map are estimated: at least so much, and up to ${humanCount(error)} packets more.`,
+        `~ Flows without room in the map are estimated: at least so much, and for that up to ${
+          humanCount(error)
+        } packets more.`,
       ]
       : [],
   ];
@@ -222,7 +228,7 @@ export function renderSeries(answer: SeriesAnswer, { rank, selective }: { rank: 
       ...counts(total),
       share(total, summary.classes.seen, rank),
     ]);
-    lines.push("", ...table(["GROUP", "", "PACKETS", "BYTES", "SHARE"], rows, 2));
+    lines.push("", ...table(["GROUP", "", "PACKETS", "BYTES", "SHARE"], rows, 2), ...boundLines(summary, groups));
   }
   const sums = selective ? summary.selected : summary.classes.seen;
   lines.push("", `${selective ? "selected" : "seen"}: ${counts(sums).join(" packets, ")}`, "");

@@ -56,7 +56,7 @@ SRC                   PACKETS     BYTES    SHARE
 … in no flow               40    4.0 kB    4.0 %
 seen                    1.0 k  100.0 kB  100.0 %
 
-A flow may have had up to 12 packets more, in windows that do not name it.
+A flow may have had up to 72 packets more, in windows or an overflow that do not name it.
 `,
   );
 });
@@ -79,7 +79,7 @@ Deno.test("what estimates are in is marked, and what they name is in the overflo
   assert(!lines[4].includes("~"));
   assertMatch(lines[7], /^… overflow not named +10 +1\.0 kB +1\.0 %$/);
   assertEquals(lines.slice(-2), [
-    "~ Flows without room in the map are estimated: at least so much, and up to 7 packets more.",
+    "~ Flows without room in the map are estimated: at least so much, and for that up to 7 packets more.",
     "",
   ]);
   const cells = topCells(topWithEstimates());
@@ -110,6 +110,7 @@ Deno.test("a flow of the history that is an estimate says so in every form", () 
 Deno.test("an answer whose rows are all there is says nothing of a bound", () => {
   const all = summary();
   all.classes.rest = { ...none };
+  all.classes.overflow = { ...none };
   all.floorPackets = 0n;
   const text = renderTop({ ...TOP, summary: all, beyond: { count: 0, ...none } }, "src", "bytes");
   assert(!text.includes("more") && !text.includes("flows not named"), text);

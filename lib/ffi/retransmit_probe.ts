@@ -2,7 +2,7 @@
  * The retransmit programs in the kernel: loading, attaching, and the two sides of what they count.
  */
 import type { RetransmitCounters, RetransmitCounts } from "../aggregate/retransmit_table.ts";
-import { PrivilegeError } from "../errors.ts";
+import { EACCES, EINVAL, SystemError, UnsupportedError } from "../errors.ts";
 import type { MapBatch } from "../records.ts";
 import { LibbpfLink, programInfo } from "./bpf_link.ts";
 import type { BpfMap } from "./bpf_map.ts";
@@ -58,7 +58,9 @@ function loadFirst(
   try {
     return { object: load(libbpf, elf, { ...options, programs: newer }), programs: newer };
   } catch (error) {
-    if (error instanceof PrivilegeError) throw error;
+    // Anything but the verifier's no is of this moment, and no reason to be content with less.
+    const errno = error instanceof UnsupportedError && error.cause instanceof SystemError ? error.cause.errno : 0;
+    if (errno !== EACCES && errno !== EINVAL) throw error;
     return { object: load(libbpf, elf, { ...options, programs: older }), programs: older };
   }
 }

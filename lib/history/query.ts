@@ -149,11 +149,11 @@ class Walk {
 
   /**
    * @param window called for each window before its flows
-   * @param row called for each flow selected; it is lent. null: only the sums are asked for
+   * @param row called for each flow selected; it is lent
    */
   run(
     window: (window: WindowRecord, classes: Record<TrafficClass, TrafficTotal>) => void,
-    row: ((row: LevelRow, window: WindowRecord) => void) | null,
+    row: (row: LevelRow, window: WindowRecord) => void,
   ): RangeSummary {
     const { summary } = this;
     for (const record of this.#reader.cover(this.#selection.range, this.level)) {
@@ -171,7 +171,6 @@ class Walk {
       for (const traffic of this.#reader.traffic(record)) addClasses(classes, traffic.classes);
       addClasses(summary.classes, classes);
       window(record, classes);
-      if (row === null) continue;
       this.#reader.forEachRow(record, (flow) => {
         if (flow.errorPackets !== undefined) addBounded(summary.estimated, flow);
         if (!this.#accepts(flow)) return;

@@ -282,17 +282,17 @@ export class ProcessCache {
   /**
    * Looks up what recent events lacked. For the time between two batches: it reads files.
    *
-   * @param looksMax processes and cgroups it looks for at most
+   * @param looksMax processes it looks for at most, and cgroups: neither keeps the other waiting
    * @param nowNs on the events' clock
    * @returns looks that it took
    */
   refresh(looksMax: number, nowNs: number): number {
     if (this.#users.refresh(nowNs)) this.#forgetFaces();
-    let looks = 0, containers = 0;
+    let asked = 0, looks = 0, containers = 0;
     for (const cgroupId of this.#waitingCgroups) {
-      if (looks >= looksMax) break;
+      if (asked >= looksMax) break;
       if ((this.#cgroups.peek(cgroupId)?.retryNs ?? 0) > nowNs) continue;
-      looks++;
+      asked++;
       if (this.#resolveCgroup(cgroupId, nowNs) !== NO_CONTAINER) containers++;
     }
     // Rare: a container's first events.
@@ -307,7 +307,7 @@ export class ProcessCache {
       this.#look(entry, nowNs);
       looks += this.#lookups - before;
     }
-    return looks;
+    return asked + looks;
   }
 
   stats(): CacheStats {
@@ -351,6 +351,7 @@ export class ProcessCache {
     const facts = this.#read(entry.pid);
     const ppid = facts?.ppid ?? program.ppid;
     if (ppid > 0 && this.#entries.peek(ppid) === undefined) this.#lookAtParent(ppid);
+    const isRecheck = program.recheckNs > 0;
     program.retryNs = nowNs + RETRY_NS;
     program.recheckNs = nowNs + (facts === null ? RETRY_NS : RECHECK_NS);
     if (facts !== null && facts.startNs > program.seenNs) {
@@ -359,15 +360,16 @@ export class ProcessCache {
       this.#addLater(facts);
       return;
     }
-    if (facts !== null && isOther(program, facts)) {
+    // The event of an exec is not late for so long: there is none.
+    if (facts !== null && (isOther(program, facts) || isRecheck && isNamedAnew(program, facts))) {
       this.#stale++;
       // From the last time on at which it was the one before.
-      this.#addLater({ ...facts, startNs: program.readNs }).startNs = facts.startNs;
+      this.#addLater({ ...facts, startNs: program.readNs || program.seenNs }).startNs = facts.startNs;
       return;
     }
     const before = { ...program };
     if (facts !== null) this.#learn(program, facts);
-    if (program.parentName === "") program.parentName = this.#parentName(program);
+    if (program.parentName === "" || program.ppid !== before.ppid) program.parentName = this.#parentName(program);
     program.exe ||= this.#forkedExe(program);
     if (!shownAlike(before, program)) program.faces = [];
   }
@@ -417,6 +419,11 @@ export class ProcessCache {
     const container = typeof path === "string" ? containerOfPath(path) : NO_CONTAINER;
     const retryNs = nowNs + (path === undefined ? CGROUP_UNKNOWN_RETRY_NS : CGROUP_RETRY_NS);
     this.#cgroups.set(cgroupId, { container, isRoot: path === "/", tries, retryNs });
+    if (path === undefined) {
+      // Behind those that were not asked for yet.
+      this.#waitingCgroups.delete(cgroupId);
+      this.#waitingCgroups.add(cgroupId);
+    }
     // The kernel does not use an id twice: what is gone stays gone.
     if (typeof path === "string" || tries === CGROUP_TRIES_MAX) this.#waitingCgroups.delete(cgroupId);
     return container;
@@ -552,6 +559,11 @@ function isOther({ readNs, exe }: Program, facts: ProcessFacts): boolean {
   // The kernel marks an executable that was replaced on disk.
   const path = (text: string) => text.replace(/ \(deleted\)$/, "");
   return readNs > 0 && exe !== "" && facts.exe !== "" && path(facts.exe) !== path(exe);
+}
+
+/** The same of one that /proc has never shown: its exec is known, and this is another name. */
+function isNamedAnew({ knowledge, readNs, name }: Program, facts: ProcessFacts): boolean {
+  return knowledge === "exec" && readNs === 0 && name !== facts.name;
 }
 
 function shownAlike(a: Program, b: Program): boolean {

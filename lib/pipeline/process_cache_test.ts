@@ -271,6 +271,49 @@ Deno.test("a program whose exec no event told of is found at the next look, once
   assertEquals([at(cache, 9, 201).name, at(cache, 9, 149).name], ["cat", "ls"]);
 });
 
+Deno.test("a program that followed the one of the last exec event is found at the second look", () => {
+  const host = new FakeHost();
+  host.add({ pid: 9, startNs: 2 * SECOND_NS, readNs: 21 * SECOND_NS, name: "ls", exe: "/bin/ls" });
+  const cache = host.cache();
+  exec(cache, 9, 20, "/bin/sh");
+  cache.refresh(10, 21 * SECOND_NS);
+  // The event of its exec may still be on its way.
+  assertEquals(at(cache, 9, 22).name, "sh");
+  host.add({ pid: 9, startNs: 2 * SECOND_NS, readNs: 83 * SECOND_NS, name: "ls", exe: "/bin/ls" });
+  at(cache, 9, 82);
+  cache.refresh(10, 83 * SECOND_NS);
+  assertEquals([at(cache, 9, 84).name, at(cache, 9, 84).exe, at(cache, 9, 20.5).name], ["ls", "/bin/ls", "sh"]);
+});
+
+Deno.test("a process whose parent ended has its new parent's number and name", () => {
+  const host = new FakeHost();
+  host.add({ pid: 1, name: "init", ppid: 0 });
+  host.add({ pid: 5, name: "bash" });
+  host.add({ pid: 9, ppid: 5 });
+  const cache = host.cache();
+  cache.fill(100 * SECOND_NS);
+  const before = at(cache, 9, 170);
+  host.processes.delete(5);
+  host.add({ pid: 9, ppid: 1 });
+  cache.refresh(10, 171 * SECOND_NS);
+  const after = at(cache, 9, 172);
+  assertEquals([before.ppid, before.parentName, after.ppid, after.parentName], [5, "bash", 1, "init"]);
+});
+
+Deno.test("cgroups that the source is looking for keep no process waiting", () => {
+  const host = new FakeHost();
+  const asked = new Set<bigint>();
+  host.cgroupPath = (id) => void asked.add(id);
+  const cache = host.cache();
+  for (let pid = 100; pid < 140; pid++) {
+    host.add({ pid, startNs: 0 });
+    at(cache, pid, 1, { cgroupId: pid });
+  }
+  for (let turn = 0; turn < 40; turn++) cache.refresh(4, SECOND_NS + turn * 5e6);
+  assertEquals(host.asked.filter((pid) => pid >= 100).length, 40);
+  assertEquals(asked.size, 40);
+});
+
 Deno.test("a look that finds nothing new leaves a process the same object", () => {
   const host = new FakeHost();
   host.add({ pid: 9 });
@@ -387,8 +430,8 @@ Deno.test("refresh() takes no more looks than it may, and says how many", () => 
   const cache = host.cache({ waitingMax: 20 });
   for (let pid = 100; pid < 130; pid++) at(cache, pid, 1);
   assertEquals([cache.stats().refused, cache.stats().waiting], [10, 21]); // and one cgroup
-  assertEquals(cache.refresh(5, 2 * SECOND_NS), 5);
-  assertEquals(host.asked.length, 4);
+  assertEquals(cache.refresh(5, 2 * SECOND_NS), 6);
+  assertEquals(host.asked.length, 5);
   while (cache.refresh(5, 2 * SECOND_NS) > 0);
   assertEquals([host.asked.length, cache.stats().waiting], [20, 0]);
 });

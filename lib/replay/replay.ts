@@ -97,7 +97,11 @@ async function replayStream(
     // What was compressed breaks off where it is ended.
     if (!signal.aborted) error = thrown as Error;
   }
-  windows.finish();
+  try {
+    windows.finish();
+  } catch (thrown) {
+    error ??= thrown as Error;
+  }
   return { ...windows.counts, endNotice, growthNotice: windows.growthNotice, error };
 }
 

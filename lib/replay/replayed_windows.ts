@@ -120,10 +120,16 @@ export class ReplayedWindows {
     }
   }
 
-  /** Ends the last window with the last packet. */
+  /** Ends the last window with the last packet. @throws {SystemError} what was counted until then is handed out all the same */
   finish(): void {
-    if (this.#startNs !== null) this.#endWindow(this.#startNs, this.#lastNs);
+    const startNs = this.#startNs;
+    if (startNs === null) return;
     this.#startNs = null;
+    try {
+      this.#replay.flush();
+    } finally {
+      this.#endWindow(startNs, this.#lastNs);
+    }
   }
 
   /** @returns what each family's map held */

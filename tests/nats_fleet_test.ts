@@ -259,6 +259,30 @@ Deno.test("NATS with TLS: certificates that were all replaced are taken when the
   await assertStored(serve, { a: host });
 });
 
+Deno.test("a server that NATS refuses for a while is connected when NATS is right again", async () => {
+  await using folder = new TestFolder();
+  await using nats = await NatsServers.start(folder.path, 1);
+  await using serve = await new FleetServe(folder.path, [...QUICK, "--nats", nats.urls]).start();
+  const host = new Host("a", [serve.grpcPort]);
+  const isConnected = async () => /^ebpfmon_nats_connected (\d)$/m.exec(await serve.get("/metrics"))![1] === "1";
+  await nats.killNode(0);
+  nats.startNode(0, ["--user", "somebody", "--pass", "else"]);
+  await eventually(async () => !await isConnected(), () => "end of the connection");
+  await host.lineage(1000);
+  // Several attempts, one every quarter of a second.
+  await delay(3000);
+  assert(!await isConnected());
+  await nats.killNode(0);
+  nats.startNode(0);
+  await eventually(isConnected, () => `connection: ${serve.process!.stdout}${serve.process!.stderr}`);
+  const notices = serve.process!.objects.filter(({ type }) => type === "alert").map(({ message }) => message);
+  for (const words of ["no connection to NATS", "connected to NATS"]) {
+    assertEquals(notices.filter((notice) => notice.startsWith(words)).length, 1, notices.join("\n"));
+  }
+  await host.finish();
+  await assertStored(serve, { a: host });
+});
+
 Deno.test("a server without NATS does not start, and says where it looked", async () => {
   await using folder = new TestFolder();
   await using process = new FleetProcess([

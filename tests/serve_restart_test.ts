@@ -11,8 +11,8 @@ import { freePort } from "./support/fleet_programs.ts";
 import { OtlpReceiver } from "./support/otlp_receiver.ts";
 
 const NS_PER_MS = 1_000_000n;
-const LATENESS_MS = 1000;
-const OUTAGE_MS = 2500;
+const LATENESS_MS = 3000;
+const OUTAGE_MS = 6000;
 const LINEAGES = 25;
 
 const RULES = `

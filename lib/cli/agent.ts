@@ -12,12 +12,14 @@ import { alertObject, jsonLine, readyObject, summaryObject } from "../export/jso
 import { downloadLibbpf } from "../ffi/libbpf_download.ts";
 import { monotonicNs } from "../ffi/libc.ts";
 import { BATCH_RECORDS_MAX, type FleetFilter, LANES } from "../fleet/protocol.ts";
+import { SaidOnce } from "../fleet/said_once.ts";
 import { formatServerAddress } from "../fleet/server_address.ts";
 import type { PipelineEvent } from "../pipeline/protocol.ts";
 import { AlertEngine } from "../router/alerts.ts";
 import { HEALTH_MS, ROUTER_DEFAULTS } from "../router/defaults.ts";
 import { EventTotals } from "../router/event_totals.ts";
 import { EVENT_TYPES, type HealthReport, type RuleSet } from "../router/protocol.ts";
+import { RULES_MAX } from "../router/rules.ts";
 import { WorkerError } from "../worker_handle.ts";
 import { assetsDir } from "../worker_url.ts";
 import { readToken } from "./api_token.ts";
@@ -34,6 +36,8 @@ import { watchedInterfaces } from "./watched.ts";
 const BATCH_BYTES_MAX = 512 * 1024;
 const OVERFLOW_ALERT_MS = 10_000;
 const LOOK_MS = 1000;
+/** A fault that is told once. */
+const FILTERS = "filters";
 const LAST_CHANCE_MS = 5000;
 
 /** The sending side of a run: from what was seen to the spool, and from there to a server. */
@@ -50,12 +54,14 @@ class Sender implements AsyncDisposable {
   readonly #running: Promise<void>;
   readonly #looking: ReturnType<typeof setInterval>;
   readonly #notice: (text: string) => void;
+  readonly #faults: SaidOnce;
   readonly #onDisk: boolean;
   #filter: FleetFilter | null = null;
   #finished = false;
 
   constructor(options: AgentOptions, host: string, notice: (text: string) => void) {
     this.#notice = notice;
+    this.#faults = new SaidOnce(notice);
     this.#onDisk = options.spool !== null;
     const identity = {
       agentId: options.agentId ?? agentId(),
@@ -107,7 +113,19 @@ class Sender implements AsyncDisposable {
 
   /** An operator's rules, and what the server wants besides. */
   adjust(own: RuleSet): RuleSet {
-    return withFleetFilter(own, this.#filter, this.#sampling.oneIn);
+    const both = withFleetFilter(own, this.#filter, this.#sampling.oneIn);
+    const count = both.filters?.length ?? 0;
+    if (count <= RULES_MAX) {
+      this.#faults.over(FILTERS);
+      return both;
+    }
+    // Severity and sampling hold all the same.
+    this.#faults.say(
+      FILTERS,
+      `types and nets that the server wants are not in force: with this host's own filters they make ${count} filters, ` +
+        `and the kernel takes ${RULES_MAX}`,
+    );
+    return { ...both, filters: own.filters ?? [] };
   }
 
   events(events: PipelineEvent[]): void {

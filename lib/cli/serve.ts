@@ -193,8 +193,14 @@ export async function serve(options: ServeOptions, host: string, stop: AbortCont
     await Promise.race(ends.filter((end) => end !== undefined));
     await server?.drain(DRAIN_MS);
     running.abort();
-    await run;
-    await Promise.race([recorder.settled(), delay(DRAIN_MS)]);
+    // A store that takes nothing keeps groups waiting, and the last checkpoint waits for them.
+    const giveUp = setTimeout(() => recorder.stop(), DRAIN_MS);
+    try {
+      await run;
+      await recorder.settled();
+    } finally {
+      clearTimeout(giveUp);
+    }
     if (options.json) printSummary(host, received, recorder);
     return EXIT.done;
   } finally {
@@ -218,10 +224,6 @@ function printSummary(host: string, server: FleetServer | null, recorder: GroupR
     duplicates: sum("duplicates"),
     groups: recorder.counts.recorded,
   }));
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** Resolves on `signal`, or after the duration. */

@@ -4,6 +4,7 @@
  * is the store of a server by itself, the next run sends it (trace_outbox.ts).
  */
 import type { OtlpExporter } from "../export/otlp_exporter.ts";
+import { SaidOnce } from "../fleet/said_once.ts";
 import type { CorrelatedGroup } from "./correlation/protocol.ts";
 
 /** Keeps groups by id. */
@@ -13,11 +14,13 @@ export interface GroupLedger {
 }
 
 const RETRY_MS = 1000;
+/** Whose fault is told once. */
+const LEDGER = "ledger";
 
 export class GroupRecorder {
   readonly #ledger: GroupLedger;
   readonly #traces: Pick<OtlpExporter, "send"> | null;
-  readonly #notice: (text: string) => void;
+  readonly #faults: SaidOnce;
   #recorded: Promise<void> = Promise.resolve();
   #stopped = false;
   #recordedGroups = 0;
@@ -26,7 +29,7 @@ export class GroupRecorder {
   constructor(ledger: GroupLedger, traces: Pick<OtlpExporter, "send"> | null, notice: (text: string) => void) {
     this.#ledger = ledger;
     this.#traces = traces;
-    this.#notice = notice;
+    this.#faults = new SaidOnce(notice);
   }
 
   get counts(): { recorded: number; repeated: number } {
@@ -38,9 +41,11 @@ export class GroupRecorder {
     this.#recorded = this.#recorded.then(async () => {
       while (!this.#stopped) {
         try {
-          return this.#take(groups, await this.#ledger.record(partition, groups));
+          const added = await this.#ledger.record(partition, groups);
+          this.#faults.over(LEDGER);
+          return this.#take(groups, added);
         } catch (error) {
-          this.#notice(`groups are not recorded yet: ${(error as Error).message}`);
+          this.#faults.say(LEDGER, `groups are not recorded yet: ${(error as Error).message}`);
           await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
         }
       }
@@ -50,6 +55,11 @@ export class GroupRecorder {
   /** Resolves when all that was added is recorded, or given up after `stop`. */
   async settled(): Promise<void> {
     await this.#recorded;
+  }
+
+  /** What was added since may be lost: a checkpoint behind it would be wrong. */
+  get stopped(): boolean {
+    return this.#stopped;
   }
 
   /** Nothing is tried again from now on. */

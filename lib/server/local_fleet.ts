@@ -110,6 +110,8 @@ export class LocalFleet implements FleetStore {
     try {
       const { position, state } = await this.#correlator.checkpoint(PARTITION);
       await this.#recorder.settled();
+      // What it gave up comes again from the last checkpoint on.
+      if (this.#recorder.stopped) return;
       const checkpoint = { reader: CORRELATION_READER, position, state };
       await this.#store.call("addGroups", { groups: [], checkpoint });
       this.#savedPosition = position;

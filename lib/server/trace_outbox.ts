@@ -4,6 +4,7 @@
  * traces and spans come from the group's: a trace that was sent and not struck out comes again as the same one.
  */
 import type { OtlpExporter } from "../export/otlp_exporter.ts";
+import type { CorrelatedGroup } from "./correlation/protocol.ts";
 import { decodeUntraced } from "./group_json.ts";
 import type { FleetStoreHandle } from "./store.ts";
 
@@ -45,17 +46,27 @@ export class TraceOutbox implements AsyncDisposable {
         const rows = await this.#store.call("untraced", { after, limit: RESEND_GROUPS });
         if (rows.length === 0) return;
         after = rows.at(-1)!.position;
-        const groups = rows.map(({ body }) => decodeUntraced(body));
+        const groups = rows.flatMap(({ body }) => this.#decode(body));
         for (const { id } of groups) this.#resent.add(id);
         const { promise, resolve } = Promise.withResolvers<void>();
         this.#resume = resolve;
         for (const group of groups) exporter.send(group);
-        if (!signal.aborted) await promise;
+        if (!signal.aborted && groups.length > 0) await promise;
       }
     } catch (error) {
       this.#notice(`traces that an earlier run has left are not sent: ${(error as Error).message}`);
     } finally {
       signal.removeEventListener("abort", stop);
+    }
+  }
+
+  /** Empty for what cannot be read: it does not keep the others here. */
+  #decode(body: string): CorrelatedGroup[] {
+    try {
+      return [decodeUntraced(body)];
+    } catch (error) {
+      this.#notice(`a trace that an earlier run has left cannot be read: ${(error as Error).message}`);
+      return [];
     }
   }
 

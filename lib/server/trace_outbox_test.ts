@@ -76,6 +76,23 @@ Deno.test("TraceOutbox sends what an earlier run has left, as it was, a part at 
   assertEquals(store.struck.flat(), groups.map(({ id }) => id));
 });
 
+Deno.test("TraceOutbox sends the others where one that an earlier run has left cannot be read", async () => {
+  const groups = [pairOf(40_000), pairOf(40_001), pairOf(40_002)];
+  const store = new FakeStore(groups);
+  store.rows[1].body = "not a group";
+  const notices: string[] = [];
+  const sent: string[] = [];
+  await using outbox = new TraceOutbox(store, (text) => notices.push(text));
+  await outbox.resend({
+    send: ({ id }) => {
+      sent.push(id);
+      queueMicrotask(() => outbox.settle([id]));
+    },
+  }, new AbortController().signal);
+  assertEquals(sent, [groups[0].id, groups[2].id]);
+  assertEquals(notices.length, 1);
+});
+
 Deno.test("TraceOutbox stops where it is told to, with traces still under way", async () => {
   const store = new FakeStore([pairOf(40_000)]);
   await using outbox = new TraceOutbox(store, (text) => assert(false, text));

@@ -65,7 +65,8 @@ export class NatsServers implements AsyncDisposable {
     return this.#nodes.map(({ port }) => `${this.#tls === null ? "nats" : "tls"}://127.0.0.1:${port}`).join(",");
   }
 
-  startNode(index: number): void {
+  /** @param options beyond what all nodes are started with */
+  startNode(index: number, options: string[] = []): void {
     const node = this.#nodes[index];
     const cluster = [
       ...["--cluster_name", "test", "--cluster", `nats://127.0.0.1:${node.clusterPort}`],
@@ -77,6 +78,7 @@ export class NatsServers implements AsyncDisposable {
         ...["-a", "127.0.0.1", "-p", String(node.port), "-m", String(node.monitorPort)],
         ...this.#nodes.length > 1 ? cluster : [],
         ...this.#tls === null ? [] : tlsArgs(this.#tls),
+        ...options,
       ],
       stdin: "null",
       stdout: "null",

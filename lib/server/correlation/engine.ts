@@ -282,7 +282,7 @@ export class CorrelationEngine {
     this.#bursts.closeBefore(watermarkOf);
     this.#pressures.closeBefore(watermarkOf);
     this.#pairs.closeBefore(watermarkUs);
-    this.#seen.forgetBefore((agent) => Math.min(watermarkUs, watermarkOf(agent)));
+    this.#seen.forgetBefore((agent) => Math.min(watermarkUs, this.#time.ownWatermarkOf(agent)));
   }
 
   #give(group: CorrelatedGroup): void {

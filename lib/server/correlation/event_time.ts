@@ -95,6 +95,11 @@ export class EventTime {
     return this.#toldUs ?? this.#newestUs;
   }
 
+  /** Below it nothing of a host is taken once the host is heard of again, however long it was silent. */
+  ownWatermarkOf(agent: string): number {
+    return this.#agents.get(agent)?.watermarkUs ?? this.#floorUs;
+  }
+
   /** Takes note of a record, late or not. @returns the host that had to be forgotten to make room, or null */
   observe(record: FleetRecord, timeUs: number): string | null {
     const { agent } = record;
@@ -144,7 +149,8 @@ export class EventTime {
   /** Moves a host's watermark to the least severe lane of which something is expected; or to the newest record. */
   #follow(clock: AgentClock): void {
     const nowUs = this.#nowUs;
-    const isBehind = nowUs - clock.behindUs < this.#latenessUs;
+    // By what it brought, not by the clock: it may fall silent in the middle of its backlog.
+    const isBehind = clock.heardUs - clock.behindUs < this.#latenessUs;
     const patienceUs = isBehind ? Math.max(this.#idleUs, this.#latenessUs) : this.#latenessUs;
     let reachedUs = -Infinity;
     for (const { newestUs, heardUs } of clock.lanes) {

@@ -69,6 +69,13 @@ Deno.test("EventTime expects something of every lane of a host that comes back",
   assertEquals(listener.hear("debug", 152).watermark, 150);
 });
 
+Deno.test("EventTime goes on waiting for a backlog that breaks off, until the host was silent for long", () => {
+  const listener = current().at(130).hear("critical", 101).hear("critical", 130).at(138);
+  assertEquals(listener.watermark, 95);
+  assertEquals(listener.hear("info", 102).watermark, 95);
+  assertEquals(listener.at(150).hear("debug", 103).watermark, 98);
+});
+
 Deno.test("EventTime lets a silent host's watermark follow the others', until it is heard of again", () => {
   const listener = current();
   assertEquals(listener.at(160).watermark, 95);

@@ -56,6 +56,7 @@ export class NatsLink implements AsyncDisposable {
     this.manager = parts.manager;
     this.consumers = parts.consumers;
     void this.#follow(notice);
+    globalThis.addEventListener("error", ignoreLostSocket);
   }
 
   /** @throws {Error} when there is no connection, or JetStream does not take the streams */
@@ -102,10 +103,11 @@ export class NatsLink implements AsyncDisposable {
 
   async #follow(notice: (text: string) => void): Promise<void> {
     for await (const status of this.connection.status()) {
-      if (status.type === "disconnect") {
+      // Each attempt that fails is another "disconnect", and one that succeeds at last is told as often.
+      if (status.type === "disconnect" && this.#connected) {
         this.#connected = false;
         notice("no connection to NATS: agents keep what they have until there is one");
-      } else if (status.type === "reconnect") {
+      } else if (status.type === "reconnect" && !this.#connected) {
         this.#connected = true;
         notice(`connected to NATS at ${status.server}`);
       }
@@ -115,7 +117,13 @@ export class NatsLink implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.connection.close();
+    globalThis.removeEventListener("error", ignoreLostSocket);
   }
+}
+
+/** The client takes its listeners off a socket that was refused, and what that socket says afterwards nobody hears. */
+function ignoreLostSocket(event: ErrorEvent): void {
+  if (event.error?.code === "ECONNRESET") event.preventDefault();
 }
 
 /** To the client a stream without a leader, as while its nodes choose one, looks like one without JetStream. */
@@ -128,20 +136,33 @@ export function whyNot(error: unknown): string {
   return isLeaderless(error) ? "no node of NATS answers for the stream" : (error as Error).message;
 }
 
+/** The credentials in a file, as they were last where it is missing just now: it is being replaced. @throws at first */
+function credentialsSource(file: string): () => Uint8Array {
+  let last = Deno.readFileSync(file);
+  return () => {
+    try {
+      last = Deno.readFileSync(file);
+    } catch {
+      // The next attempt to connect looks again.
+    }
+    return last;
+  };
+}
+
 /** Certificates and credentials are read from their files at each attempt to connect: they may have been replaced. */
 function connectOptions({ servers, tls, credentialsFile }: NatsOptions): Parameters<typeof connect>[0] {
-  const readCredentials = () => Deno.readFileSync(credentialsFile!);
   // What cannot be used is better said at the start, and with its path.
   if (tls !== null) new TlsSource(tls);
-  if (credentialsFile !== null) readCredentials();
   return {
     servers,
     name: "ebpfmon serve",
     maxReconnectAttempts: -1,
+    // Who is refused may be let in later: by other credentials, or by a server that has learned of ours.
+    ignoreAuthErrorAbort: true,
     reconnectTimeWait: RECONNECT_MS,
     pingInterval: 5000,
     timeout: REQUEST_MS,
-    ...credentialsFile !== null && { authenticator: credsAuthenticator(readCredentials) },
+    ...credentialsFile !== null && { authenticator: credsAuthenticator(credentialsSource(credentialsFile)) },
     ...tls !== null && { tls: { caFile: tls.ca, certFile: tls.cert, keyFile: tls.key } },
   };
 }

@@ -15,16 +15,10 @@ import { groupOf, NatsLedger } from "./group_ledger.ts";
 import { Leases } from "./leases.ts";
 import { type BatchMessage, messagesOf, storedBatch, WHOLE_BATCHES_SUBJECT } from "./messages.ts";
 import { PartitionRun } from "./partition_run.ts";
-import {
-  BATCH_STREAM,
-  GROUP_STREAM,
-  GROUP_SUBJECT,
-  type NatsOptions,
-  PUBLISH_MS,
-  PUBLISH_RETRIES,
-} from "./protocol.ts";
+import { BATCH_STREAM, GROUP_STREAM, GROUP_SUBJECT, type NatsOptions, PUBLISH_MS } from "./protocol.ts";
 import { StreamReader } from "./reader.ts";
 
+const PUBLISH_RETRIES = 3;
 const BATCH_READER = "nats batches";
 const GROUP_READER = "nats groups";
 /** Of headers and subject, in a message. */

@@ -5,7 +5,7 @@ import { storedGroup } from "../group_json.ts";
 import type { GroupLedger } from "../group_recorder.ts";
 import type { StoredGroup } from "../protocol.ts";
 import type { NatsLink } from "./connection.ts";
-import { GROUP_SUBJECT, PUBLISH_MS, PUBLISH_RETRIES } from "./protocol.ts";
+import { GROUP_SUBJECT, PUBLISH_MS } from "./protocol.ts";
 
 /** What a message of the stream of groups holds. */
 interface GroupMessage extends Omit<StoredGroup, "endUnixNs"> {
@@ -32,7 +32,8 @@ export class NatsLedger implements GroupLedger {
       const { duplicate } = await this.#link.publish(`${GROUP_SUBJECT}.${partition}`, encode(group), {
         msgID: group.id,
         timeout: PUBLISH_MS,
-        retries: PUBLISH_RETRIES,
+        // The client would try again by itself, and take for somebody else's what its first try has left there.
+        retries: 1,
       });
       // What the stream has after an answer got lost it has from us.
       this.#answers.set(group.id, duplicate && before === undefined ? "theirs" : "ours");

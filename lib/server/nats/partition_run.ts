@@ -122,7 +122,8 @@ export class PartitionRun {
     const { position, state } = await this.#parts.correlator.checkpoint(this.partition);
     if (position === this.#savedPosition || this.#abandoned) return;
     await this.#parts.recorder.settled();
-    if (this.#abandoned) return;
+    // What it gave up comes again from the last checkpoint on.
+    if (this.#abandoned || this.#parts.recorder.stopped) return;
     await states.save(position, state);
     this.#savedPosition = position;
   }

@@ -29,7 +29,6 @@ export const LEASE_SUBJECT = "ebpfmon.v1.lease";
 
 /** For an answer that the stream has a message. */
 export const PUBLISH_MS = 5000;
-export const PUBLISH_RETRIES = 3;
 
 /** Headers of a message with a batch. */
 export const HEADERS = {

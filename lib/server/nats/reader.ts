@@ -115,8 +115,12 @@ export class StreamReader {
         if (failure !== null) break;
         // One that got lost on its way comes again later, behind others: too late for the order.
         if (message.info.deliverySequence !== ++delivered) break;
-        // After a change of leader the old one's messages may come once more.
-        if (message.seq < this.#next) continue;
+        // After a change of leader the old one's messages may come once more, and so do those whose acknowledgement was
+        // lost, each of which keeps a place from being used until it is acknowledged.
+        if (message.seq < this.#next) {
+          if (!this.#underWay.has(message.seq)) message.ack();
+          continue;
+        }
         this.#next = message.seq + 1;
         this.#pending = message.info.pending;
         underWay.push(

@@ -15,7 +15,13 @@ export interface CorrelatorOptions {
   options: Partial<CorrelationOptions>;
 }
 
-type Answer = { position: number; state: string } | null;
+/** Where a partition is in the log of batches, and all that its engine knows. */
+export interface Checkpoint {
+  position: number;
+  state: Uint8Array<ArrayBuffer>;
+}
+
+type Answer = Checkpoint | null;
 
 export class Correlator implements AsyncDisposable {
   /** Resolves when the worker has ended; rejects when it failed. */
@@ -45,7 +51,7 @@ export class Correlator implements AsyncDisposable {
   }
 
   /** Begins a partition, anew or where a checkpoint says. */
-  async open(partition: number, position: number, state: string | null): Promise<void> {
+  async open(partition: number, position: number, state: Checkpoint["state"] | null): Promise<void> {
     await this.#call((id) => ({ kind: "open", id, partition, position, state }));
   }
 
@@ -60,7 +66,7 @@ export class Correlator implements AsyncDisposable {
   }
 
   /** All that is needed to go on from here, after a restart or elsewhere. @throws {Error} where it is not open */
-  async checkpoint(partition: number): Promise<{ position: number; state: string }> {
+  async checkpoint(partition: number): Promise<Checkpoint> {
     return (await this.#call((id) => ({ kind: "checkpoint", id, partition })))!;
   }
 

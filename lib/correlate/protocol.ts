@@ -36,7 +36,7 @@ export interface PartitionStats {
 export type CorrelateRequest =
   | { kind: "start"; rules: CorrelationRule[]; options: Partial<CorrelationOptions> }
   /** `state`: as `checkpoint` gave it; null for none. */
-  | { kind: "open"; id: number; partition: number; position: number; state: string | null }
+  | { kind: "open"; id: number; partition: number; position: number; state: Uint8Array<ArrayBuffer> | null }
   | { kind: "add"; id: number; partition: number; batches: CorrelationBatch[] }
   /** Nothing that came before this waits to be added. */
   | { kind: "advance"; partition: number; unixMs: number }
@@ -51,7 +51,8 @@ export type CorrelateReport =
   /** There is no such partition. */
   | { kind: "refused"; id: number; why: string }
   | { kind: "groups"; partition: number; groups: CorrelatedGroup[] }
-  | { kind: "checkpoint"; id: number; position: number; state: string }
+  /** `state`: compressed here, since that takes longer than everything that whoever asks does with it. */
+  | { kind: "checkpoint"; id: number; position: number; state: Uint8Array<ArrayBuffer> }
   | { kind: "stats"; partitions: PartitionStats[]; unknown: number }
   | { kind: "notice"; text: string }
   | { kind: "stopped" }

@@ -1,5 +1,6 @@
 /** The correlation worker: an engine for each partition that this process has. The protocol is in protocol.ts. */
 /// <reference lib="deno.worker" />
+import { gunzipSync, gzipSync } from "node:zlib";
 import { Batch } from "../export/proto/ebpfmon.gen.ts";
 import { recordNumber } from "../fleet/protocol.ts";
 import { CorrelationEngine } from "../server/correlation/engine.ts";
@@ -11,6 +12,8 @@ import type { CorrelateReport, CorrelateRequest, CorrelationBatch } from "./prot
 const STATS_MS = 1000;
 /** Closing by time looks at everything that is open. */
 const ADVANCE_MS = 500;
+/** The quickest: states are large, and short-lived. */
+const ZIP_LEVEL = 1;
 const NS_PER_MS = 1_000_000n;
 
 interface Partition {
@@ -22,8 +25,8 @@ interface Partition {
   groups: CorrelatedGroup[];
 }
 
-function report(message: CorrelateReport): void {
-  self.postMessage(message);
+function report(message: CorrelateReport, transfer: Transferable[] = []): void {
+  self.postMessage(message, transfer);
 }
 
 function refuse({ id, partition }: { id: number; partition: number }): void {
@@ -45,13 +48,13 @@ class Run implements Disposable {
     this.#options = options;
   }
 
-  open(number: number, position: number, state: string | null): void {
+  open(number: number, position: number, state: Uint8Array<ArrayBuffer> | null): void {
     const groups: CorrelatedGroup[] = [];
     const make = () => new CorrelationEngine(this.#rules, (group) => groups.push(group), this.#options);
     let engine = make();
     if (state !== null) {
       try {
-        engine.restore(state);
+        engine.restore(new TextDecoder().decode(gunzipSync(state)));
       } catch (error) {
         const why = (error as Error).message;
         report({ kind: "notice", text: `correlation begins anew, groups that were open are lost: ${why}` });
@@ -92,11 +95,11 @@ class Run implements Disposable {
   }
 
   /** null: there is no such partition. */
-  checkpoint(number: number): { position: number; state: string } | null {
+  checkpoint(number: number): { position: number; state: Uint8Array<ArrayBuffer> } | null {
     const partition = this.#partitions.get(number);
     return partition === undefined ? null : {
       position: partition.position,
-      state: partition.engine.snapshot(),
+      state: new Uint8Array(gzipSync(partition.engine.snapshot(), { level: ZIP_LEVEL })),
     };
   }
 
@@ -151,7 +154,7 @@ main.serve((request) => {
     case "checkpoint": {
       const checkpoint = main.run?.checkpoint(request.partition) ?? null;
       if (checkpoint === null) refuse(request);
-      else report({ kind: "checkpoint", id: request.id, ...checkpoint });
+      else report({ kind: "checkpoint", id: request.id, ...checkpoint }, [checkpoint.state.buffer]);
       break;
     }
     case "close":

@@ -19,6 +19,15 @@ const CHECKPOINT_MS = 15_000;
 const ADVANCE_MS = 1000;
 const RETRY_MS = 1000;
 
+/** Of a checkpoint in the store; empty, which is no state, for what another version has left there. */
+function stateOf(text: string): Uint8Array<ArrayBuffer> {
+  try {
+    return Uint8Array.fromBase64(text);
+  } catch {
+    return new Uint8Array(0);
+  }
+}
+
 /** Keeps groups in the store. @param withTraces whether traces of them are to be sent, by this run or the next */
 export function storeLedger(store: FleetStoreHandle, { withTraces }: { withTraces: boolean }): GroupLedger {
   const stored = withTraces ? untracedGroup : storedGroup;
@@ -66,7 +75,7 @@ export class LocalFleet implements FleetStore {
   async follow(signal: AbortSignal): Promise<void> {
     const saved = await this.#store.call("checkpoint", { reader: CORRELATION_READER });
     this.#readPosition = this.#savedPosition = saved?.position ?? 0;
-    await this.#correlator.open(PARTITION, this.#readPosition, saved?.state ?? null);
+    await this.#correlator.open(PARTITION, this.#readPosition, saved && stateOf(saved.state));
     let checkpointDueMs = performance.now() + CHECKPOINT_MS;
     const wake = () => this.#wake();
     signal.addEventListener("abort", wake);
@@ -112,7 +121,7 @@ export class LocalFleet implements FleetStore {
       await this.#recorder.settled();
       // What it gave up comes again from the last checkpoint on.
       if (this.#recorder.stopped) return;
-      const checkpoint = { reader: CORRELATION_READER, position, state };
+      const checkpoint = { reader: CORRELATION_READER, position, state: state.toBase64() };
       await this.#store.call("addGroups", { groups: [], checkpoint });
       this.#savedPosition = position;
     } catch (error) {

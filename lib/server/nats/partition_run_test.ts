@@ -9,7 +9,7 @@ Deno.test("PartitionRun begins when what went on with its partition before is ov
   const correlator = {
     open: () => void calls.push("open"),
     close: () => void calls.push("close"),
-    checkpoint: () => Promise.resolve({ position: 0, state: "" }),
+    checkpoint: () => Promise.resolve({ position: 0, state: new Uint8Array(0) }),
     advance: () => {},
   } as unknown as Correlator;
   /** Answers for the state that a run begins with: it is lost while it waits for the first. */

@@ -1,7 +1,7 @@
 /**
- * Checkpoints of partitions: the engine's state, compressed, in as many messages as it takes, and then a head that names
- * them. Only whoever wrote or read the last head can write the next one: a worker that has been declared dead and is not
- * cannot set its successor back.
+ * Checkpoints of partitions: the engine's state in as many messages as it takes, and then a head that names them. Only
+ * whoever wrote or read the last head can write the next one: a worker that has been declared dead and is not cannot set
+ * its successor back.
  */
 import type { NatsLink } from "./connection.ts";
 import { STATE_STREAM, STATE_SUBJECT } from "./protocol.ts";
@@ -10,7 +10,7 @@ export interface PartitionState {
   /** Of the last message in it, in the stream of batches. */
   position: number;
   /** null: of an engine that has seen nothing. */
-  state: string | null;
+  state: Uint8Array<ArrayBuffer> | null;
 }
 
 interface Head {
@@ -45,16 +45,15 @@ export class PartitionStates {
       if (chunk === null) throw new Error(`a part of the state of ${this.#subject} is missing`);
       parts.push(chunk.data);
     }
-    return { position, state: await gunzip(new Blob(parts)) };
+    return { position, state: await new Blob(parts).bytes() };
   }
 
   /** @throws when another worker has written one since, or there is no answer */
-  async save(position: number, state: string): Promise<void> {
-    const bytes = await gzip(state);
+  async save(position: number, state: Uint8Array): Promise<void> {
     const name = crypto.randomUUID();
-    const chunks = Math.ceil(bytes.length / CHUNK_BYTES);
+    const chunks = Math.ceil(state.length / CHUNK_BYTES);
     for (let i = 0; i < chunks; i++) {
-      const chunk = bytes.subarray(i * CHUNK_BYTES, (i + 1) * CHUNK_BYTES);
+      const chunk = state.subarray(i * CHUNK_BYTES, (i + 1) * CHUNK_BYTES);
       await this.#link.publish(`${this.#subject}.${name}.${i}`, chunk);
     }
     const head: Head = { position, name, chunks };
@@ -72,13 +71,4 @@ export class PartitionStates {
     const message = await this.#link.manager.streams.getMessage(STATE_STREAM, { last_by_subj: subject });
     return message && { sequence: message.seq, data: new Uint8Array(message.data) };
   }
-}
-
-async function gzip(text: string): Promise<Uint8Array<ArrayBuffer>> {
-  const stream = new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
-async function gunzip(blob: Blob): Promise<string> {
-  return await new Response(blob.stream().pipeThrough(new DecompressionStream("gzip"))).text();
 }

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "../../tests/assert.ts";
-import { flowWindow, interfaceTraffic } from "../../tests/support/windows.ts";
+import { flowWindow, interfaceTraffic, RETRANSMITS } from "../../tests/support/windows.ts";
 import { addWindow, balance, emptyTotals, isBalanced, otherTotal } from "./totals.ts";
 
 Deno.test("addWindow() adds up windows, flow summaries, traffic and matches", () => {
@@ -20,15 +20,7 @@ Deno.test("addWindow() adds up what was sent again, once a window has counted it
   const totals = emptyTotals();
   addWindow(totals, flowWindow());
   assertEquals(totals.retransmits, undefined);
-  const retransmits = {
-    segments: 10,
-    attributed: 6,
-    unattributed: 3,
-    overflow: 1,
-    forwarded: 4,
-    elsewhere: 5,
-    missedRuns: 2,
-  };
+  const retransmits = RETRANSMITS;
   addWindow(totals, flowWindow({ retransmits }));
   addWindow(totals, flowWindow({ retransmits: { ...retransmits, segments: 11, unattributed: 4, missedRuns: 0 } }));
   assertEquals(totals.retransmits, {

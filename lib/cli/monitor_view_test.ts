@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "../../tests/assert.ts";
 import { ringCounters } from "../../tests/support/events.ts";
 import { processWindow } from "../../tests/support/activity.ts";
-import { flowRow, flowWindow, interfaceTraffic } from "../../tests/support/windows.ts";
+import { flowRow, flowWindow, interfaceTraffic, RETRANSMITS } from "../../tests/support/windows.ts";
 import type { FlowWindow } from "../aggregate/protocol.ts";
 import { addWindow, emptyTotals, type Totals } from "../aggregate/totals.ts";
 import { type LiveState, renderLive, renderPiped, renderSummary } from "./monitor_view.ts";
@@ -241,15 +241,7 @@ Deno.test("renderPiped() has a column for processes where any is known", () => {
 });
 
 Deno.test("renderPiped() has a column for retransmits where flows are ranked by them, and says how many met a flow", () => {
-  const retransmits = {
-    segments: 10,
-    attributed: 6,
-    unattributed: 3,
-    overflow: 1,
-    forwarded: 4,
-    elsewhere: 5,
-    missedRuns: 0,
-  };
+  const retransmits = RETRANSMITS;
   const window = flowWindow({ top: [flowRow({ retransmits: 6 })], retransmits });
   const lines = (order: "packets" | "retransmits") => renderPiped(window, { filter: "", topMax: 1, order }).split("\n");
   const said = "Retransmits: 10 segments, 6 of flows, 3 of none, 1 without room, and 4 of flows of other namespaces";

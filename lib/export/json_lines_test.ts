@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertObjectMatch } from "../../tests/assert.ts";
-import { flowRow, flowWindow, interfaceTraffic } from "../../tests/support/windows.ts";
+import { flowRow, flowWindow, interfaceTraffic, RETRANSMITS } from "../../tests/support/windows.ts";
 import { addWindow, emptyTotals } from "../aggregate/totals.ts";
 import {
   alertObject,
@@ -55,15 +55,7 @@ Deno.test("readyObject() names interfaces, modes and the address", () => {
 
 Deno.test("windowObject() and summaryObject() say what was sent again, of flows where it is known", () => {
   const top = [flowRow({ retransmits: 0 }), flowRow({ retransmits: 6 }), flowRow()];
-  const retransmits = {
-    segments: 10,
-    attributed: 6,
-    unattributed: 3,
-    overflow: 1,
-    forwarded: 4,
-    elsewhere: 5,
-    missedRuns: 2,
-  };
+  const retransmits = RETRANSMITS;
   const window = flowWindow({ top, retransmits });
   const expected = {
     tcp_retransmits: 10,

@@ -1,4 +1,5 @@
 import { assertEquals } from "../../tests/assert.ts";
+import { RETRANSMITS } from "../../tests/support/windows.ts";
 import { fleetEvent } from "../../tests/support/fleet_events.ts";
 import type { FlowWindow } from "../aggregate/protocol.ts";
 import * as proto from "../export/proto/ebpfmon.gen.ts";
@@ -44,15 +45,7 @@ function sampleWindow(rows: number): FlowWindow {
       ...(i % 3 === 0 ? { pid: 0, comm: "", container: "", exe: "/x", podUid: "" } : {}),
     })),
     attribution: { attributed: NONE, unattributed: { packets: 6, bytes: 900 }, unasked: NONE },
-    retransmits: {
-      segments: 10,
-      attributed: 6,
-      unattributed: 3,
-      overflow: 1,
-      forwarded: 4,
-      elsewhere: 5,
-      missedRuns: 2,
-    },
+    retransmits: RETRANSMITS,
     swapSeconds: 0.000_123,
     drainSeconds: 0.25,
     programs: [{ program: "xdp_flow", runs: 2n ** 60n, runNs: 2n ** 63n + 5n }],

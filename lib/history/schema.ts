@@ -1,13 +1,13 @@
 /**
- * The tables of a store, and how an older one becomes a current one. Steps are only ever added: the number of steps that
- * a file has been through is its `user_version`.
+ * The tables of a store, and the steps by which an older one becomes a current one.
  *
  * Totals by window, interface and direction are in tables that any SQLite client reads; the flows of a window are one
  * packed value (packed_rows.ts).
  */
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { TRAFFIC_CLASSES, type TrafficClass } from "../aggregate/levels.ts";
-import { SQLITE_NOTADB, sqliteCode, StoreError } from "./store_error.ts";
+import { explained, migrate, pragma, type StoreSchema, versionOf } from "./schema_steps.ts";
+import { StoreError } from "./store_error.ts";
 
 /** Of our files, in the header: "EBPF". */
 const APPLICATION_ID = 0x45425046;
@@ -43,6 +43,8 @@ const STEPS: readonly string[] = [
   "",
 ];
 
+const SCHEMA: StoreSchema = { name: "store of ebpfmon", applicationId: APPLICATION_ID, steps: STEPS };
+
 /** Version of the stores that this program writes. */
 export const SCHEMA_VERSION = STEPS.length;
 
@@ -52,37 +54,6 @@ export const TRAFFIC_COLUMN_LIST = TRAFFIC_COLUMNS.join(", ");
 /** Values of these columns, in their order. */
 export function trafficValues(classes: Record<TrafficClass, { packets: bigint; bytes: bigint }>): SQLInputValue[] {
   return TRAFFIC_CLASSES.flatMap((name) => [classes[name].packets, classes[name].bytes]);
-}
-
-function pragma(db: DatabaseSync, name: string): number {
-  return Number(Object.values(db.prepare(`PRAGMA ${name}`).get()!)[0]);
-}
-
-/** Throws what SQLite says about a file, in our words. */
-function explained<T>(path: string, verb: string, action: () => T): T {
-  try {
-    return action();
-  } catch (error) {
-    if (error instanceof StoreError) throw error;
-    const why = sqliteCode(error) === SQLITE_NOTADB ? "it is not a database" : (error as Error).message;
-    throw new StoreError(`Cannot ${verb} the store ${path}: ${why}`, { cause: error });
-  }
-}
-
-/** @returns the version of a store of ours; 0 for an empty file */
-function versionOf(db: DatabaseSync, path: string): number {
-  const tables = db.prepare("SELECT count(*) AS tables FROM sqlite_master").get()!.tables;
-  if (tables === 0) return 0;
-  if (pragma(db, "application_id") !== APPLICATION_ID) {
-    throw new StoreError(`Cannot use ${path}: it is a database, but no store of ebpfmon`);
-  }
-  const version = pragma(db, "user_version");
-  if (version > SCHEMA_VERSION) {
-    throw new StoreError(
-      `Cannot use the store ${path}: a newer ebpfmon made it, version ${version}; this one knows ${SCHEMA_VERSION}`,
-    );
-  }
-  return version;
 }
 
 /**
@@ -101,14 +72,14 @@ export function openForWriting(path: string, walBytesMax: number): DatabaseSync 
     Deno.openSync(path, { create: true, write: true, mode: 0o600 }).close();
     const db = new DatabaseSync(nameOfFile(path));
     try {
-      const version = versionOf(db, path);
+      const version = versionOf(db, path, SCHEMA);
       db.exec(`PRAGMA busy_timeout = 1000`);
       if (version === 0) db.exec(`PRAGMA page_size = ${PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL`);
       db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL`);
       const pageBytes = pragma(db, "page_size");
       db.exec(`PRAGMA wal_autocheckpoint = ${Math.ceil(walBytesMax / pageBytes)};
                PRAGMA journal_size_limit = ${walBytesMax}`);
-      for (let step = version; step < SCHEMA_VERSION; step++) migrate(db, step);
+      migrate(db, version, SCHEMA);
       return db;
     } catch (error) {
       db.close();
@@ -127,18 +98,6 @@ function isOtherThanFile(path: string): boolean {
     return !Deno.statSync(path).isFile;
   } catch {
     return false; // whatever is wrong with it, opening it says so
-  }
-}
-
-/** All of a step, or nothing of it. */
-function migrate(db: DatabaseSync, step: number): void {
-  db.exec("BEGIN IMMEDIATE");
-  try {
-    db.exec(`${STEPS[step]} PRAGMA user_version = ${step + 1}; PRAGMA application_id = ${APPLICATION_ID}`);
-    db.exec("COMMIT");
-  } catch (error) {
-    if (db.isTransaction) db.exec("ROLLBACK");
-    throw error;
   }
 }
 
@@ -162,7 +121,7 @@ export function openForReading(path: string): DatabaseSync {
   return explained(path, "read", () => {
     const db = new DatabaseSync(nameOfFile(path), { readOnly: true });
     try {
-      const version = versionOf(db, path);
+      const version = versionOf(db, path, SCHEMA);
       if (version === 0) throw new StoreError(`Cannot read the store ${path}: nothing was ever stored in it`);
       if (version < SCHEMA_VERSION) {
         throw new StoreError(

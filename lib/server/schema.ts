@@ -1,12 +1,12 @@
 /**
  * The tables of a fleet's store. The log of batches is the one truth; what stands beside it is made from it, in the same
- * transaction. How many steps a file has been through is its `user_version`.
+ * transaction.
  *
  * `synchronous = FULL`: an agent forgets what has been acknowledged, so an acknowledgement has to outlive a loss of power.
  * That costs one flush of the disk a commit, and what arrives while one goes on shares the next.
  */
 import { DatabaseSync } from "node:sqlite";
-import { SQLITE_NOTADB, sqliteCode, StoreError } from "../history/store_error.ts";
+import { explained, migrate, pragma, type StoreSchema, versionOf } from "../history/schema_steps.ts";
 
 /** Of our files, in the header: "EBFL". */
 const APPLICATION_ID = 0x4542464c;
@@ -87,11 +87,7 @@ const STEPS = [
     body TEXT NOT NULL               -- the group whole, as correlation/state_text.ts writes it
   ) STRICT;`,
 ];
-const SCHEMA_VERSION = STEPS.length;
-
-function pragma(db: DatabaseSync, name: string): number {
-  return Number(Object.values(db.prepare(`PRAGMA ${name}`).get()!)[0]);
-}
+const SCHEMA: StoreSchema = { name: "store of ebpfmon serve", applicationId: APPLICATION_ID, steps: STEPS };
 
 /** What the store takes, without pages that are free again. */
 export function usedBytes(db: DatabaseSync): number {
@@ -104,7 +100,7 @@ export function usedBytes(db: DatabaseSync): number {
  * @throws {StoreError}
  */
 export function openFleetStore(path: string): DatabaseSync {
-  try {
+  return explained(path, "open", () => {
     Deno.openSync(path, { create: true, write: true, mode: 0o600 }).close();
     const db = new DatabaseSync(path);
     try {
@@ -114,44 +110,13 @@ export function openFleetStore(path: string): DatabaseSync {
       db.close();
       throw error;
     }
-  } catch (error) {
-    if (error instanceof StoreError) throw error;
-    const why = sqliteCode(error) === SQLITE_NOTADB ? "it is not a database" : (error as Error).message;
-    throw new StoreError(`Cannot open the store ${path}: ${why}`, { cause: error });
-  }
+  });
 }
 
 function prepare(db: DatabaseSync, path: string): void {
   // The lock is for the whole run: two servers on one store would acknowledge what the other has to keep.
   db.exec("PRAGMA busy_timeout = 1000; PRAGMA locking_mode = EXCLUSIVE");
-  const version = versionOf(db, path);
+  const version = versionOf(db, path, SCHEMA);
   db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = ${WAL_PAGES}`);
-  for (let step = version; step < SCHEMA_VERSION; step++) migrate(db, step);
-}
-
-/** @returns the version of a store of ours; 0 for an empty file */
-function versionOf(db: DatabaseSync, path: string): number {
-  if (db.prepare("SELECT count(*) AS tables FROM sqlite_master").get()!.tables === 0) return 0;
-  if (pragma(db, "application_id") !== APPLICATION_ID) {
-    throw new StoreError(`Cannot use ${path}: it is a database, but no store of ebpfmon serve`);
-  }
-  const version = pragma(db, "user_version");
-  if (version > SCHEMA_VERSION) {
-    throw new StoreError(
-      `Cannot use the store ${path}: a newer ebpfmon made it, version ${version}; this one knows ${SCHEMA_VERSION}`,
-    );
-  }
-  return version;
-}
-
-/** All of a step, or nothing of it. */
-function migrate(db: DatabaseSync, step: number): void {
-  db.exec("BEGIN IMMEDIATE");
-  try {
-    db.exec(`${STEPS[step]} PRAGMA user_version = ${step + 1}; PRAGMA application_id = ${APPLICATION_ID}`);
-    db.exec("COMMIT");
-  } catch (error) {
-    if (db.isTransaction) db.exec("ROLLBACK");
-    throw error;
-  }
+  migrate(db, version, SCHEMA);
 }

@@ -1,6 +1,6 @@
 /** Windows as the aggregator reports them, for the tests of whatever consumes them. */
 
-import type { FlowRow, FlowWindow, InterfaceTraffic } from "../../lib/aggregate/protocol.ts";
+import type { FlowRow, FlowWindow, InterfaceTraffic, WindowRetransmits } from "../../lib/aggregate/protocol.ts";
 import { addWindow, emptyTotals } from "../../lib/aggregate/totals.ts";
 import { Histogram, SECONDS_BOUNDS } from "../../lib/export/histogram.ts";
 import type { MetricsSnapshot } from "../../lib/export/metrics.ts";
@@ -22,6 +22,17 @@ export function interfaceTraffic(overrides: Partial<InterfaceTraffic> = {}): Int
     ...overrides,
   };
 }
+
+/** All of them different. */
+export const RETRANSMITS: WindowRetransmits = {
+  segments: 10,
+  attributed: 6,
+  unattributed: 3,
+  overflow: 1,
+  forwarded: 4,
+  elsewhere: 5,
+  missedRuns: 2,
+};
 
 export function flowRow(overrides: Partial<FlowRow> = {}): FlowRow {
   return {

@@ -41,6 +41,19 @@ export class PendingCalls<Answer> {
     this.#pending.delete(id);
   }
 
+  /** Ends with `answering`, and for its reason. @throws what it throws */
+  async endWith(answering: () => Promise<void>): Promise<void> {
+    let why: Error | undefined;
+    try {
+      await answering();
+    } catch (error) {
+      why = error as Error;
+      throw error;
+    } finally {
+      this.end(why);
+    }
+  }
+
   /** @param why for those that still wait; absent: that it has ended */
   end(why: Error = new Error(this.#endedText)): void {
     this.#ended = true;

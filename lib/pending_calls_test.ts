@@ -25,3 +25,15 @@ Deno.test("PendingCalls tells those that wait why it ended, and those that come 
   await assertRejects(() => calls.ask(() => sent = true), Error, "over");
   assertEquals([calls.ended, sent], [true, false]);
 });
+
+Deno.test("PendingCalls.endWith() ends with what answers, and for its reason", async () => {
+  for (const why of [null, new Error("it broke")]) {
+    const calls = new PendingCalls<number>("too late");
+    const asked = calls.ask(() => {});
+    const over = calls.endWith(() => why === null ? Promise.resolve() : Promise.reject(why));
+    await assertRejects(() => asked, Error, why === null ? "too late" : "it broke");
+    if (why === null) await over;
+    else await assertRejects(() => over, Error, "it broke");
+    assertEquals(calls.ended, true);
+  }
+});

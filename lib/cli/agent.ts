@@ -103,7 +103,7 @@ class Sender implements AsyncDisposable {
   }
 
   get counts(): AgentCounts {
-    const { debugOneIn = 1, minimumSeverity = "debug" } = this.adjust(this.rules?.active.own ?? NO_RULES);
+    const { debugOneIn = 1, minimumSeverity = "debug" } = this.#wanted(this.rules?.active.own ?? NO_RULES);
     return {
       spool: this.#spool.stats,
       link: this.#link.stats,
@@ -113,7 +113,7 @@ class Sender implements AsyncDisposable {
 
   /** An operator's rules, and what the server wants besides. */
   adjust(own: RuleSet): RuleSet {
-    const both = withFleetFilter(own, this.#filter, this.#sampling.oneIn);
+    const both = this.#wanted(own);
     const count = both.filters?.length ?? 0;
     if (count <= RULES_MAX) {
       this.#faults.over(FILTERS);
@@ -126,6 +126,10 @@ class Sender implements AsyncDisposable {
         `and the kernel takes ${RULES_MAX}`,
     );
     return { ...both, filters: own.filters ?? [] };
+  }
+
+  #wanted(own: RuleSet): RuleSet {
+    return withFleetFilter(own, this.#filter, this.#sampling.oneIn);
   }
 
   events(events: PipelineEvent[]): void {

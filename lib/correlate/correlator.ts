@@ -35,7 +35,7 @@ export class Correlator implements AsyncDisposable {
   constructor({ rules, options }: CorrelatorOptions, handlers: CorrelatorHandlers) {
     this.#handlers = handlers;
     this.#worker = new WorkerHandle("correlate", { kind: "start", rules, options });
-    this.ended = this.#follow();
+    this.ended = this.#calls.endWith(() => this.#follow());
     // Whoever waits for an answer hears of it too.
     this.ended.catch(() => {});
   }
@@ -79,43 +79,35 @@ export class Correlator implements AsyncDisposable {
   }
 
   async #follow(): Promise<void> {
-    let why: Error | undefined;
-    try {
-      for (;;) {
-        const report = await this.#worker.next();
-        switch (report.kind) {
-          case "ready":
-            break;
-          case "taken":
-            this.#calls.answer(report.id, null);
-            break;
-          case "refused":
-            this.#calls.refuse(report.id, new Error(report.why));
-            break;
-          case "checkpoint":
-            this.#calls.answer(report.id, report);
-            break;
-          case "groups":
-            this.#handlers.groups(report.partition, report.groups);
-            break;
-          case "stats":
-            this.#partitions = report.partitions;
-            this.#unknown = report.unknown;
-            break;
-          case "notice":
-            this.#handlers.notice(report.text);
-            break;
-          case "stopped":
-            return;
-          default:
-            report satisfies never;
-        }
+    for (;;) {
+      const report = await this.#worker.next();
+      switch (report.kind) {
+        case "ready":
+          break;
+        case "taken":
+          this.#calls.answer(report.id, null);
+          break;
+        case "refused":
+          this.#calls.refuse(report.id, new Error(report.why));
+          break;
+        case "checkpoint":
+          this.#calls.answer(report.id, report);
+          break;
+        case "groups":
+          this.#handlers.groups(report.partition, report.groups);
+          break;
+        case "stats":
+          this.#partitions = report.partitions;
+          this.#unknown = report.unknown;
+          break;
+        case "notice":
+          this.#handlers.notice(report.text);
+          break;
+        case "stopped":
+          return;
+        default:
+          report satisfies never;
       }
-    } catch (error) {
-      why = error as Error;
-      throw error;
-    } finally {
-      this.#calls.end(why);
     }
   }
 

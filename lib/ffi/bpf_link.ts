@@ -4,6 +4,7 @@
 import { EINVAL, ENODEV, SystemError } from "../errors.ts";
 import { objectInfo } from "./bpf_map.ts";
 import { closeFd, lastErrno } from "./libc.ts";
+import type { BpfObject } from "./bpf_object.ts";
 import type { Libbpf } from "./libbpf.ts";
 
 /** enum bpf_attach_type, Linux 6.6. */
@@ -239,5 +240,30 @@ export class LibbpfLink implements Disposable {
     if (this.#link === null) return;
     this.#libbpf.symbols.bpf_link__destroy(this.#link);
     this.#link = null;
+  }
+}
+
+/** Links of programs of one object, attached and detached together. */
+export class LibbpfLinks {
+  readonly #libbpf: Libbpf;
+  readonly #object: Pick<BpfObject, "programPointer">;
+  #links: LibbpfLink[] = [];
+
+  constructor(libbpf: Libbpf, object: Pick<BpfObject, "programPointer">) {
+    this.#libbpf = libbpf;
+    this.#object = object;
+  }
+
+  /** @throws {SystemError} those before it are attached then, until they are detached */
+  attach(programs: readonly string[]): void {
+    for (const name of programs) {
+      this.#links.push(new LibbpfLink(this.#libbpf, this.#object.programPointer(name), name));
+    }
+  }
+
+  /** They may be attached again. */
+  detach(): void {
+    for (const link of this.#links) link[Symbol.dispose]();
+    this.#links = [];
   }
 }

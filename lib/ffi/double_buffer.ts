@@ -19,6 +19,8 @@ import type { Switchover } from "./double_buffer_switchover.ts";
 
 export type Side = 0 | 1;
 
+export const SIDES: readonly Side[] = [0, 1];
+
 export function otherSide(side: Side): Side {
   return (side ^ 1) as Side;
 }

@@ -16,7 +16,7 @@ import {
 } from "./bpf_link.ts";
 import { BpfMap, type MapSpec, MapType } from "./bpf_map.ts";
 import { BpfObject } from "./bpf_object.ts";
-import type { Side } from "./double_buffer.ts";
+import { type Side, SIDES } from "./double_buffer.ts";
 import { ActivePointer } from "./double_buffer_pointer.ts";
 import { InnerSlot, RcuFence } from "./double_buffer_slot.ts";
 import { readField, writeField } from "./layout.ts";
@@ -55,8 +55,6 @@ const REPLAY_PROGRAM = "replay_tcx";
 
 /** The shortest frame a test run takes. */
 const ETHERNET_HEADER_BYTES = 14;
-
-const SIDES: readonly Side[] = [0, 1];
 
 export interface FlowProbeOptions extends Pick<AggregatorOptions, "flowsMax" | "prefixesMax" | "values" | "order"> {
   /** Whether frames are those of a capture, with its times and lengths (`frameReplay`): then nothing is attached. */

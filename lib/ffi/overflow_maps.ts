@@ -1,7 +1,7 @@
 /** What bpf/overflow.h keeps of flows that found no room: its maps, of two sides as the flow maps are. */
 import type { MapBatch, OverflowMemory } from "../records.ts";
 import type { BpfObject } from "./bpf_object.ts";
-import type { Side } from "./double_buffer.ts";
+import { type Side, SIDES } from "./double_buffer.ts";
 import { writeField } from "./layout.ts";
 import {
   CANDIDATE,
@@ -20,7 +20,6 @@ const PREFIXES_MAX = 16_384;
 /** Entries a drain moves a system call. */
 const DRAIN_BATCH_MAX = 16_384;
 
-const SIDES: readonly Side[] = [0, 1];
 const SKETCH_BYTES = COUNT_MIN_SHAPE.COUNT_MIN_ROWS * COUNT_MIN_SHAPE.COUNT_MIN_COLUMNS * COUNT_MIN_CELL.size;
 const CANDIDATES_BYTES = CANDIDATE_SHAPE.CANDIDATES * CANDIDATE.size;
 

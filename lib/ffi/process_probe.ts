@@ -3,10 +3,10 @@
  */
 import type { ProcessCounters } from "../aggregate/process_reducer.ts";
 import type { MapBatch } from "../records.ts";
-import { LibbpfLink, programInfo } from "./bpf_link.ts";
+import { LibbpfLinks, programInfo } from "./bpf_link.ts";
 import { BpfMap, type MapSpec, MapType } from "./bpf_map.ts";
 import { BpfObject } from "./bpf_object.ts";
-import type { Side } from "./double_buffer.ts";
+import { type Side, SIDES } from "./double_buffer.ts";
 import { ActivePointer } from "./double_buffer_pointer.ts";
 import { InnerSlot, RcuFence } from "./double_buffer_slot.ts";
 import { readField, writeField } from "./layout.ts";
@@ -28,8 +28,6 @@ export const PROCESS_PROGRAMS = ["syscall_return", "syscall_enter"] as const;
 
 /** Entries a drain moves a system call: 1,024 of them on 64 CPUs take 15 MB. */
 const DRAIN_BATCH_MAX = 1_024;
-
-const SIDES: readonly Side[] = [0, 1];
 
 /** What is rarer says nothing about a window. */
 const SAMPLING_MAX = 65_536;
@@ -110,7 +108,7 @@ export class ProcessProbe implements Disposable {
   readonly #activity: InnerSlot[] = [];
   readonly #counters: Mapping;
   readonly #window: ActivePointer;
-  #links: LibbpfLink[] = [];
+  readonly #links: LibbpfLinks;
 
   /**
    * Loads the programs and makes the maps; attaches to nothing yet. The calling process is left out of the counts.
@@ -130,6 +128,7 @@ export class ProcessProbe implements Disposable {
     this.cpus = libbpf.symbols.libbpf_num_possible_cpus();
     const machine = Deno.build.arch as Machine;
     this.#object = stack.use(loadProcess(libbpf, elf, { ...options, machine, cpus: this.cpus }));
+    this.#links = new LibbpfLinks(libbpf, this.#object);
     stack.defer(() => this.#activity.forEach((slot) => slot[Symbol.dispose]()));
     for (const side of SIDES) {
       using made = new DisposableStack();
@@ -147,15 +146,12 @@ export class ProcessProbe implements Disposable {
 
   /** Starts counting. @throws {SystemError} */
   attach(): void {
-    for (const name of PROCESS_PROGRAMS) {
-      this.#links.push(new LibbpfLink(this.#libbpf, this.#object.programPointer(name), name));
-    }
+    this.#links.attach(PROCESS_PROGRAMS);
   }
 
   /** Stops counting; a call that has not returned by now is not counted. */
   detach(): void {
-    for (const link of this.#links) link[Symbol.dispose]();
-    this.#links = [];
+    this.#links.detach();
   }
 
   /** Entries that a side can hold. */

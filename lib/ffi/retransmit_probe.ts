@@ -4,10 +4,10 @@
 import type { RetransmitCounters, RetransmitCounts } from "../aggregate/retransmit_table.ts";
 import { EACCES, EINVAL, SystemError, UnsupportedError } from "../errors.ts";
 import type { MapBatch } from "../records.ts";
-import { LibbpfLink, programInfo } from "./bpf_link.ts";
+import { LibbpfLinks, programInfo } from "./bpf_link.ts";
 import type { BpfMap } from "./bpf_map.ts";
 import { BpfObject } from "./bpf_object.ts";
-import type { Fence, Side } from "./double_buffer.ts";
+import { type Fence, SIDES } from "./double_buffer.ts";
 import { ActivePointer } from "./double_buffer_pointer.ts";
 import { readField, writeField } from "./layout.ts";
 import { RETRANSMIT_BSS, RETRANSMIT_PLACE, RETRANSMIT_RODATA } from "./layouts.gen.ts";
@@ -18,8 +18,6 @@ import { ownNetns } from "./netdev.ts";
 const PROGRAM_SETS = [["segments_tried", "synack_sent"], ["segments_sent", "synack_sent"]] as const;
 type Programs = typeof PROGRAM_SETS[number];
 const PROGRAM_NAMES = [...new Set(PROGRAM_SETS.flat())];
-
-const SIDES: readonly Side[] = [0, 1];
 
 /** Entries a drain moves a system call. */
 const DRAIN_BATCH_MAX = 1_024;
@@ -88,7 +86,7 @@ export class RetransmitProbe implements Disposable {
   readonly #sides: readonly BpfMap[];
   readonly #globals: DataView<ArrayBuffer>;
   readonly #window: ActivePointer;
-  #links: LibbpfLink[] = [];
+  readonly #links: LibbpfLinks;
 
   /**
    * Loads the programs; attaches to nothing yet.
@@ -103,6 +101,7 @@ export class RetransmitProbe implements Disposable {
     this.netns = ownNetns();
     const { object, programs } = loadFirst(libbpf, elf, { netns: this.netns, entriesMax });
     this.#object = stack.use(object);
+    this.#links = new LibbpfLinks(libbpf, this.#object);
     this.#programs = programs;
     this.#sides = SIDES.map((side) => object.map(`retransmits_side${side}`));
     const globals = stack.use(object.map(".bss").map({ writable: true }));
@@ -114,15 +113,12 @@ export class RetransmitProbe implements Disposable {
 
   /** Starts counting. @throws {SystemError} */
   attach(): void {
-    for (const name of this.#programs) {
-      this.#links.push(new LibbpfLink(this.#libbpf, this.#object.programPointer(name), name));
-    }
+    this.#links.attach(this.#programs);
   }
 
   /** Stops counting; what is known stays. */
   detach(): void {
-    for (const link of this.#links) link[Symbol.dispose]();
-    this.#links = [];
+    this.#links.detach();
   }
 
   /** Ends a window: programs count on the other side, but for those that run now, for which the caller waits. */

@@ -13,7 +13,7 @@ import {
   SHARED_RINGS,
   type SharedRing,
 } from "../router/protocol.ts";
-import { LibbpfLink } from "./bpf_link.ts";
+import { LibbpfLinks } from "./bpf_link.ts";
 import { BpfMap, type InnerKey, MapType } from "./bpf_map.ts";
 import { BpfObject } from "./bpf_object.ts";
 import { cgroupId } from "./cgroup.ts";
@@ -171,7 +171,7 @@ export class RouterProbe implements Disposable {
   readonly #epoll: Epoll;
   readonly #cpus: number;
   readonly #rings: Ring[] = [];
-  #links: LibbpfLink[] = [];
+  readonly #links: LibbpfLinks;
   readonly #fence: RcuFence;
   readonly #rules: RuleTables;
   readonly #rateLimit: number;
@@ -192,6 +192,7 @@ export class RouterProbe implements Disposable {
     );
     const { object, programs, lacking } = this.#load(elf, wanted, options);
     this.#object = stack.use(object);
+    this.#links = new LibbpfLinks(libbpf, this.#object);
     this.#programs = programs;
     this.notices = lacking.map((name) => {
       const missed = PROGRAMS[name].sources.filter((source) => options.sources.includes(source)).join(", ");
@@ -315,15 +316,12 @@ export class RouterProbe implements Disposable {
    * @throws {SystemError}
    */
   attach(): void {
-    for (const name of this.#programs) {
-      this.#links.push(new LibbpfLink(this.#libbpf, this.#object.programPointer(name), name));
-    }
+    this.#links.attach(this.#programs);
   }
 
   /** No event after this; what is in the rings can still be read. */
   detach(): void {
-    for (const link of this.#links) link[Symbol.dispose]();
-    this.#links = [];
+    this.#links.detach();
   }
 
   /** Rings that there are: `isolated` only where somebody has one. */

@@ -2,7 +2,7 @@
  * The socket owner programs in the kernel, and the table that they fill.
  */
 import { PrivilegeError, SystemError } from "../errors.ts";
-import { BpfLink, LibbpfLink } from "./bpf_link.ts";
+import { BpfLink, LibbpfLinks } from "./bpf_link.ts";
 import { BpfObject } from "./bpf_object.ts";
 import type { BpfMap } from "./bpf_map.ts";
 import { SOCKET_OWNER } from "./layouts.gen.ts";
@@ -92,7 +92,7 @@ export class SocketOwnerProbe implements Disposable {
   readonly #addresses: BpfMap;
   readonly #libc: Deno.DynamicLibrary<typeof SYMBOLS>;
   readonly #value = new Uint8Array(SOCKET_OWNER.size);
-  #links: LibbpfLink[] = [];
+  readonly #links: LibbpfLinks;
 
   /**
    * Loads the programs; attaches to nothing yet.
@@ -106,6 +106,7 @@ export class SocketOwnerProbe implements Disposable {
     this.#libbpf = libbpf;
     const { object, programs } = loadWhatLoads(libbpf, elf, options);
     this.#object = stack.use(object);
+    this.#links = new LibbpfLinks(libbpf, this.#object);
     this.#programs = programs;
     this.notices = PROGRAM_NAMES.filter((name) => !programs.includes(name)).map((name) => PROGRAMS[name]);
     this.#owners = object.map("socket_owners");
@@ -119,15 +120,12 @@ export class SocketOwnerProbe implements Disposable {
 
   /** Starts noting. @throws {SystemError} */
   attach(): void {
-    for (const name of this.#programs) {
-      if (name !== SCAN) this.#links.push(new LibbpfLink(this.#libbpf, this.#object.programPointer(name), name));
-    }
+    this.#links.attach(this.#programs.filter((name) => name !== SCAN));
   }
 
   /** Stops noting; what is known stays. */
   detach(): void {
-    for (const link of this.#links) link[Symbol.dispose]();
-    this.#links = [];
+    this.#links.detach();
   }
 
   /**

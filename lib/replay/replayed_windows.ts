@@ -6,7 +6,7 @@ import { drainWindow } from "../aggregate/drain_window.ts";
 import type { FlowReducer } from "../aggregate/flow_reducer.ts";
 import { MapGrowth } from "../aggregate/overflow_growth.ts";
 import type { FlowWindow } from "../aggregate/protocol.ts";
-import type { Side } from "../ffi/double_buffer.ts";
+import { SIDES } from "../ffi/double_buffer.ts";
 import type { DrainedMap, FlowProbe } from "../ffi/flow_probe.ts";
 import type { FrameReplay } from "../ffi/frame_replay.ts";
 import type { CaptureFrame } from "./capture_frame.ts";
@@ -14,7 +14,6 @@ import { writeEthernet } from "./link_layer.ts";
 
 const NS_PER_MS = 1_000_000n;
 const MS_PER_S = 1_000;
-const SIDES: readonly Side[] = [0, 1];
 
 /** A flow's ticks are the capture's nanoseconds and one more: zero says that a value was never written. */
 const CAPTURE_CLOCK = { toNs: (ticks: bigint) => ticks - 1n };

@@ -23,7 +23,7 @@ export class FleetStoreHandle implements AsyncDisposable {
 
   private constructor(worker: WorkerHandle<StoreRequest, StoreReport>) {
     this.#worker = worker;
-    this.ended = this.#follow();
+    this.ended = this.#calls.endWith(() => this.#follow());
     // Whoever waits for an answer hears of it too.
     this.ended.catch(() => {});
   }
@@ -81,30 +81,22 @@ export class FleetStoreHandle implements AsyncDisposable {
   }
 
   async #follow(): Promise<void> {
-    let why: Error | undefined;
-    try {
-      for (;;) {
-        const report = await this.#worker.next();
-        switch (report.kind) {
-          case "answer":
-            this.#calls.answer(report.id, report.answer);
-            break;
-          case "refused":
-            this.#calls.refuse(report.id, new Error(report.why));
-            break;
-          case "stopped":
-            return;
-          case "ready":
-            break;
-          default:
-            report satisfies never;
-        }
+    for (;;) {
+      const report = await this.#worker.next();
+      switch (report.kind) {
+        case "answer":
+          this.#calls.answer(report.id, report.answer);
+          break;
+        case "refused":
+          this.#calls.refuse(report.id, new Error(report.why));
+          break;
+        case "stopped":
+          return;
+        case "ready":
+          break;
+        default:
+          report satisfies never;
       }
-    } catch (error) {
-      why = error as Error;
-      throw error;
-    } finally {
-      this.#calls.end(why);
     }
   }
 

@@ -7,6 +7,7 @@ import { RetransmitProbe } from "../lib/ffi/retransmit_probe.ts";
 import { RcuFence } from "../lib/ffi/double_buffer_slot.ts";
 import { ASSETS_DIR, assetsWithout, BUILD_DIR, openSystemLibbpf } from "./support/bpf.ts";
 import { Cli, monitorArgs } from "./support/cli.ts";
+import { eventually } from "./support/fleet_cli.ts";
 import { Monitor } from "./support/monitor.ts";
 import { ENDS, type NetSide, TestNet } from "./support/namespaces.ts";
 import { SyscallActor } from "./support/processes.ts";
@@ -17,6 +18,12 @@ const SENT_BYTES = 400_000;
 
 /** Where packets get lost: on arrival at a side, or as it sends them. */
 type Loss = `${NetSide} ${"ingress" | "egress"}`;
+
+/** Of a connection, as the side has them that is asked. */
+interface Ports {
+  local: number;
+  remote: number;
+}
 
 /** A net that loses packets, and processes in it. */
 class LossyNet implements AsyncDisposable {
@@ -62,10 +69,20 @@ class LossyNet implements AsyncDisposable {
   }
 
   /** The same of one connection, as its socket has it. */
-  async sentAgainBy(side: NetSide, ports: { local: number; remote: number }): Promise<number> {
-    const filter = `sport = :${ports.local} and dport = :${ports.remote}`;
-    const text = await this.net.run(side, "ss", ["-tinH", filter]);
-    return Number(/\bretrans:\d+\/(\d+)/.exec(text)?.[1] ?? 0);
+  async sentAgainBy(side: NetSide, ports: Ports): Promise<number> {
+    return Number(/\bretrans:\d+\/(\d+)/.exec(await this.#socket(side, ports))?.[1] ?? 0);
+  }
+
+  /** Waits until the other side has acknowledged all that one has sent: nothing of it is sent again after that. */
+  async acknowledged(side: NetSide, ports: Ports): Promise<void> {
+    await eventually(
+      async () => !/\bunacked:\d/.test(await this.#socket(side, ports)),
+      () => "acknowledgement of all",
+    );
+  }
+
+  async #socket(side: NetSide, { local, remote }: Ports): Promise<string> {
+    return await this.net.run(side, "ss", ["-tinH", `sport = :${local} and dport = :${remote}`]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -81,6 +98,7 @@ async function transfer(lossy: LossyNet, from: NetSide, family: "ipv4" | "ipv6")
   const local = await client.ask("connect", ENDS[to][family], remote);
   await server.ask("accept");
   await Promise.all([client.ask("send", null, SENT_BYTES), server.ask("receive", null, SENT_BYTES)]);
+  await lossy.acknowledged(from, { local, remote });
   return { local, remote };
 }
 

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
  * The few members of kernel structs that programs read, relocated at load to wherever the running kernel has them.
- * All of them are read through BTF pointers: lockdown refuses bpf_probe_read_kernel().
+ * They are read through typed (BTF) pointers wherever the kernel gives one, since lockdown refuses
+ * bpf_probe_read_kernel(). Before Linux 5.11 there is no typed pointer to the running task: what a program reads of it
+ * then goes through bpf_probe_read_kernel(). Each reader takes `typed`, which is a constant once the object is loaded,
+ * so the verifier only sees the way that this kernel has.
  */
 #pragma once
 
 #include <stdbool.h>
 
+#include <linux/bpf.h>
 #include <linux/types.h>
 
 #include <bpf/bpf_core_read.h>
@@ -102,12 +106,28 @@ static __always_inline void syscall_arguments(void *regs, __u64 args[4])
 	}
 }
 
+/* Whether the kernel hands out the running task as a typed pointer (Linux 5.11). */
+static __always_inline bool has_typed_current(void)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf);
+}
+
+/* The running task; a typed pointer only where has_typed_current(). */
+static __always_inline struct task_struct *current_task(void)
+{
+	if (has_typed_current())
+		return bpf_get_current_task_btf();
+	return (struct task_struct *)bpf_get_current_task();
+}
+
 /* 32-bit system calls are numbered otherwise. */
 static __always_inline bool is_compat_syscall(void)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 
 	if (is_arm64() || !bpf_core_field_exists(task->thread_info.status))
 		return false;
-	return task->thread_info.status & TS_COMPAT;
+	if (has_typed_current())
+		return task->thread_info.status & TS_COMPAT;
+	return BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
 }

@@ -199,7 +199,7 @@ static __always_inline void count_call(struct process_counters *count, __u32 sid
 	/* A new entry is zero on every CPU, also on those that use it later. */
 	if (!value->noted_ns || outcome->renamed) {
 		value->noted_ns = outcome->now_ns;
-		read_identity(bpf_get_current_task_btf(), &value->identity);
+		read_identity(current_task(), has_typed_current(), &value->identity);
 	}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * Who a process is, read from its task. All loads go through BTF pointers; none needs a helper, so that any task will
- * do, not only the one that runs.
+ * Who a process is, read from its task: any task, not only the one that runs. Through a typed (BTF) pointer no helper
+ * is needed; kernel_types.h says when there is none.
  */
 #pragma once
 
@@ -58,26 +58,41 @@ struct task_struct___identity {
 	char comm[IDENTITY_COMM_BYTES];
 } __attribute__((preserve_access_index));
 
-static __always_inline void read_identity(void *of, struct process_identity *identity)
+/* `typed`: whether `of` is a typed pointer; a constant. */
+static __always_inline void read_identity(void *of, bool typed, struct process_identity *identity)
 {
-	struct task_struct___identity *task = of;
-	struct task_struct___identity *leader = task->group_leader;
+	struct task_struct___identity *task = of, *leader;
 
+	identity->pad0 = 0;
+	if (!typed) {
+		leader = BPF_CORE_READ(task, group_leader);
+		identity->started_ns = BPF_CORE_READ(leader, start_boottime);
+		identity->cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+		identity->pid = BPF_CORE_READ(task, tgid);
+		identity->uid = BPF_CORE_READ(task, cred, uid.val);
+		identity->gid = BPF_CORE_READ(task, cred, gid.val);
+		BPF_CORE_READ_INTO(&identity->comm, leader, comm);
+		return;
+	}
+	leader = task->group_leader;
 	identity->started_ns = leader->start_boottime;
 	identity->cgroup_id = task->cgroups->dfl_cgrp->kn->id;
 	identity->pid = task->tgid;
 	identity->uid = task->cred->uid.val;
 	identity->gid = task->cred->gid.val;
-	identity->pad0 = 0;
 #pragma unroll
 	for (int i = 0; i < IDENTITY_COMM_BYTES; i++)
 		identity->comm[i] = leader->comm[i];
 }
 
-static __always_inline bool is_same_process(void *of, const struct process_identity *identity)
+/* `typed` as above. */
+static __always_inline bool is_same_process(void *of, bool typed, const struct process_identity *identity)
 {
 	struct task_struct___identity *task = of;
 
+	if (!typed)
+		return BPF_CORE_READ(task, tgid) == identity->pid &&
+		       BPF_CORE_READ(task, group_leader, start_boottime) == identity->started_ns;
 	return task->tgid == identity->pid && task->group_leader->start_boottime == identity->started_ns;
 }
 

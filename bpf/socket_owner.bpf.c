@@ -165,7 +165,7 @@ static __always_inline bool is_internet(struct sock *sk)
 /* The running process uses the socket. */
 static __always_inline void note_use(struct sock *sk)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct noted_socket *noted;
 	__u64 now_jiffies;
 	__u8 protocol;
@@ -181,10 +181,10 @@ static __always_inline void note_use(struct sock *sk)
 		return;
 	now_jiffies = bpf_jiffies64();
 	ends = ends_of(&sk->__sk_common);
-	if (noted->used && is_same_process(task, &noted->identity) && noted->ends == ends &&
+	if (noted->used && is_same_process(task, has_typed_current(), &noted->identity) && noted->ends == ends &&
 	    now_jiffies - noted->noted_jiffies < NOTE_AGAIN_JIFFIES)
 		return;
-	read_identity(task, &noted->identity);
+	read_identity(task, has_typed_current(), &noted->identity);
 	noted->noted_jiffies = now_jiffies;
 	noted->ends = ends;
 	noted->used = 1;
@@ -266,7 +266,7 @@ int scan_sockets(struct bpf_iter__task_file *ctx)
 		return 0;
 	if (noted->identity.pid && ((struct sock___owner *)sk)->__sk_common.skc_state == TCP_LISTEN)
 		return 0;
-	read_identity(task, &noted->identity);
+	read_identity(task, true, &noted->identity);
 	put_owner(sk, protocol, &noted->identity);
 	return 0;
 }

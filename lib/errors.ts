@@ -33,7 +33,7 @@ const ERRNO_NAMES: Record<number, [name: string, meaning: string]> = {
 };
 
 export const EPERM = 1, ENOENT = 2, EINTR = 4, E2BIG = 7, EACCES = 13, ENODEV = 19, EINVAL = 22;
-export const ENOSPC = 28, EOPNOTSUPP = 95, ENOTSUPP = 524;
+export const ENOSPC = 28, ENOSYS = 38, EOPNOTSUPP = 95, ENOTSUPP = 524;
 
 /** `EPERM`, or `errno 200` for one without a name here. */
 export function errnoName(errno: number): string {

@@ -5,6 +5,7 @@ import { E2BIG, EINVAL, ENOENT, ENOSPC, ENOTSUPP, EOPNOTSUPP, SystemError } from
 import type { MapBatch } from "../records.ts";
 import { closeFd, cString, keepAlive, Mapping } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
+import { mapRefused } from "./load_failure.ts";
 
 export const MapType = {
   hash: 1,
@@ -97,7 +98,7 @@ export class BpfMap implements Disposable {
       : spec.valueBytes;
   }
 
-  /** Makes a map in the kernel. @throws {SystemError} */
+  /** Makes a map in the kernel. @throws {SystemError | PrivilegeError | UnsupportedError} */
   static create(libbpf: Libbpf, spec: MapSpec): BpfMap {
     const { name, type, keyBytes, valueBytes, entriesMax } = spec;
     const opts = createOpts(spec);
@@ -105,7 +106,7 @@ export class BpfMap implements Disposable {
     return BpfMap.#created(libbpf, fd, spec);
   }
 
-  /** Makes a map on another thread, as several large ones are best made. @throws {SystemError} */
+  /** Makes a map on another thread, as several large ones are best made. Throws as `create` does. */
   static async createAsync(libbpf: Libbpf, spec: MapSpec): Promise<BpfMap> {
     const { type, keyBytes, valueBytes, entriesMax } = spec;
     const name = cString(spec.name);
@@ -116,7 +117,7 @@ export class BpfMap implements Disposable {
   }
 
   static #created(libbpf: Libbpf, fd: number, { inner: _template, ...spec }: MapSpec): BpfMap {
-    if (fd < 0) throw new SystemError(`create map "${spec.name}" of ${spec.entriesMax} entries`, -fd);
+    if (fd < 0) throw mapRefused(`create map "${spec.name}" of ${spec.entriesMax} entries`, -fd);
     return new BpfMap(libbpf, fd, spec, true);
   }
 

@@ -1,16 +1,14 @@
 /**
  * A BPF object: an ELF of programs and maps, opened from memory, configured, then loaded into the kernel.
  */
-import { EACCES, EPERM, PrivilegeError, SystemError, UnsupportedError } from "../errors.ts";
+import { SystemError } from "../errors.ts";
 import { BpfMap, type MapTypeNumber } from "./bpf_map.ts";
 import { addressOf, cString, lastErrno } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
+import { loadRefused } from "./load_failure.ts";
 
 /** Verifier log kept from a failed load. The last lines say why. */
 const LOG_BYTES = 1 << 20;
-
-/** Which privileges each kind of work takes, for the error of someone who lacks them. */
-const CAPABILITIES = "it needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
 
 export class BpfObject implements Disposable {
   readonly name: string;
@@ -88,21 +86,12 @@ export class BpfObject implements Disposable {
    * Creates the maps and loads the programs.
    *
    * @throws {PrivilegeError} when capabilities are missing
-   * @throws {UnsupportedError} when the verifier or the kernel refuses; the log goes with it
+   * @throws {UnsupportedError} when the verifier or the kernel refuses; the log goes with it, for `--debug`
    */
   load(): void {
     const { result, messages } = this.#libbpf.captured(() => this.#libbpf.symbols.bpf_object__load(this.#object));
     if (result === 0) return;
-    const errno = -result;
-    const verifierLog = this.#verifierLog();
-    const log = `${messages}\n${verifierLog}`;
-    const cause = new SystemError(`load BPF object "${this.name}"`, errno, { log });
-    if ((errno === EPERM || errno === EACCES) && verifierLog === "") {
-      throw new PrivilegeError(`${cause.message}; ${CAPABILITIES}`, { cause });
-    }
-    const lastLines = verifierLog.trimEnd().split("\n").filter((line) => !/^processed \d+ insns/.test(line)).slice(-2);
-    const reason = verifierLog === "" ? "" : `; the verifier says: ${lastLines.join(" | ")}`;
-    throw new UnsupportedError(`${cause.message}${reason}; run "ebpfmon doctor"`, { cause });
+    throw loadRefused({ object: this.name, errno: -result, messages, verifierLog: this.#verifierLog() });
   }
 
   #verifierLog(): string {

@@ -5,6 +5,7 @@ import { parseCommandLine, type ParsedCommand, UsageError } from "./lib/cli/args
 import { buildInfo } from "./lib/cli/build_info.ts";
 import { completionScript } from "./lib/cli/completions.ts";
 import { OutputClosed, print, warn } from "./lib/cli/console.ts";
+import { detach } from "./lib/cli/detach.ts";
 import { doctor } from "./lib/cli/doctor.ts";
 import { events } from "./lib/cli/events.ts";
 import { EXIT, type ExitCode } from "./lib/cli/exit.ts";
@@ -56,6 +57,8 @@ async function run(parsed: ParsedCommand): Promise<ExitCode> {
       return EXIT.done;
     case "doctor":
       return await doctor(parsed.options, host);
+    case "detach":
+      return detach(parsed.options, host);
     case "history":
       return await (await import("./lib/cli/history.ts")).history(parsed.options, host);
     case "replay":

@@ -81,7 +81,7 @@ static __always_inline void add(__u64 *counter, __u64 n)
 	if (per_cpu_values)
 		*counter += n;
 	else
-		__sync_fetch_and_add(counter, n);
+		__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
 }
 
 /* One flag a byte: what flow_value.tcp_flags_seen holds. */
@@ -285,6 +285,32 @@ SEC("tc")
 int egress_tcx(struct __sk_buff *skb)
 {
 	watch_skb(skb, FLOW_EGRESS);
+	return -1;
+}
+
+/*
+ * direction -> the program that counts. The kernel empties the map when the last process that holds its descriptor has
+ * ended, however it ended. A clsact filter is bound to no process and outlives it; but it then finds nothing to call.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(max_entries, FLOW_DIRECTIONS);
+} clsact_targets SEC(".maps");
+
+/* What a clsact filter runs: counts while its owner lives, and lets the next filter decide in any case. */
+SEC("tc")
+int ingress_clsact(struct __sk_buff *skb)
+{
+	bpf_tail_call(skb, &clsact_targets, FLOW_INGRESS);
+	return -1;
+}
+
+SEC("tc")
+int egress_clsact(struct __sk_buff *skb)
+{
+	bpf_tail_call(skb, &clsact_targets, FLOW_EGRESS);
 	return -1;
 }
 

@@ -83,8 +83,8 @@ static __always_inline bool count_prefix(__u32 side, const struct prefix_key *ke
 		if (!value)
 			return false;
 	}
-	__sync_fetch_and_add(&value->packets, packet->packets);
-	__sync_fetch_and_add(&value->bytes, packet->bytes);
+	__atomic_fetch_add(&value->packets, packet->packets, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&value->bytes, packet->bytes, __ATOMIC_RELAXED);
 	return true;
 }
 

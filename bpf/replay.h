@@ -38,7 +38,12 @@ static __always_inline void replay_next(struct __sk_buff *skb)
 	if (!frame)
 		return;
 	kept_bytes = frame->kept_bytes;
-	if (kept_bytes < sizeof(struct ethhdr) || kept_bytes > REPLAY_BYTES_MAX)
+	if (kept_bytes > REPLAY_BYTES_MAX)
+		return;
+	/* Two checks of the same register. The compiler would make one of a difference, and the verifier of 5.10 would
+	 * then know no lower bound of the length itself. */
+	barrier_var(kept_bytes);
+	if (kept_bytes < sizeof(struct ethhdr))
 		return;
 	if (skb->len != kept_bytes && bpf_skb_change_tail(skb, kept_bytes, 0))
 		return;

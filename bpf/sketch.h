@@ -114,8 +114,8 @@ static __always_inline void count_min_add(struct count_min *sketch, __u64 hash, 
 	for (int row = 0; row < COUNT_MIN_ROWS; row++) {
 		struct count_min_cell *cell = &sketch->cells[row][(__u16)(hash >> 16 * row)];
 
-		__sync_fetch_and_add(&cell->packets, packet->packets);
-		__sync_fetch_and_add(&cell->bytes, packet->bytes);
+		__atomic_fetch_add(&cell->packets, packet->packets, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&cell->bytes, packet->bytes, __ATOMIC_RELAXED);
 	}
 }
 

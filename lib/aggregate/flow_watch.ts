@@ -3,7 +3,7 @@
  * them. Composes lib/ffi with what is pure.
  */
 import { IpfixEncoder, type TickToUnixMs } from "../export/ipfix_encoder.ts";
-import { type DrainedMap, FlowProbe } from "../ffi/flow_probe.ts";
+import { type DrainedMap, FlowProbe, type GoneInterface } from "../ffi/flow_probe.ts";
 import { monotonicNs } from "../ffi/libc.ts";
 import type { Libbpf } from "../ffi/libbpf.ts";
 import { parseFlowFilter } from "../filter/language.ts";
@@ -126,10 +126,11 @@ export class FlowWatch implements Disposable {
     this.#probe.detach();
   }
 
-  /** Names of interfaces that were deleted since the last call, and how many are left. */
-  takeGone(): { names: string[]; remaining: number } {
-    const names = this.#probe.takeGone().map(({ name }) => name);
-    return { names, remaining: this.#probe.watched };
+  /** Interfaces that are watched no more since the last call, and how many are left. */
+  takeGone(): { gone: GoneInterface[]; remaining: number } {
+    const { gone, notices } = this.#probe.takeChanges();
+    this.#notices.push(...notices);
+    return { gone, remaining: this.#probe.watched };
   }
 
   endWindow(): FinishedFlows {

@@ -14,7 +14,7 @@ export type Direction = "ingress" | "egress";
 export const DIRECTIONS: readonly Direction[] = ["ingress", "egress"];
 
 /** How programs are attached to an interface for ingress. */
-export type IngressMode = "native" | "generic" | "tcx";
+export type IngressMode = "native" | "generic" | "tcx" | "clsact";
 
 /** Packets without a flow, in the order of `enum other_class` in bpf/flow.h. */
 export const OTHER_CLASSES = ["non_ip", "truncated", "malformed", "fragment"] as const;
@@ -158,9 +158,9 @@ export interface AttachedInterface {
 export interface AggregatorOptions {
   interfaces: string[];
   direction: Direction | "both";
-  /** What to try for ingress: `auto` is native, then generic, then TCX. */
+  /** What to try for ingress: `auto` is native, then generic, then TCX, which is clsact where the kernel has no TCX. */
   ingressMode: IngressMode | "auto";
-  /** `clsact` is not bound to our process: a kill -9 leaves its filter behind until the next start. */
+  /** `tcx` is clsact where the kernel has no TCX. */
   egressHook: "tcx" | "clsact";
   /** Replace an XDP program that somebody else attached. */
   force: boolean;
@@ -224,7 +224,10 @@ export type AggregatorReport =
   | { kind: "activity"; window: ProcessWindow }
   /** Something that an operator should know. `alert` names its kind. */
   | { kind: "notice"; alert: string; message: string }
-  /** An interface was deleted while watched; what it had counted is in the windows all the same. */
-  | { kind: "interface_gone"; iface: string; remaining: number }
+  /**
+   * An interface is watched no more: it was deleted, or, where it `exists`, somebody detached what watched it. What it had
+   * counted is in the windows all the same.
+   */
+  | { kind: "interface_gone"; iface: string; exists: boolean; remaining: number }
   | { kind: "stopped" }
   | { kind: "failed"; failure: WorkerFailure };

@@ -102,8 +102,9 @@ class Run implements Disposable {
     // A timer may fire early by a fraction of a millisecond.
     if (monotonicNs() >= this.#dueNs) {
       this.#endWindow();
-      const { names, remaining } = this.#watched.flows?.takeGone() ?? { names: [], remaining: 0 };
-      for (const iface of names) report({ kind: "interface_gone", iface, remaining });
+      const { gone, remaining } = this.#watched.flows?.takeGone() ?? { gone: [], remaining: 0 };
+      for (const { name, exists } of gone) report({ kind: "interface_gone", iface: name, exists, remaining });
+      for (const notice of this.#watched.flows?.takeNotices() ?? []) report({ kind: "notice", ...notice });
     }
     this.#schedule();
   }

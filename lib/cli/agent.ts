@@ -361,8 +361,9 @@ export async function agent(options: AgentOptions, host: string, stop: AbortCont
           overflowAlertMs = performance.now();
           sender.alert("flow_overflow", `flow map full: ${lost} packets in overflow; raise --max-flows`);
         },
-        interfaceGone(iface, remaining) {
-          sender.alert("interface_gone", `${iface} was deleted; interfaces still watched: ${remaining}`);
+        notice: (alert, message) => sender.alert(alert, message),
+        interfaceGone(what, remaining) {
+          sender.alert("interface_gone", `${what}; interfaces still watched: ${remaining}`);
         },
       },
       AbortSignal.any([stop.signal, failed.signal]),
@@ -371,7 +372,7 @@ export async function agent(options: AgentOptions, host: string, stop: AbortCont
     await watching;
     await sender.finish();
     printSummary(options, sender, totals, host);
-    if (allGone) throw new Error(`Cannot go on: no interface is left, ${interfaces.join(", ")} was deleted`);
+    if (allGone !== null) throw new Error(`Cannot go on: no interface is left, ${allGone}`);
     return EXIT.done;
   } finally {
     eventsStop.abort();

@@ -160,6 +160,12 @@ export interface PipelineCommandOptions extends OutputOptions {
   deadLetters: string | null;
 }
 
+export interface DetachOptions extends OutputOptions {
+  /** Empty for all. */
+  interfaces: string[];
+  force: boolean;
+}
+
 /** What a command line asks for. */
 export type ParsedCommand =
   | { command: "help"; text: string }
@@ -174,6 +180,7 @@ export type ParsedCommand =
   | { command: "agent"; options: AgentOptions }
   | { command: "serve"; options: ServeOptions }
   | { command: "doctor"; options: OutputOptions }
+  | { command: "detach"; options: DetachOptions }
   | { command: "completions"; shell: Shell };
 
 /**
@@ -295,6 +302,14 @@ export function parseCommandLine(words: readonly string[], readFile: (path: stri
     case "doctor":
       positionalValues(name, COMMANDS[name], positionals);
       return { command: name, options: outputOptions(flagValues(name, COMMANDS[name].flags, flags, readFile)) };
+    case "detach": {
+      const values = flagValues(name, COMMANDS[name].flags, flags, readFile);
+      const { interfaces } = positionalValues(name, COMMANDS[name], positionals);
+      return {
+        command: name,
+        options: { ...outputOptions(values), interfaces: interfaces as string[], force: values.force },
+      };
+    }
     case "completions": {
       const { shell } = positionalValues(name, COMMANDS[name], positionals);
       return { command: name, shell: shell[0] as Shell };

@@ -79,14 +79,14 @@ export const CONFIG_FLAG = {
 const ATTACH_FLAGS = {
   direction: choiceFlag(["ingress", "egress", "both"], "both", "which packets to count"),
   mode: choiceFlag(
-    ["auto", "native", "generic", "tcx"],
+    ["auto", "native", "generic", "tcx", "clsact"],
     "auto",
-    "hook for ingress; auto tries native XDP, generic XDP, then TCX",
+    "hook for ingress; auto: native XDP, generic XDP, then tcx",
   ),
   "egress-hook": choiceFlag(
     ["tcx", "clsact"],
     "tcx",
-    "hook for egress; clsact outlives a kill -9 until the next start",
+    "hook for egress; before Linux 6.6 tcx means clsact, here and for --mode",
   ),
   "max-flows": integerFlag(
     "N",
@@ -538,6 +538,8 @@ const SERVE_FLAGS = {
   ...CONFIG_FLAG,
 };
 
+const DETACH_FLAGS = { ...OUTPUT_FLAGS, force: switchFlag("remove filters of running instances too") };
+
 const DOCTOR_FLAGS = { ...OUTPUT_FLAGS };
 
 /** All commands, in the order of the help. */
@@ -720,6 +722,25 @@ export const COMMANDS = {
     positionals: {},
     flags: DOCTOR_FLAGS,
     examples: [["sudo ebpfmon doctor", "check this machine"]],
+  },
+  detach: {
+    summary: "remove the filters that a killed instance left behind",
+    description:
+      "Before Linux 6.6 what counts at egress is called by a filter, which outlives a kill -9, though it then does nothing.\n" +
+      "Any start of ebpfmon that attaches removes such filters, and so does this. Filters of running instances stay.\n" +
+      "The clsact qdisc stays too: others may use it.",
+    positionals: {
+      interfaces: {
+        spec: { ...IFACE, help: "interface to look at; all of them where none is given" },
+        required: false,
+        repeated: true,
+      },
+    },
+    flags: DETACH_FLAGS,
+    examples: [
+      ["sudo ebpfmon detach", "on all interfaces"],
+      ["sudo ebpfmon detach eth0 --force", "on eth0, even if an instance is running"],
+    ],
   },
   completions: {
     summary: "completion script for a shell",

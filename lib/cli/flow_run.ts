@@ -53,16 +53,17 @@ export interface FlowRunHandlers {
   /** Of system calls, where the aggregator is asked to count them. */
   activity?(window: ProcessWindow): void;
   /** Something that an operator should know. `alert` names its kind. */
-  notice?(alert: string, message: string): void;
-  interfaceGone(iface: string, remaining: number): void;
+  notice(alert: string, message: string): void;
+  /** @param what happened to which interface */
+  interfaceGone(what: string, remaining: number): void;
 }
 
 export interface FlowRunResult {
   totals: Totals;
   /** null: system calls were not counted. */
   activity: ActivityTotals | null;
-  /** Every interface that was watched was deleted. */
-  allGone: boolean;
+  /** What happened to the interfaces, where none is watched any more; else null. */
+  allGone: string | null;
 }
 
 /** What no flow record holds. */
@@ -87,7 +88,8 @@ export async function runFlows(
   const drainSeconds = new Histogram(SECONDS_BOUNDS);
   let lastWindow: FlowWindow | null = null;
   let attached = false;
-  let allGone = false;
+  const gone: string[] = [];
+  let allGone: string | null = null;
   const activityTotals = emptyActivityTotals();
   const attribution = options.aggregator.owners === true ? emptyAttributionTotals() : undefined;
   let countsCalls = false;
@@ -144,12 +146,18 @@ export async function runFlows(
         handlers.activity?.(report.window);
         break;
       case "notice":
-        handlers.notice?.(report.alert, report.message);
+        handlers.notice(report.alert, report.message);
         break;
       case "interface_gone":
-        handlers.interfaceGone(report.iface, report.remaining);
-        allGone = report.remaining === 0;
-        if (allGone) aggregator.stop();
+        gone.push(
+          report.exists
+            ? `what watched ${report.iface} was detached by another program`
+            : `${report.iface} was deleted`,
+        );
+        handlers.interfaceGone(gone.at(-1)!, report.remaining);
+        if (report.remaining > 0) break;
+        allGone = gone.join(", ");
+        aggregator.stop();
         break;
       default:
         report satisfies never;

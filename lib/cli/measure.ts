@@ -57,7 +57,8 @@ export async function measure(options: MeasureOptions, host: string, stop: Abort
         seconds = Number(window.endNs - startNs) / 1e9;
         if (progress) report(renderProgress(seconds, secondsMax, totals));
       },
-      interfaceGone: (iface, remaining) => remaining === 0 || notice(`${iface} was deleted`),
+      notice: (_alert, message) => notice(message),
+      interfaceGone: (what, remaining) => remaining === 0 || notice(what),
     },
     stop.signal,
   );
@@ -70,6 +71,6 @@ export async function measure(options: MeasureOptions, host: string, stop: Abort
   } else {
     print(renderMeasurement(measurement));
   }
-  if (allGone) throw new Error(`Cannot go on measuring: ${interfaces.join(", ")} was deleted`);
+  if (allGone !== null) throw new Error(`Cannot go on measuring: ${allGone}`);
   return EXIT.done;
 }

@@ -303,10 +303,10 @@ export async function monitor(options: MonitorOptions, host: string, stop: Abort
         },
         activity: (window) => output.activity(window),
         notice: (alert, message) => output.alert(alert, message),
-        interfaceGone(iface, remaining) {
+        interfaceGone(what, remaining) {
           // Of the last one the error tells that ends the run.
           if (remaining === 0 && !options.json) return;
-          output.alert("interface_gone", `${iface} was deleted; interfaces still watched: ${remaining}`);
+          output.alert("interface_gone", `${what}; interfaces still watched: ${remaining}`);
         },
       },
       AbortSignal.any([stop.signal, failed.signal]),
@@ -316,7 +316,7 @@ export async function monitor(options: MonitorOptions, host: string, stop: Abort
     await closeHistory(history, output);
     await closeIpfix(ipfix, output);
     output.summary(totals, { events: events?.totals ?? null, activity });
-    if (allGone) throw new Error(`Cannot go on: no interface is left, ${interfaces.join(", ")} was deleted`);
+    if (allGone !== null) throw new Error(`Cannot go on: no interface is left, ${allGone}`);
     return EXIT.done;
   } finally {
     eventsStop.abort();

@@ -28,7 +28,7 @@ export class BpfLink implements Disposable {
     this.fd = fd;
   }
 
-  /** False once the interface is gone: the kernel then clears the link's ifindex. Only for links to an interface. */
+  /** False once the interface is gone or somebody detached the link: the kernel then clears its ifindex. Only for links to an interface. */
   get attached(): boolean {
     return objectInfo(this.#libbpf, this.fd, LINK_INFO_BYTES, "a link").getUint32(16, true) !== 0;
   }
@@ -156,68 +156,6 @@ export function detachXdp(libbpf: Libbpf, ifindex: number, programId: number): v
   }
   const errno = -symbols.bpf_xdp_detach(ifindex, 0, null);
   if (errno !== 0) throw new SystemError(`detach XDP program ${programId}`, errno);
-}
-
-const TC_EGRESS = 2;
-/** Ours among a hook's filters: both in decimal what EBPF spells in hexadecimal, cut to 16 bits. */
-const TC_HANDLE = 0xebf;
-const TC_PRIORITY = 0xebf;
-
-function tcHook(ifindex: number): Uint8Array<ArrayBuffer> {
-  // struct bpf_tc_hook: size_t sz; int ifindex; enum bpf_tc_attach_point; __u32 parent
-  const hook = new DataView(new ArrayBuffer(24));
-  hook.setBigUint64(0, 24n, true);
-  hook.setInt32(8, ifindex, true);
-  hook.setInt32(12, TC_EGRESS, true);
-  return new Uint8Array(hook.buffer);
-}
-
-function tcOpts(programFd: number, flags: number): Uint8Array<ArrayBuffer> {
-  // struct bpf_tc_opts: size_t sz; int prog_fd; __u32 flags, prog_id, handle, priority
-  const opts = new DataView(new ArrayBuffer(32));
-  opts.setBigUint64(0, 32n, true);
-  opts.setInt32(8, programFd, true);
-  opts.setUint32(12, flags, true);
-  opts.setUint32(20, TC_HANDLE, true);
-  opts.setUint32(24, TC_PRIORITY, true);
-  return new Uint8Array(opts.buffer);
-}
-
-const TC_REPLACE = 1;
-
-/**
- * A filter on the clsact qdisc, for kernels before 6.6. No descriptor holds it: a kill -9 leaves it behind, and the
- * next start takes its place. The qdisc stays, since others may have come to use it.
- */
-export class ClsactFilter implements Disposable {
-  readonly #libbpf: Libbpf;
-  readonly #ifindex: number;
-  #attached = true;
-
-  private constructor(libbpf: Libbpf, ifindex: number) {
-    this.#libbpf = libbpf;
-    this.#ifindex = ifindex;
-  }
-
-  /** @throws {SystemError} */
-  static attachEgress(libbpf: Libbpf, programFd: number, ifindex: number): ClsactFilter {
-    // Its answer is -EEXIST where the qdisc is there already, which suits; any other failure shows in the attach.
-    libbpf.symbols.bpf_tc_hook_create(tcHook(ifindex));
-    const errno = -libbpf.symbols.bpf_tc_attach(tcHook(ifindex), tcOpts(programFd, TC_REPLACE));
-    if (errno !== 0) throw new SystemError(`attach a clsact filter to interface ${ifindex}`, errno);
-    return new ClsactFilter(libbpf, ifindex);
-  }
-
-  get attached(): boolean {
-    const errno = -this.#libbpf.symbols.bpf_tc_query(tcHook(this.#ifindex), tcOpts(0, 0));
-    return errno === 0;
-  }
-
-  [Symbol.dispose](): void {
-    if (!this.#attached) return;
-    this.#attached = false;
-    this.#libbpf.symbols.bpf_tc_detach(tcHook(this.#ifindex), tcOpts(0, 0));
-  }
 }
 
 /** A link that libbpf made from a program's section name: tracepoints and their kin. */

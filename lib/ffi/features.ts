@@ -96,8 +96,10 @@ async function flowFeatures(libbpf: Libbpf, flowElf: Uint8Array<ArrayBuffer>): P
       name: "TCX links",
       works: tcx,
       needed: false,
-      why: tcx ? "egress is watched, and let go with the process" : "the kernel does not know the attach type",
-      remedy: tcx ? "" : "Linux 6.6, or --egress-hook clsact",
+      why: tcx
+        ? "egress is watched, and let go with the process"
+        : "the kernel does not know the attach type; egress is watched through clsact filters",
+      remedy: tcx ? "" : "Linux 6.6; ebpfmon detach removes what a kill -9 leaves",
     });
   } catch (error) {
     features.push({ name: "flow programs", works: false, needed: true, why: (error as Error).message, remedy });

@@ -2,18 +2,17 @@
  * The flow programs in the kernel: loading, attaching, and the two sides of their maps.
  */
 import { SystemError, UnsupportedError } from "../errors.ts";
-import type { AggregatorOptions, AttachedInterface, IngressMode, ProgramStats } from "../aggregate/protocol.ts";
-import type { ClockSample, CounterBlock, MapBatch } from "../records.ts";
 import {
-  attachedXdp,
-  attachTcx,
-  attachXdp,
-  type BpfLink,
-  ClsactFilter,
-  detachXdp,
-  probeTcx,
-  programInfo,
-} from "./bpf_link.ts";
+  type AggregatorOptions,
+  type AttachedInterface,
+  type Direction,
+  DIRECTIONS,
+  type IngressMode,
+  type ProgramStats,
+} from "../aggregate/protocol.ts";
+import type { ClockSample, CounterBlock, MapBatch } from "../records.ts";
+import { attachedXdp, attachTcx, attachXdp, type BpfLink, detachXdp, probeTcx, programInfo } from "./bpf_link.ts";
+import { ClsactFilter, FilterOwner, type OwnFilter, sweepFilters } from "./clsact.ts";
 import { BpfMap, type MapSpec, MapType } from "./bpf_map.ts";
 import { BpfObject } from "./bpf_object.ts";
 import { type Side, SIDES } from "./double_buffer.ts";
@@ -29,7 +28,7 @@ import {
   PACKET_COUNTERS,
   REPLAY_SHAPE,
 } from "./layouts.gen.ts";
-import { ifindexOf, type Mapping, monotonicNs } from "./libc.ts";
+import { ifindexOf, interfaceNameOf, type Mapping, monotonicNs } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
 import { interfaceNames, mtuBytes } from "./netdev.ts";
 import { FrameReplay } from "./frame_replay.ts";
@@ -50,6 +49,10 @@ const SINGLE_BUFFER_MTU = 3_000;
 /** Entries a drain moves a system call: 16,384 IPv6 flows take 1.3 MB. */
 const DRAIN_BATCH_MAX = 16_384;
 
+/** What clsact filters run: each calls the program beside it. */
+const CLSACT_PROGRAMS = { ingress: "ingress_clsact", egress: "egress_clsact" } as const;
+const TCX_PROGRAMS = { ingress: "ingress_tcx", egress: "egress_tcx" } as const satisfies Record<Direction, FlowProgram>;
+
 /** Hands the frames of a capture to `ingress_tcx`; loaded where there are any. */
 const REPLAY_PROGRAM = "replay_tcx";
 
@@ -62,10 +65,37 @@ export interface FlowProbeOptions extends Pick<AggregatorOptions, "flowsMax" | "
 }
 export type AttachOptions = Pick<AggregatorOptions, "direction" | "ingressMode" | "egressHook" | "force">;
 
+interface Hook {
+  direction: Direction;
+  link: BpfLink | ClsactFilter;
+  /** It was found detached, which was told. */
+  lost: boolean;
+  /** Filters of others that were in front when it was last looked at. */
+  inFront: string;
+}
+
 interface Attachment {
   iface: AttachedInterface;
-  links: (BpfLink | ClsactFilter)[];
+  hooks: Hook[];
   gone: boolean;
+}
+
+/** An interface that is not watched any more. */
+export interface GoneInterface {
+  name: string;
+  /** The interface is still there: somebody detached what watched it. */
+  exists: boolean;
+}
+
+/** What happened to what is attached. */
+export interface AttachmentChanges {
+  gone: GoneInterface[];
+  /** Interfaces that are watched in one direction only from here on, and filters of others that came in front. */
+  notices: { alert: string; message: string }[];
+}
+
+function describeOwn({ iface, direction }: OwnFilter): string {
+  return `${iface} ${direction}`;
 }
 
 /** The interfaces by name, each with its index. @throws {SystemError} for one that does not exist */
@@ -210,6 +240,8 @@ export class FlowProbe implements Disposable {
   readonly #loaded: readonly FlowProgram[];
   readonly #slots: number;
   #attachments: Attachment[] = [];
+  /** Where there are clsact filters. */
+  #filterOwner: FilterOwner | null = null;
 
   /** @param held a loaded object and the maps of side 0, both owned from here on */
   private constructor(
@@ -375,44 +407,54 @@ export class FlowProbe implements Disposable {
    */
   attach(options: AttachOptions): { interfaces: AttachedInterface[]; notices: string[] } {
     const notices: string[] = [];
-    const egress = this.#egressHook(options, notices);
+    this.#sweep(notices);
     for (const { name, ifindex } of this.interfaces) {
-      const attachment: Attachment = {
-        iface: { name, ifindex, mode: null, egress: null },
-        links: [],
-        gone: false,
-      };
+      const attachment: Attachment = { iface: { name, ifindex, mode: null, egress: null }, hooks: [], gone: false };
       this.#attachments.push(attachment);
       if (options.direction !== "egress") this.#attachIngress(attachment, options);
-      if (egress !== null) this.#attachEgress(attachment, egress);
+      if (options.direction !== "ingress") this.#attachEgress(attachment, options, notices);
     }
+    notices.push(...this.#newInFront().map(({ message }) => message));
     return { interfaces: this.#attachments.map((attachment) => attachment.iface), notices };
   }
 
-  #egressHook(options: AttachOptions, notices: string[]): "tcx" | "clsact" | null {
-    if (options.direction === "ingress") return null;
-    if (options.egressHook === "clsact") return "clsact";
-    if (probeTcx(this.#libbpf, this.programFd("egress_tcx"))) return "tcx";
-    const lacks = "this kernel has no TCX (Linux 6.6)";
-    const remedy = "--egress-hook clsact works without, but its filter outlives a kill -9 until the next start";
-    if (options.direction === "egress") throw new UnsupportedError(`Cannot watch egress: ${lacks}; ${remedy}`);
-    notices.push(`watching ingress only: ${lacks}; ${remedy}`);
-    return null;
+  /** Removes what instances that were killed have left, on whichever interface. */
+  #sweep(notices: string[]): void {
+    try {
+      const { removed } = sweepFilters();
+      if (removed.length === 0) return;
+      notices.push(`removed filters that an instance which has ended had left: ${removed.map(describeOwn).join(", ")}`);
+    } catch (error) {
+      // Counting does not depend on it.
+      notices.push(`filters of instances that have ended may be left: ${(error as Error).message}`);
+    }
+  }
+
+  /** The tc hook that this kernel has. */
+  get #tcHook(): "tcx" | "clsact" {
+    return probeTcx(this.#libbpf, this.programFd("egress_tcx")) ? "tcx" : "clsact";
+  }
+
+  #attachClsact(direction: Direction, { name, ifindex }: AttachedInterface): ClsactFilter {
+    const key = new Uint8Array(Uint32Array.of(DIRECTIONS.indexOf(direction)).buffer);
+    const target = new Uint8Array(Int32Array.of(this.programFd(TCX_PROGRAMS[direction])).buffer);
+    this.#object.map("clsact_targets").update(key, target);
+    const owner = this.#filterOwner ??= new FilterOwner();
+    const programFd = this.#object.programFd(CLSACT_PROGRAMS[direction]);
+    return ClsactFilter.attach({ ifindex, direction }, { owner, programFd, iface: name });
   }
 
   #attachIngress(attachment: Attachment, options: AttachOptions): void {
     const { name, ifindex } = attachment.iface;
-    const modes: IngressMode[] = options.ingressMode === "auto" ? ["native", "generic", "tcx"] : [options.ingressMode];
-    if (modes[0] !== "tcx") this.#clearXdp(name, ifindex, options.force);
+    const asked: IngressMode[] = options.ingressMode === "auto" ? ["native", "generic", "tcx"] : [options.ingressMode];
+    const modes = asked.map((mode) => mode === "tcx" ? this.#tcHook : mode);
+    if (modes[0] === "native" || modes[0] === "generic") this.#clearXdp(name, ifindex, options.force);
     let errno = 0;
     for (const mode of modes) {
       for (const program of this.#ingressPrograms(mode, name)) {
-        const programFd = this.programFd(program);
-        const link = mode === "tcx"
-          ? attachTcx(this.#libbpf, programFd, ifindex, "ingress")
-          : attachXdp(this.#libbpf, programFd, ifindex, mode);
+        const link = this.#ingressLink(mode, program, attachment.iface);
         if (typeof link !== "number") {
-          attachment.links.push(link);
+          attachment.hooks.push({ direction: "ingress", link, lost: false, inFront: "" });
           attachment.iface.mode = mode;
           return;
         }
@@ -424,8 +466,23 @@ export class FlowProbe implements Disposable {
     });
   }
 
+  /** @returns the link, or the positive errno @throws {UnsupportedError} @throws {SystemError} */
+  #ingressLink(mode: IngressMode, program: FlowProgram, iface: AttachedInterface): BpfLink | ClsactFilter | number {
+    switch (mode) {
+      case "clsact":
+        return this.#attachClsact("ingress", iface);
+      case "tcx":
+        return attachTcx(this.#libbpf, this.programFd(program), iface.ifindex, "ingress");
+      case "native":
+      case "generic":
+        return attachXdp(this.#libbpf, this.programFd(program), iface.ifindex, mode);
+      default:
+        return mode satisfies never;
+    }
+  }
+
   #ingressPrograms(mode: IngressMode, iface: string): FlowProgram[] {
-    if (mode === "tcx") return ["ingress_tcx"];
+    if (mode === "tcx" || mode === "clsact") return ["ingress_tcx"];
     if (mode === "generic" || mtuBytes(iface) <= SINGLE_BUFFER_MTU) return ["ingress_xdp"];
     return this.#loaded.includes("ingress_xdp_frags") ? ["ingress_xdp", "ingress_xdp_frags"] : ["ingress_xdp"];
   }
@@ -443,22 +500,63 @@ export class FlowProbe implements Disposable {
     );
   }
 
-  #attachEgress(attachment: Attachment, hook: "tcx" | "clsact"): void {
-    const { name, ifindex } = attachment.iface;
-    const programFd = this.programFd("egress_tcx");
-    const link = hook === "tcx"
-      ? attachTcx(this.#libbpf, programFd, ifindex, "egress")
-      : ClsactFilter.attachEgress(this.#libbpf, programFd, ifindex);
-    if (typeof link === "number") throw new SystemError(`attach to ${name} for egress (${hook})`, link);
-    attachment.links.push(link);
-    attachment.iface.egress = hook;
+  /** Does without where ingress is watched and the kernel or the interface has no hook for egress. */
+  #attachEgress(attachment: Attachment, options: AttachOptions, notices: string[]): void {
+    const { iface } = attachment;
+    const hook = options.egressHook === "clsact" ? "clsact" : this.#tcHook;
+    let link: BpfLink | ClsactFilter | number;
+    try {
+      link = hook === "tcx"
+        ? attachTcx(this.#libbpf, this.programFd("egress_tcx"), iface.ifindex, "egress")
+        : this.#attachClsact("egress", iface);
+    } catch (error) {
+      if (options.direction === "egress" || !(error instanceof UnsupportedError)) throw error;
+      notices.push(`watching ingress only of ${iface.name}: ${error.message}`);
+      return;
+    }
+    if (typeof link === "number") throw new SystemError(`attach to ${iface.name} for egress (${hook})`, link);
+    attachment.hooks.push({ direction: "egress", link, lost: false, inFront: "" });
+    iface.egress = hook;
   }
 
-  /** Interfaces that were deleted since the last call. */
-  takeGone(): AttachedInterface[] {
-    const gone = this.#attachments.filter((it) => !it.gone && it.links.some((link) => !link.attached));
-    for (const attachment of gone) attachment.gone = true;
-    return gone.map((attachment) => attachment.iface);
+  /** What has changed since the last call. */
+  takeChanges(): AttachmentChanges {
+    const changes: AttachmentChanges = { gone: [], notices: [] };
+    for (const attachment of this.#attachments.filter((it) => !it.gone)) {
+      const { iface: { name, ifindex }, hooks } = attachment;
+      const lost = hooks.filter((hook) => !hook.lost && !hook.link.attached);
+      if (lost.length === 0) continue;
+      for (const hook of lost) hook.lost = true;
+      const exists = interfaceNameOf(ifindex) !== null;
+      attachment.gone = !exists || hooks.every((hook) => hook.lost);
+      if (attachment.gone) changes.gone.push({ name, exists });
+      else {
+        for (const { direction } of lost) {
+          const message = `${direction} of ${name} is counted no more: another program detached what watched it`;
+          changes.notices.push({ alert: "hook_lost", message });
+        }
+      }
+    }
+    changes.notices.push(...this.#newInFront());
+    return changes;
+  }
+
+  /** Filters of others in front of ours, where there are others than at the last look. */
+  #newInFront(): AttachmentChanges["notices"] {
+    const notices: AttachmentChanges["notices"] = [];
+    for (const { iface, hooks, gone } of this.#attachments) {
+      for (const hook of hooks) {
+        if (gone || hook.lost || !(hook.link instanceof ClsactFilter)) continue;
+        const inFront = hook.link.inFront().join(", ");
+        if (inFront !== "" && inFront !== hook.inFront) {
+          const message =
+            `${iface.name} ${hook.direction}: packets that a filter in front of ours ends are not counted: ${inFront}`;
+          notices.push({ alert: "filter_in_front", message });
+        }
+        hook.inFront = inFront;
+      }
+    }
+    return notices;
   }
 
   /** Interfaces still watched. */
@@ -468,7 +566,8 @@ export class FlowProbe implements Disposable {
 
   /** Stops counting. */
   detach(): void {
-    for (const link of this.#attachments.flatMap((attachment) => attachment.links)) link[Symbol.dispose]();
+    for (const { link } of this.#attachments.flatMap((attachment) => attachment.hooks)) link[Symbol.dispose]();
+    this.#filterOwner?.[Symbol.dispose]();
   }
 
   /**
@@ -545,7 +644,11 @@ export class FlowProbe implements Disposable {
   programStats(): ProgramStats[] {
     const stats = this.#loaded.filter((program) => program !== "sample_clock").map((program) => {
       const { runs, runNs } = programInfo(this.#libbpf, this.programFd(program));
-      return { program, runs, runNs };
+      // The kernel counts a run for the program that was called first.
+      const direction = DIRECTIONS.find((direction) => TCX_PROGRAMS[direction] === program);
+      if (direction === undefined) return { program, runs, runNs };
+      const caller = programInfo(this.#libbpf, this.#object.programFd(CLSACT_PROGRAMS[direction]));
+      return { program, runs: runs + caller.runs, runNs: runNs + caller.runNs };
     });
     return stats.some(({ runs }) => runs > 0n) ? stats : [];
   }

@@ -83,8 +83,4 @@ export const LIBBPF_SYMBOLS = {
   bpf_link__destroy: { parameters: ["pointer"], result: "i32" },
   bpf_xdp_query_id: { parameters: ["i32", "i32", "buffer"], result: "i32" }, // (ifindex, flags, __u32 *prog_id)
   bpf_xdp_detach: { parameters: ["i32", "u32", "pointer"], result: "i32" },
-  bpf_tc_hook_create: { parameters: ["buffer"], result: "i32" }, // struct bpf_tc_hook *
-  bpf_tc_attach: { parameters: ["buffer", "buffer"], result: "i32" }, // (hook, struct bpf_tc_opts *)
-  bpf_tc_detach: { parameters: ["buffer", "buffer"], result: "i32" },
-  bpf_tc_query: { parameters: ["buffer", "buffer"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;

@@ -20,6 +20,12 @@ export const LIBC_SYMBOLS = {
   memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
+  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
+  recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
+  if_indextoname: { parameters: ["u32", "buffer"], result: "pointer" },
   if_nametoindex: { parameters: ["buffer"], result: "u32" },
   name_to_handle_at: { parameters: ["i32", "buffer", "buffer", "buffer", "i32"], result: "i32" },
   sysconf: { parameters: ["i32"], result: "i64" },
@@ -220,6 +226,63 @@ export function boottimeNs(): bigint {
 /** The interface's index, or 0 if there is none of that name. */
 export function ifindexOf(name: string): number {
   return symbols().if_nametoindex(cString(name));
+}
+
+const IF_NAMESIZE = 16;
+
+/** The name of the interface in this network namespace; null where there is none of that index. */
+export function interfaceNameOf(ifindex: number): string | null {
+  const name = new Uint8Array(IF_NAMESIZE);
+  if (symbols().if_indextoname(ifindex, name) === null) return null;
+  return new TextDecoder().decode(name.subarray(0, name.indexOf(0)));
+}
+
+const SOCK_CLOEXEC = 0o2000000;
+const MSG_DONTWAIT = 0x40;
+
+/** A socket, closed when disposed of, on exec, and by the kernel with the process. */
+export class Socket implements Disposable {
+  readonly #fd: number;
+  readonly #what: string;
+  #closed = false;
+
+  /** @param options.what it is for, as errors name it @throws {SystemError} */
+  constructor(options: { family: number; type: number; protocol?: number; what: string }) {
+    const { family, type, protocol = 0, what } = options;
+    this.#what = what;
+    this.#fd = symbols().socket(family, type | SOCK_CLOEXEC, protocol);
+    if (this.#fd < 0) throw new SystemError(`open ${what}`, lastErrno());
+  }
+
+  /** @param address a struct sockaddr @returns 0, or the errno */
+  bind(address: Uint8Array<ArrayBuffer>): number {
+    return symbols().bind(this.#fd, address, address.length) < 0 ? lastErrno() : 0;
+  }
+
+  /** @param address a struct sockaddr @returns 0, or the errno */
+  connect(address: Uint8Array<ArrayBuffer>): number {
+    return symbols().connect(this.#fd, address, address.length) < 0 ? lastErrno() : 0;
+  }
+
+  /** @throws {SystemError} */
+  send(message: Uint8Array<ArrayBuffer>): void {
+    if (symbols().send(this.#fd, message, BigInt(message.length), 0) < 0) {
+      throw new SystemError(`send to ${this.#what}`, lastErrno());
+    }
+  }
+
+  /** What is there already; never waits. @returns the message's bytes, within `buffer` @throws {SystemError} */
+  receive(buffer: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    const length = Number(symbols().recv(this.#fd, buffer, BigInt(buffer.length), MSG_DONTWAIT));
+    if (length < 0) throw new SystemError(`receive from ${this.#what}`, lastErrno());
+    return buffer.subarray(0, length);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    closeFd(this.#fd);
+  }
 }
 
 const SC_PAGESIZE = 30;

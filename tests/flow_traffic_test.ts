@@ -88,22 +88,25 @@ async function compare(options: Partial<AggregatorOptions>, traffic: (net: TestN
   assertGreater(egress.packets, 0);
 }
 
-for (const family of ["ipv4", "ipv6"] as const) {
-  Deno.test(`TCP, UDP and ICMP over ${family} are counted packet for packet as tcpdump has them`, async () => {
-    await compare({}, async (net) => {
-      const watched = ENDS.watched[family];
-      await connectTcp(net, family, 300_000, 200_000);
-      await net.runScript("peer", "talker.ts", ["udp-send", watched, "9", "50", "400"]);
-      await net.runScript("watched", "talker.ts", ["udp-send", ENDS.peer[family], "9", "20", "1300"]);
-      await net.run("peer", "ping", ["-q", "-c", "10", "-i", "0.01", watched]);
+for (const egressHook of ["tcx", "clsact"] as const) {
+  for (const family of ["ipv4", "ipv6"] as const) {
+    Deno.test(`TCP, UDP and ICMP over ${family} are counted packet for packet as tcpdump has them, by ${egressHook}`, async () => {
+      await compare({ egressHook }, async (net) => {
+        const watched = ENDS.watched[family];
+        await connectTcp(net, family, 300_000, 200_000);
+        await net.runScript("peer", "talker.ts", ["udp-send", watched, "9", "50", "400"]);
+        await net.runScript("watched", "talker.ts", ["udp-send", ENDS.peer[family], "9", "20", "1300"]);
+        await net.run("peer", "ping", ["-q", "-c", "10", "-i", "0.01", watched]);
+      });
     });
-  });
+  }
 }
 
-for (const ingressMode of ["native", "generic", "tcx"] as const) {
+for (const ingressMode of ["native", "generic", "tcx", "clsact"] as const) {
   Deno.test(`raw frames of every kind are counted both ways in mode ${ingressMode} as tcpdump has them`, async () => {
     const frames = [...sampleFrames().values()].filter((frame) => frame.length <= 1_514);
-    await compare({ ingressMode }, async (net) => {
+    const egressHook = ingressMode === "clsact" ? "clsact" : "tcx";
+    await compare({ ingressMode, egressHook }, async (net) => {
       const sent = frames.map((frame, i) => ({ frame, count: 1 + i % 4 }));
       const count = sent.reduce((sum, { count }) => sum + count, 0);
       assertEquals(await sendRaw(net, "peer", sent), count);

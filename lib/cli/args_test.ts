@@ -284,3 +284,12 @@ Deno.test("help names every command, flag and exit code, and every example parse
     }
   }
 });
+
+Deno.test("detach takes interfaces, or none for all, and --force", () => {
+  const output = { json: false, quiet: false, debug: false };
+  assertEquals(parse("detach"), { command: "detach", options: { ...output, interfaces: [], force: false } });
+  assertEquals(parse("detach", "eth0", "eth1", "--force", "--json"), {
+    command: "detach",
+    options: { ...output, json: true, interfaces: ["eth0", "eth1"], force: true },
+  });
+});

@@ -78,11 +78,15 @@ export const CONFIG_FLAG = {
 
 const ATTACH_FLAGS = {
   direction: choiceFlag(["ingress", "egress", "both"], "both", "which packets to count"),
-  mode: choiceFlag(
-    ["auto", "native", "generic", "tcx", "clsact"],
-    "auto",
-    "hook for ingress; auto: native XDP, generic XDP, then tcx",
-  ),
+  // All names are too long for the flag's own column.
+  mode: {
+    ...choiceFlag(
+      ["auto", "native", "generic", "tcx", "clsact"],
+      "auto",
+      "hook for ingress: native or generic XDP, tcx, clsact; auto: the first that works",
+    ),
+    value: "MODE",
+  },
   "egress-hook": choiceFlag(
     ["tcx", "clsact"],
     "tcx",

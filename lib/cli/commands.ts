@@ -83,7 +83,7 @@ const ATTACH_FLAGS = {
     ...choiceFlag(
       ["auto", "native", "generic", "tcx", "clsact"],
       "auto",
-      "hook for ingress: native or generic XDP, tcx, clsact; auto: the first that works",
+      "hook for ingress: native, generic, tcx, clsact; auto: the first that works",
     ),
     value: "MODE",
   },

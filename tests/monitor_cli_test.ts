@@ -212,6 +212,21 @@ Deno.test("monitor leaves somebody else's XDP program alone, unless --force is g
   assertEquals(countPings(result.objects), 4 * PINGS);
 });
 
+Deno.test("monitor tells that another one with --force took its place, and goes on in the other direction", async () => {
+  await using net = await TestNet.create();
+  const first = new Cli(net, monitorArgs("--flows-only"));
+  await first.ready();
+  const second = new Cli(net, monitorArgs("--flows-only", "--force"));
+  await second.ready();
+  const { message } = await first.until(({ type, alert }) => type === "alert" && alert === "hook_lost");
+  assertStringIncludes(message, `ingress of ${ENDS.watched.iface} is counted no more: another program detached`);
+  await ping(net);
+  for (const cli of [first, second]) cli.kill("SIGINT");
+  const results = [await first.result(), await second.result()];
+  assertEquals(results.map(({ code }) => code), [0, 0]);
+  assertEquals(results.map(({ objects }) => countPings(objects)), [2 * PINGS, 4 * PINGS]);
+});
+
 /** Samples of the Prometheus text format: name, labels, value. */
 function parseMetrics(text: string): { name: string; labels: Record<string, string>; value: number }[] {
   return text.split("\n").filter((line) => line !== "" && !line.startsWith("#")).map((line) => {

@@ -566,8 +566,10 @@ export class FlowProbe implements Disposable {
 
   /** Stops counting. */
   detach(): void {
-    for (const { link } of this.#attachments.flatMap((attachment) => attachment.hooks)) link[Symbol.dispose]();
-    this.#filterOwner?.[Symbol.dispose]();
+    // Filters before their owner, which vouches for them; one that cannot be removed keeps none of the others.
+    using stack = new DisposableStack();
+    stack.use(this.#filterOwner);
+    for (const { link } of this.#attachments.flatMap((attachment) => attachment.hooks)) stack.use(link);
   }
 
   /**

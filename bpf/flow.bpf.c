@@ -76,6 +76,7 @@ static __always_inline __u64 now_ticks(void)
 	return replays ? replayed.ticks : bpf_jiffies64();
 }
 
+/* Relaxed: newer compilers make of the default order an add that fetches, which kernels before 5.12 refuse. */
 static __always_inline void add(__u64 *counter, __u64 n)
 {
 	if (per_cpu_values)

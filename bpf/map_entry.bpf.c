@@ -41,7 +41,7 @@ int map_entry_add(struct xdp_md *ctx)
 		if (!value)
 			return error;
 	}
-	__sync_fetch_and_add(value, delta);
+	__atomic_fetch_add(value, delta, __ATOMIC_RELAXED);
 	return 0;
 }
 

@@ -11,7 +11,7 @@
 
 /* A process number comes back to life as somebody else; with the start time it does not. */
 struct process_identity {
-	__u64 started_ns; /* CLOCK_BOOTTIME, of the thread group's leader */
+	__u64 started_ns; /* CLOCK_BOOTTIME, of the thread group's leader; 0: not known */
 	__u64 cgroup_id; /* in the unified hierarchy */
 	__u32 pid; /* the thread group's, in the initial namespace */
 	__u32 uid; /* of the thread that was looked at */
@@ -53,7 +53,7 @@ struct task_struct___identity {
 	__s32 tgid;
 	struct task_struct___identity *group_leader;
 	__u64 start_boottime;
-	const struct cred___identity *cred;
+	struct cred___identity *cred;
 	struct css_set___identity *cgroups;
 	char comm[IDENTITY_COMM_BYTES];
 } __attribute__((preserve_access_index));

@@ -5,11 +5,10 @@
 import { LibbpfLink } from "../lib/ffi/bpf_link.ts";
 import { BpfObject } from "../lib/ffi/bpf_object.ts";
 import { type Libbpf, openLibbpf } from "../lib/ffi/libbpf.ts";
-import { PROCESS_PROGRAMS, ProcessProbe } from "../lib/ffi/process_probe.ts";
+import { PROCESS_PROGRAMS, type ProcessObject, ProcessProbe, type ProcessWay } from "../lib/ffi/process_probe.ts";
 import { BUILD_DIR, compileC, median, run } from "./support.ts";
 
 const EMPTY_OBJECT = `${BUILD_DIR}/bpf/syscall_cost.bpf.o`;
-const PROCESS_OBJECT = "build/bpf/process.bpf.o";
 const RUNS_OF_100 = 1_000;
 /** Tracers that stop the process at each call: fewer will do. */
 const TRACED_RUNS_OF_100 = 20;
@@ -52,11 +51,11 @@ async function startBpftrace(): Promise<AsyncDisposable> {
   return stack.move();
 }
 
-function startOurs(sampling: number): (libbpf: Libbpf) => Promise<AsyncDisposable> {
+function startOurs(sampling: number, ways?: ProcessWay[]): (libbpf: Libbpf) => Promise<AsyncDisposable> {
   return async (libbpf) => {
     await using stack = new AsyncDisposableStack();
-    const elf = await Deno.readFile(PROCESS_OBJECT);
-    const probe = stack.use(new ProcessProbe(libbpf, elf, { entriesMax: ENTRIES_MAX, sampling }));
+    const objects = (name: ProcessObject) => Deno.readFileSync(`build/bpf/${name}.bpf.o`);
+    const probe = stack.use(new ProcessProbe(libbpf, objects, { entriesMax: ENTRIES_MAX, sampling, ways }));
     probe.attach();
     return stack.move();
   };
@@ -70,6 +69,8 @@ const WATCHERS: Watcher[] = [
   PEER,
   { name: "ebpfmon", start: startOurs(1) },
   { name: "ebpfmon, one in 64", start: startOurs(64) },
+  { name: "ebpfmon, hash", start: startOurs(1, ["hash"]) },
+  { name: "ebpfmon, raw", start: startOurs(1, ["raw without kernel memory"]) },
 ];
 
 const TRACERS: Watcher[] = [

@@ -7,7 +7,7 @@ import type { Side } from "../ffi/double_buffer.ts";
 import { PROCESS_VALUE } from "../ffi/layouts.gen.ts";
 import { monotonicNs } from "../ffi/libc.ts";
 import type { Libbpf } from "../ffi/libbpf.ts";
-import { ProcessProbe } from "../ffi/process_probe.ts";
+import { type ProcessObject, ProcessProbe } from "../ffi/process_probe.ts";
 import type { Machine } from "../ffi/syscalls.ts";
 import type { ProcessDetails } from "./process_details.ts";
 import type { ActivityArrangement, ActivityOptions, ProcessWindow } from "./process_protocol.ts";
@@ -38,7 +38,11 @@ export function tryActivity(libbpf: Libbpf, watch: ActivityWatchOptions): Activi
   const { options: { activity, assetsDir }, details, needed, notice } = watch;
   if (activity === null || activity === undefined) return null;
   try {
-    return new ActivityWatch(libbpf, Deno.readFileSync(`${assetsDir}/bpf/process.bpf.o`), { activity, details });
+    const objects = (name: ProcessObject) => Deno.readFileSync(`${assetsDir}/bpf/${name}.bpf.o`);
+    const activityWatch = new ActivityWatch(libbpf, objects, { activity, details });
+    const { way, limits } = activityWatch;
+    if (limits.length > 0) notice(`system calls are counted by ${way}: ${limits.join("; ")}`);
+    return activityWatch;
   } catch (error) {
     if (needed || error instanceof PrivilegeError) throw error;
     notice(`system calls are not counted: ${(error as Error).message}`);
@@ -63,7 +67,7 @@ export class ActivityWatch implements Disposable {
   /** Loads the programs; attaches to nothing yet. @throws as ProcessProbe does */
   constructor(
     libbpf: Libbpf,
-    elf: Uint8Array<ArrayBuffer>,
+    objects: (name: ProcessObject) => Uint8Array<ArrayBuffer>,
     { activity, details }: { activity: ActivityOptions; details: ProcessDetails },
   ) {
     this.#activity = activity;
@@ -71,7 +75,7 @@ export class ActivityWatch implements Disposable {
     const entryBytes = PROCESS_VALUE.size * libbpf.symbols.libbpf_num_possible_cpus();
     this.#limit = Math.min(activity.entriesMaxLimit, Math.floor(SIDE_BYTES_MAX / entryBytes));
     this.#wanted = Math.min(activity.entriesMax, this.#limit);
-    this.#probe = new ProcessProbe(libbpf, elf, { entriesMax: this.#wanted, sampling: activity.sampling });
+    this.#probe = new ProcessProbe(libbpf, objects, { entriesMax: this.#wanted, sampling: activity.sampling });
     const { order, by, syscall, comm, pid, uid } = activity;
     const totals = activity.totalsMax > 0 ? new ProcessTotals() : null;
     this.#totals = totals;
@@ -84,6 +88,16 @@ export class ActivityWatch implements Disposable {
         by === "container" ? details.containerOf(process).containerId : details.userOf(process.uid) || `${process.uid}`,
       ...totals !== null && { observe: (process) => totals.add(process) },
     });
+  }
+
+  /** How calls are counted on this kernel. */
+  get way(): string {
+    return this.#probe.way;
+  }
+
+  /** What that way cannot do, a sentence each. */
+  get limits(): readonly string[] {
+    return this.#probe.limits;
   }
 
   /** Starts counting; the first window starts now. */
@@ -110,7 +124,7 @@ export class ActivityWatch implements Disposable {
     this.#reducer.addCounters(this.#probe.takeCounters(side));
     const finished = this.#reducer.finish();
     const describe = <Row extends ProcessWindow["top"][number]>(row: Row) =>
-      Object.assign(row, this.#details.describe(row));
+      Object.assign(row, this.#details.describe({ ...row, notedNs: atNs }));
     finished.top.forEach(describe);
     for (const { top } of finished.groups) top.forEach(describe);
     const window: ProcessWindow = {

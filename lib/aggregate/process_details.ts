@@ -8,6 +8,12 @@ import type { ProcessFacts, ProcessSource } from "../pipeline/process_cache.ts";
 import { type PasswdSource, Users } from "../pipeline/users.ts";
 import type { ProcessDescription, ProcessIdentity } from "./process_protocol.ts";
 
+/**
+ * A process to describe. Where its start is not known, `notedNs` (CLOCK_MONOTONIC) says when it was there: what /proc has
+ * of its number is then another process's if that one started later.
+ */
+export type DescribedProcess = ProcessIdentity & { notedNs?: bigint };
+
 /** Where details come from: lib/ffi/proc_source.ts, or a fake. */
 export type DetailSource = Pick<ProcessSource, "read" | "cgroupPath"> & PasswdSource;
 
@@ -21,6 +27,8 @@ export interface ProcessDetailsOptions {
 }
 
 const ENTRIES_MAX = 4_096;
+/** Of programs that cannot read it, without kernel BTF. */
+const START_UNKNOWN = 0n;
 /** /proc has start times to a tick of 10 ms, rounded down. */
 const START_TOLERANCE_NS = 20e6;
 /** A cgroup that was not found may be newer than what the source knows, which is a second old at most. */
@@ -49,13 +57,15 @@ export class ProcessDetails {
   }
 
   /** Everything about a process that is shown. */
-  describe(process: ProcessIdentity): ProcessDescription {
+  describe(process: DescribedProcess): ProcessDescription {
     const { containerId, podUid } = this.containerOf(process);
     return { exe: this.exeOf(process), container: containerId, podUid, user: this.userOf(process.uid) };
   }
 
   /** Empty for one that has ended before it was asked for, and where its owner alone may know. */
-  exeOf(process: ProcessIdentity): string {
+  exeOf(process: DescribedProcess): string {
+    // Nothing tells it from a later one of its number, so that nothing may be remembered of it.
+    if (process.startedNs === START_UNKNOWN) return this.#factsOf(process)?.exe ?? "";
     // An exec leaves number and start as they are, and changes the name.
     const key = `${process.pid} ${process.startedNs} ${process.comm}`;
     let exe = this.#exes.get(key);
@@ -64,7 +74,7 @@ export class ProcessDetails {
   }
 
   /** By its cgroup, which is known of one that has ended too. */
-  containerOf(process: ProcessIdentity): Container {
+  containerOf(process: DescribedProcess): Container {
     const nowMs = this.#options.nowMs();
     const known = this.#cgroups.get(process.cgroupId);
     if (known !== undefined && (known.container !== null || nowMs < known.retryMs)) {
@@ -77,7 +87,7 @@ export class ProcessDetails {
   }
 
   /** null for one that is not found, undefined while the source is still looking. */
-  #findContainer(process: ProcessIdentity): Container | null | undefined {
+  #findContainer(process: DescribedProcess): Container | null | undefined {
     const path = this.#source.cgroupPath(process.cgroupId);
     // Where version 1 holds the containers, all processes are in the root of version 2.
     if (typeof path === "string" && path !== "/") return containerOfPath(path);
@@ -93,9 +103,12 @@ export class ProcessDetails {
   }
 
   /** null when the number is another process's by now. */
-  #factsOf({ pid, startedNs }: ProcessIdentity): ProcessFacts | null {
+  #factsOf({ pid, startedNs, notedNs }: DescribedProcess): ProcessFacts | null {
     const facts = this.#source.read(pid);
     if (facts === null) return null;
+    if (startedNs === START_UNKNOWN) {
+      return notedNs === undefined || facts.startNs <= Number(notedNs) ? facts : null;
+    }
     const apartNs = facts.startNs + this.#options.sleptNs() - Number(startedNs);
     return Math.abs(apartNs) <= START_TOLERANCE_NS ? facts : null;
   }

@@ -66,7 +66,7 @@ export interface Activity extends CallSums {
 export interface ProcessIdentity {
   /** The thread group's number in the initial namespace. */
   pid: number;
-  /** CLOCK_BOOTTIME. */
+  /** CLOCK_BOOTTIME; 0 where the kernel has no BTF to read it by: then one number's processes cannot be told apart. */
   startedNs: bigint;
   /** The main thread's name when it was last looked at: once a window, and at each exec. */
   comm: string;

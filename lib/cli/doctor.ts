@@ -29,7 +29,7 @@ export async function doctor(options: OutputOptions, host: string): Promise<Exit
   const features = await probeFeatures(libbpf, {
     flow: elf("flow"),
     router: elf("router"),
-    process: elf("process"),
+    process: elf,
     socketOwner: elf("socket_owner"),
     retransmit: elf("retransmit"),
   });

@@ -100,7 +100,7 @@ function processFields(row: ProcessRow): Record<string, unknown> {
     ...user && { user },
     ...container && { container },
     ...podUid && { pod: podUid },
-    started_ns: row.startedNs,
+    started_ns: row.startedNs === 0n ? null : row.startedNs,
     cgroup_id: row.cgroupId,
     ...activityFields(row),
     syscalls: row.syscalls.slice(0, ROW_SYSCALLS_MAX).map(callFields),

@@ -8,7 +8,7 @@ import { fileExists, readKernelFile } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
 import { ROUTER_DEFAULTS } from "../router/defaults.ts";
 import { EVENT_TYPES, type EventType } from "../router/protocol.ts";
-import { ProcessProbe } from "./process_probe.ts";
+import { type ProcessObject, ProcessProbe } from "./process_probe.ts";
 import { RetransmitProbe } from "./retransmit_probe.ts";
 import { RouterProbe } from "./router_probe.ts";
 import { SocketOwnerProbe } from "./socket_owner_probe.ts";
@@ -211,7 +211,9 @@ function systemFeatures(): Feature[] {
  */
 export async function probeFeatures(
   libbpf: Libbpf,
-  elfs: Record<"flow" | "router" | "process" | "socketOwner" | "retransmit", Uint8Array<ArrayBuffer>>,
+  elfs: Record<"flow" | "router" | "socketOwner" | "retransmit", Uint8Array<ArrayBuffer>> & {
+    process: (name: ProcessObject) => Uint8Array<ArrayBuffer>;
+  },
 ): Promise<Feature[]> {
   const missing = missingCapabilities(readText("/proc/self/status") ?? "");
   const privilege: Feature = {
@@ -245,7 +247,7 @@ export async function probeFeatures(
     ...eventFeatures(libbpf, elfs.router),
     programsFeature(
       "process activity",
-      "Linux 5.12 with CONFIG_DEBUG_INFO_BTF, for top and monitor --activity",
+      "a kernel with CONFIG_FTRACE_SYSCALLS and CONFIG_BPF_EVENTS, for top and monitor --activity",
       () => new ProcessProbe(libbpf, elfs.process, { entriesMax: 16, sampling: 1 }),
     ),
     ownerFeature(libbpf, elfs.socketOwner),

@@ -639,6 +639,55 @@ export const PROCESS_RODATA = {
   },
 } as const satisfies StructLayout;
 
+export const PROCESS_HASH_BSS = {
+  size: 84,
+  fields: {
+    self_tgid: { offset: 0, size: 4, kind: "uint" },
+    "window.generation": { offset: 4, size: 4, kind: "uint" },
+    "window.quiet_generation": { offset: 8, size: 4, kind: "uint" },
+    "window.lock": { offset: 12, size: 4, kind: "uint" },
+    "window.structures": { offset: 16, size: 4, kind: "uint" },
+    "window.lengths": { offset: 20, size: 64, kind: "array", length: 16, element: { size: 4, kind: "uint" } },
+  },
+} as const satisfies StructLayout;
+
+export const PROCESS_HASH_RODATA = {
+  size: 320,
+  fields: {
+    cpus: { offset: 0, size: 4, kind: "uint" },
+    sampling: { offset: 4, size: 4, kind: "uint" },
+    sampling_threshold: { offset: 8, size: 4, kind: "uint" },
+    never_return: { offset: 12, size: 24, kind: "array", length: 6, element: { size: 4, kind: "uint" } },
+    execs: { offset: 36, size: 24, kind: "array", length: 6, element: { size: 4, kind: "uint" } },
+  },
+} as const satisfies StructLayout;
+
+export const PROCESS_RAW_BSS = {
+  size: 84,
+  fields: {
+    self_tgid: { offset: 0, size: 4, kind: "uint" },
+    "window.generation": { offset: 4, size: 4, kind: "uint" },
+    "window.quiet_generation": { offset: 8, size: 4, kind: "uint" },
+    "window.lock": { offset: 12, size: 4, kind: "uint" },
+    "window.structures": { offset: 16, size: 4, kind: "uint" },
+    "window.lengths": { offset: 20, size: 64, kind: "array", length: 16, element: { size: 4, kind: "uint" } },
+  },
+} as const satisfies StructLayout;
+
+export const PROCESS_RAW_RODATA = {
+  size: 328,
+  fields: {
+    cpus: { offset: 0, size: 4, kind: "uint" },
+    sampling: { offset: 4, size: 4, kind: "uint" },
+    sampling_threshold: { offset: 8, size: 4, kind: "uint" },
+    never_return: { offset: 12, size: 24, kind: "array", length: 6, element: { size: 4, kind: "uint" } },
+    execs: { offset: 36, size: 24, kind: "array", length: 6, element: { size: 4, kind: "uint" } },
+    machine_has_x32: { offset: 60, size: 1, kind: "bool" },
+    compat_offset: { offset: 64, size: 4, kind: "uint" },
+    compat_bit: { offset: 68, size: 4, kind: "uint" },
+  },
+} as const satisfies StructLayout;
+
 export const RETRANSMIT_RODATA = {
   size: 16,
   fields: {

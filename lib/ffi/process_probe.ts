@@ -13,18 +13,88 @@ import { readField, writeField } from "./layout.ts";
 import {
   PROCESS_BSS,
   PROCESS_COUNTERS,
+  PROCESS_HASH_BSS,
+  PROCESS_HASH_RODATA,
   PROCESS_KEY,
   PROCESS_PROGRAM,
+  PROCESS_RAW_BSS,
+  PROCESS_RAW_RODATA,
   PROCESS_RODATA,
   PROCESS_VALUE,
 } from "./layouts.gen.ts";
-import { type Mapping, monotonicNs } from "./libc.ts";
+import { type Mapping, monotonicNs, readKernelFile } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
+import { loadVariants } from "./program_variants.ts";
 import { type Machine, syscallNumber, type SyscallTable } from "./syscalls.ts";
 import { runRaw } from "./test_run.ts";
 
-/** Programs of bpf/process.bpf.c that are attached, in the order that misses the fewest entries. */
+/** Programs that count, in the order of attaching that misses the fewest entries; every object has them. */
 export const PROCESS_PROGRAMS = ["syscall_return", "syscall_enter"] as const;
+
+/** Compiled objects of bpf/, each of which counts the same in another way. */
+export type ProcessObject = "process" | "process_hash" | "process_raw";
+
+/** The ways of counting, in the order in which they are tried. */
+export const PROCESS_WAYS = ["task storage", "hash", "raw", "raw without kernel memory"] as const;
+export type ProcessWay = typeof PROCESS_WAYS[number];
+
+interface Way {
+  object: ProcessObject;
+  /** For people. */
+  title: string;
+  /** What is less than with task storage, a sentence each. */
+  limits: readonly string[];
+  /** Whether a thread's call is kept in a hash, which has to be cleaned when the thread ends. */
+  hash: boolean;
+  bss: typeof PROCESS_BSS | typeof PROCESS_HASH_BSS | typeof PROCESS_RAW_BSS;
+  rodata: typeof PROCESS_RODATA | typeof PROCESS_HASH_RODATA | typeof PROCESS_RAW_RODATA;
+}
+
+const RAW_LIMITS = [
+  "the start of a process is not known, so two processes that had one number in a window are one row",
+  "a process whose first thread makes no call in a window has the name of another of its threads",
+] as const;
+
+const WAYS: Record<ProcessWay, Way> = {
+  "task storage": {
+    object: "process",
+    title: "BTF tracepoints, task storage",
+    limits: [],
+    hash: false,
+    bss: PROCESS_BSS,
+    rodata: PROCESS_RODATA,
+  },
+  hash: {
+    object: "process_hash",
+    title: "BTF tracepoints, a hash by thread",
+    limits: [],
+    hash: true,
+    bss: PROCESS_HASH_BSS,
+    rodata: PROCESS_HASH_RODATA,
+  },
+  raw: {
+    object: "process_raw",
+    title: "raw tracepoints, without kernel BTF",
+    limits: RAW_LIMITS,
+    hash: true,
+    bss: PROCESS_RAW_BSS,
+    rodata: PROCESS_RAW_RODATA,
+  },
+  "raw without kernel memory": {
+    object: "process_raw",
+    title: "raw tracepoints, without kernel BTF and kernel memory",
+    limits: [...RAW_LIMITS, "calls of 32-bit programs have the names of the 64-bit calls of the same number"],
+    hash: true,
+    bss: PROCESS_RAW_BSS,
+    rodata: PROCESS_RAW_RODATA,
+  },
+};
+
+/**
+ * Upper bound of the threads whose calls a hash keeps at once: 96 bytes each, 6 MiB. Below it the kernel's own limit of
+ * threads holds, which grows with memory (about 7,000 on 1 GiB).
+ */
+const THREADS_MAX_LIMIT = 65_536;
 
 /** Entries a drain moves a system call: 1,024 of them on 64 CPUs take 15 MB. */
 const DRAIN_BATCH_MAX = 1_024;
@@ -37,6 +107,10 @@ export interface ProcessProbeOptions {
   entriesMax: number;
   /** Count one of so many calls, as that many; 1 counts all. The error that this makes: `samplingError`. */
   sampling: number;
+  /** Threads whose calls a hash keeps at once; calls of more are overflow. Default: the kernel's limit, at most 65,536. */
+  threadsMax?: number;
+  /** Ways to try. Default: all. */
+  ways?: readonly ProcessWay[];
 }
 
 /** Numbers that no table here has: AArch32's; x32 has its own for exec only. */
@@ -52,21 +126,52 @@ function numbersByAbi(machine: Machine, names: ["exit", "exit_group"] | ["execve
   return [...ofTable(machine), ...compat, ...x32];
 }
 
+/** enum bpf_prog_type and enum bpf_func_id */
+const RAW_TRACEPOINT = 17;
+const GET_CURRENT_TASK_BTF = 158;
+
+/**
+ * Where a task says that its system call came through the 32-bit table: in its thread_info, which is its first member.
+ * Without BTF nothing says where the members are. On x86 `status` moved behind a new member in Linux 5.11, the release
+ * that brought the helper which is asked for here. The code segment in the registers says less: a 64-bit program can
+ * make 32-bit calls.
+ */
+function compatWord(libbpf: Libbpf, machine: Machine): { offset: number; bit: number } {
+  if (machine === "aarch64") return { offset: 0, bit: 1 << 22 }; // flags, TIF_32BIT
+  const later = libbpf.symbols.libbpf_probe_bpf_helper(RAW_TRACEPOINT, GET_CURRENT_TASK_BTF, null) === 1;
+  return { offset: later ? 16 : 8, bit: 2 }; // status, TS_COMPAT
+}
+
+function kernelThreadsMax(): number {
+  const limit = Number(readKernelFile("/proc/sys/kernel/threads-max"));
+  return limit > 0 ? Math.min(limit, THREADS_MAX_LIMIT) : THREADS_MAX_LIMIT;
+}
+
 function loadProcess(
   libbpf: Libbpf,
   elf: Uint8Array<ArrayBuffer>,
-  options: ProcessProbeOptions & { machine: Machine; cpus: number },
+  options: ProcessProbeOptions & { machine: Machine; cpus: number; way: ProcessWay },
 ): BpfObject {
   using stack = new DisposableStack();
-  const { sampling, machine, cpus } = options;
-  const object = stack.use(BpfObject.open(libbpf, "process", elf));
+  const { sampling, machine, cpus, way } = options;
+  const { object: name, hash, rodata: layout } = WAYS[way];
+  const object = stack.use(BpfObject.open(libbpf, name, elf));
   const rodata = object.initialValue(".rodata");
-  writeField(rodata, PROCESS_RODATA, "cpus", cpus);
-  writeField(rodata, PROCESS_RODATA, "sampling", sampling);
-  writeField(rodata, PROCESS_RODATA, "sampling_threshold", sampling > 1 ? Math.round(2 ** 32 / sampling) : 0);
-  writeField(rodata, PROCESS_RODATA, "never_return", numbersByAbi(machine, ["exit", "exit_group"]));
-  writeField(rodata, PROCESS_RODATA, "execs", numbersByAbi(machine, ["execve", "execveat"]));
+  writeField(rodata, layout, "cpus", cpus);
+  writeField(rodata, layout, "sampling", sampling);
+  writeField(rodata, layout, "sampling_threshold", sampling > 1 ? Math.round(2 ** 32 / sampling) : 0);
+  writeField(rodata, layout, "never_return", numbersByAbi(machine, ["exit", "exit_group"]));
+  writeField(rodata, layout, "execs", numbersByAbi(machine, ["execve", "execveat"]));
+  if (name === "process_raw") {
+    writeField(rodata, PROCESS_RAW_RODATA, "machine_has_x32", machine === "x86_64");
+    if (way === "raw") {
+      const { offset, bit } = compatWord(libbpf, machine);
+      writeField(rodata, PROCESS_RAW_RODATA, "compat_offset", offset);
+      writeField(rodata, PROCESS_RAW_RODATA, "compat_bit", bit);
+    }
+  }
   object.setMaxEntries("process_counters", SIDES.length * PROCESS_PROGRAM.PROCESS_PROGRAMS * cpus);
+  if (hash) object.setMaxEntries("calls", options.threadsMax ?? kernelThreadsMax());
   // The shape of the inner maps, whose size may differ from one to the next.
   using template = BpfMap.create(libbpf, activitySpec(0, 1));
   object.setInnerMap("activity", template);
@@ -90,7 +195,8 @@ function activitySpec(side: Side, entriesMax: number): MapSpec {
  *
  * @example
  * ```ts
- * using probe = new ProcessProbe(libbpf, elf, { entriesMax: 8_192, sampling: 1 });
+ * const objects = (name: ProcessObject) => Deno.readFileSync(`build/bpf/${name}.bpf.o`);
+ * using probe = new ProcessProbe(libbpf, objects, { entriesMax: 8_192, sampling: 1 });
  * probe.attach();
  * // at the end of a window
  * const { side, atNs } = probe.swap();
@@ -102,32 +208,52 @@ function activitySpec(side: Side, entriesMax: number): MapSpec {
 export class ProcessProbe implements Disposable {
   /** CPUs a map's value holds. */
   readonly cpus: number;
+  /** How calls are counted on this kernel, for people. */
+  readonly way: string;
+  /** What that way cannot do, a sentence each; empty for the best one. */
+  readonly limits: readonly string[];
   readonly #libbpf: Libbpf;
   readonly #owned: DisposableStack;
   readonly #object: BpfObject;
+  /** Where threads' calls are kept; null with task storage. */
+  readonly #calls: BpfMap | null;
   readonly #activity: InnerSlot[] = [];
   readonly #counters: Mapping;
   readonly #window: ActivePointer;
   readonly #links: LibbpfLinks;
 
   /**
-   * Loads the programs and makes the maps; attaches to nothing yet. The calling process is left out of the counts.
+   * Loads the programs and makes the maps, in the first way that this kernel takes; attaches to nothing yet. The calling
+   * process is left out of the counts.
    *
-   * @param elf the compiled bpf/process.bpf.c
+   * @param objects reads a compiled object of bpf/
    * @throws {RangeError} for a sampling that is no whole number from 1 to 65,536
    * @throws {PrivilegeError}
-   * @throws {UnsupportedError} without BTF tracepoints and task storage in them (Linux 5.12)
+   * @throws {UnsupportedError} when this kernel takes none of the ways
    */
-  constructor(libbpf: Libbpf, elf: Uint8Array<ArrayBuffer>, options: ProcessProbeOptions) {
+  constructor(
+    libbpf: Libbpf,
+    objects: (name: ProcessObject) => Uint8Array<ArrayBuffer>,
+    options: ProcessProbeOptions,
+  ) {
     const { sampling, entriesMax } = options;
     if (!Number.isInteger(sampling) || sampling < 1 || sampling > SAMPLING_MAX) {
       throw new RangeError(`Cannot count one in ${sampling} calls: it takes a whole number from 1 to ${SAMPLING_MAX}`);
     }
     using stack = new DisposableStack();
     this.#libbpf = libbpf;
-    this.cpus = libbpf.symbols.libbpf_num_possible_cpus();
+    const cpus = this.cpus = libbpf.symbols.libbpf_num_possible_cpus();
     const machine = Deno.build.arch as Machine;
-    this.#object = stack.use(loadProcess(libbpf, elf, { ...options, machine, cpus: this.cpus }));
+    const variants = (options.ways ?? PROCESS_WAYS).map((way) => [way]);
+    const { loaded, programs: [chosen] } = loadVariants(
+      [{ job: "process activity", variants }],
+      ([way]) => loadProcess(libbpf, objects(WAYS[way].object), { ...options, machine, cpus, way }),
+    );
+    const { title, limits, hash, bss } = WAYS[chosen];
+    this.#object = stack.use(loaded);
+    this.way = title;
+    this.limits = limits;
+    this.#calls = hash ? this.#object.map("calls") : null;
     this.#links = new LibbpfLinks(libbpf, this.#object);
     stack.defer(() => this.#activity.forEach((slot) => slot[Symbol.dispose]()));
     for (const side of SIDES) {
@@ -139,14 +265,33 @@ export class ProcessProbe implements Disposable {
     this.#counters = stack.use(this.#object.map("process_counters").map({ writable: true }));
     const globals = stack.use(this.#object.map(".bss").map({ writable: true })).buffer;
     runRaw(libbpf, this.#object.programFd("identify"), 0n);
-    const pointer = { buffer: globals, offset: PROCESS_BSS.fields["window.generation"].offset };
+    const pointer = { buffer: globals, offset: bss.fields["window.generation"].offset };
     this.#window = new ActivePointer(pointer, stack.use(new RcuFence(libbpf)));
     this.#owned = stack.move();
   }
 
   /** Starts counting. @throws {SystemError} */
   attach(): void {
-    this.#links.attach(PROCESS_PROGRAMS);
+    if (this.#calls === null) return this.#links.attach(PROCESS_PROGRAMS);
+    // Of threads that ended while nothing was attached, entries are left.
+    this.#calls.drain(() => {}, DRAIN_BATCH_MAX);
+    this.#links.attach(["thread_end", ...PROCESS_PROGRAMS]);
+  }
+
+  /**
+   * Numbers of the processes whose threads have an entry in the hash of calls, one for each thread; null where there is
+   * no hash. Exact only while no thread begins or ends.
+   */
+  heldCalls(): number[] | null {
+    if (this.#calls === null) return null;
+    const pids: number[] = [];
+    const { valueBytes } = this.#calls.spec;
+    const pidAt = valueBytes - PROCESS_KEY.size + PROCESS_KEY.fields.pid.offset; // struct call ends with its key
+    this.#calls.read(({ count, values }) => {
+      const view = new DataView(values.buffer, values.byteOffset, values.byteLength);
+      for (let i = 0; i < count; i++) pids.push(view.getUint32(i * valueBytes + pidAt, true));
+    }, DRAIN_BATCH_MAX);
+    return pids;
   }
 
   /** Stops counting; a call that has not returned by now is not counted. */

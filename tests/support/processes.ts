@@ -7,7 +7,13 @@ import {
   type ProcessReducerOptions,
 } from "../../lib/aggregate/process_reducer.ts";
 import type { ProcessRow, ProcessWindow } from "../../lib/aggregate/process_protocol.ts";
-import { ProcessProbe, type ProcessProbeOptions } from "../../lib/ffi/process_probe.ts";
+import {
+  PROCESS_WAYS,
+  type ProcessObject,
+  ProcessProbe,
+  type ProcessProbeOptions,
+  type ProcessWay,
+} from "../../lib/ffi/process_probe.ts";
 import type { Machine } from "../../lib/ffi/syscalls.ts";
 import { assertEquals } from "../assert.ts";
 import { ASSETS_DIR, openSystemLibbpf } from "./bpf.ts";
@@ -60,6 +66,23 @@ export class SyscallActor implements AsyncDisposable {
   }
 }
 
+function readObject(name: ProcessObject): Uint8Array<ArrayBuffer> {
+  return Deno.readFileSync(`${ASSETS_DIR}/bpf/${name}.bpf.o`);
+}
+
+/** The ways of counting that this kernel takes, the best first. */
+export function loadableWays(): ProcessWay[] {
+  using libbpf = openSystemLibbpf();
+  return PROCESS_WAYS.filter((way) => {
+    try {
+      new ProcessProbe(libbpf, readObject, { entriesMax: 16, sampling: 1, ways: [way] })[Symbol.dispose]();
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
 /** An attached probe; each window that is taken must be balanced. */
 export class ProcessWatch implements Disposable {
   readonly probe: ProcessProbe;
@@ -71,8 +94,7 @@ export class ProcessWatch implements Disposable {
   ) {
     using stack = new DisposableStack();
     const libbpf = stack.use(openSystemLibbpf());
-    const elf = Deno.readFileSync(`${ASSETS_DIR}/bpf/process.bpf.o`);
-    this.probe = stack.use(new ProcessProbe(libbpf, elf, { entriesMax: 8_192, sampling: 1, ...options }));
+    this.probe = stack.use(new ProcessProbe(libbpf, readObject, { entriesMax: 8_192, sampling: 1, ...options }));
     this.#reducer = new ProcessReducer({
       machine: Deno.build.arch as Machine,
       valuesPerEntry: this.probe.cpus,

@@ -7,6 +7,7 @@
  *     move N                  N times: pwrite64 of 7 bytes, readv of up to 100 from the file's start
  *     threads THREADS N       each thread makes N calls of getppid
  *     exec N PATH ARGUMENTS   N calls of getppid, then execve
+ *     thread-exec N PATH ARGUMENTS   the same from another thread than the first
  *     forks N PATH            N times: vfork, execve of PATH, wait4
  *     tables N                N calls of getppid through the 32-bit table, 2 N through x32's, 3 N of no number at all
  *     reuse N                 N calls of getppid in a child, then 2 N in another of the same number
@@ -111,6 +112,36 @@ static void threads(int number, long count)
 			exit(1);
 	for (int i = 0; i < number; i++)
 		pthread_join(ids[i], NULL);
+}
+
+static void exec_after(long count, char **command)
+{
+	ask_parent(count);
+	execv(command[0], command);
+	fail("execve");
+}
+
+struct execution {
+	long count;
+	char **command;
+};
+
+static void *exec_thread(void *argument)
+{
+	struct execution *execution = argument;
+
+	exec_after(execution->count, execution->command);
+	return NULL;
+}
+
+static void thread_exec(long count, char **command)
+{
+	struct execution execution = { count, command };
+	pthread_t id;
+
+	if (pthread_create(&id, NULL, exec_thread, &execution))
+		exit(1);
+	pthread_join(id, NULL);
 }
 
 static void forks(long count, char **command)
@@ -334,9 +365,9 @@ int main(int argc, char **argv)
 	} else if (strcmp(action, "threads") == 0 && argc > 3) {
 		threads(count, atol(argv[3]));
 	} else if (strcmp(action, "exec") == 0 && argc > 3) {
-		ask_parent(count);
-		execv(argv[3], argv + 3);
-		fail("execve");
+		exec_after(count, argv + 3);
+	} else if (strcmp(action, "thread-exec") == 0 && argc > 3) {
+		thread_exec(count, argv + 3);
 	} else if (strcmp(action, "forks") == 0 && argc > 3) {
 		forks(count, argv + 3);
 #ifdef __x86_64__

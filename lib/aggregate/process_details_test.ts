@@ -71,6 +71,17 @@ Deno.test("ProcessDetails takes nothing from another process of the same number"
   assertEquals(details.containerOf(identity({ startedNs: 7_000_000_000n, cgroupId: 1n })).containerId, "");
 });
 
+Deno.test("ProcessDetails goes by the number alone where the start is not known, and takes nothing that began later", () => {
+  const host = new Host();
+  const details = host.details();
+  const process = { ...identity({ startedNs: 0n, cgroupId: 1n }), notedNs: 3_000_000_000n };
+  assertEquals(details.exeOf(process), "/usr/sbin/nginx");
+  // Another one of its number, with the same name: what was found of the first is not remembered for it.
+  host.facts = { ...host.facts!, exe: "/usr/local/sbin/nginx", startNs: 4e9, cgroups: `0::/docker/${ID}` };
+  assertEquals(details.describe(process), { exe: "", container: "", podUid: "", user: "www-data" });
+  assertEquals(details.exeOf({ ...process, notedNs: 5_000_000_000n }), "/usr/local/sbin/nginx");
+});
+
 Deno.test("ProcessDetails finds the container of a process that has ended by its cgroup", () => {
   const host = new Host();
   host.facts = null;

@@ -226,7 +226,7 @@ export class ProcessProbe implements Disposable {
    * Loads the programs and makes the maps, in the first way that this kernel takes; attaches to nothing yet. The calling
    * process is left out of the counts.
    *
-   * @param objects reads a compiled object of bpf/
+   * @param objects reads a compiled object of bpf/; what it throws is thrown
    * @throws {RangeError} for a sampling that is no whole number from 1 to 65,536
    * @throws {PrivilegeError}
    * @throws {UnsupportedError} when this kernel takes none of the ways
@@ -244,10 +244,12 @@ export class ProcessProbe implements Disposable {
     this.#libbpf = libbpf;
     const cpus = this.cpus = libbpf.symbols.libbpf_num_possible_cpus();
     const machine = Deno.build.arch as Machine;
-    const variants = (options.ways ?? PROCESS_WAYS).map((way) => [way]);
+    const ways = options.ways ?? PROCESS_WAYS;
+    // All are read at first: a file that is missing is not a way that the kernel refuses.
+    const elfs = new Map(ways.map((way) => [way, objects(WAYS[way].object)]));
     const { loaded, programs: [chosen] } = loadVariants(
-      [{ job: "process activity", variants }],
-      ([way]) => loadProcess(libbpf, objects(WAYS[way].object), { ...options, machine, cpus, way }),
+      [{ job: "process activity", variants: ways.map((way) => [way]) }],
+      ([way]) => loadProcess(libbpf, elfs.get(way)!, { ...options, machine, cpus, way }),
     );
     const { title, limits, hash, bss } = WAYS[chosen];
     this.#object = stack.use(loaded);

@@ -53,7 +53,7 @@ const NAMES_BY_MACHINE = {
     nfsservctl statfs fstatfs truncate ftruncate fallocate faccessat chdir fchdir chroot fchmod fchmodat fchownat
     fchown openat close vhangup pipe2 quotactl getdents64 lseek read write readv writev pread64 pwrite64 preadv
     pwritev sendfile pselect6 ppoll signalfd4 vmsplice splice tee readlinkat newfstatat fstat sync fsync fdatasync
-    sync_file_range2 timerfd_create timerfd_settime timerfd_gettime utimensat acct capget capset personality exit
+    sync_file_range timerfd_create timerfd_settime timerfd_gettime utimensat acct capget capset personality exit
     exit_group waitid set_tid_address unshare futex set_robust_list get_robust_list nanosleep getitimer setitimer
     kexec_load init_module delete_module timer_create timer_gettime timer_getoverrun timer_settime timer_delete
     clock_settime clock_gettime clock_getres clock_nanosleep syslog ptrace sched_setparam sched_setscheduler
@@ -69,8 +69,8 @@ const NAMES_BY_MACHINE = {
     keyctl clone execve mmap fadvise64 swapon swapoff mprotect msync mlock munlock mlockall munlockall mincore
     madvise remap_file_pages mbind get_mempolicy set_mempolicy migrate_pages move_pages rt_tgsigqueueinfo
     perf_event_open accept4 recvmmsg
-    260 wait4 prlimit64 fanotify_init fanotify_mark
-    266 clock_adjtime syncfs setns sendmmsg process_vm_readv process_vm_writev kcmp finit_module sched_setattr
+    260 wait4 prlimit64 fanotify_init fanotify_mark name_to_handle_at open_by_handle_at
+    clock_adjtime syncfs setns sendmmsg process_vm_readv process_vm_writev kcmp finit_module sched_setattr
     sched_getattr renameat2 seccomp getrandom memfd_create bpf execveat userfaultfd membarrier mlock2
     copy_file_range preadv2 pwritev2 pkey_mprotect pkey_alloc pkey_free statx io_pgetevents rseq kexec_file_load
     424 pidfd_send_signal io_uring_setup io_uring_enter io_uring_register open_tree move_mount fsopen fsconfig

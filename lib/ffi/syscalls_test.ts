@@ -1,6 +1,7 @@
-import { assertEquals } from "../../tests/assert.ts";
+import { assert, assertEquals, assertGreater } from "../../tests/assert.ts";
+import { MACHINES, macrosFor } from "../../tests/support/abi.ts";
 import { SYSCALL_RULE } from "./layouts.gen.ts";
-import { syscallName, syscallNumber, syscallRules } from "./syscalls.ts";
+import { syscallName, syscallNumber, syscallRules, type SyscallTable } from "./syscalls.ts";
 import { EVENT_TYPES } from "../router/protocol.ts";
 
 Deno.test("syscallName() knows the numbers of both machines, across their gaps", () => {
@@ -54,4 +55,54 @@ Deno.test("syscallNumber() is the inverse of syscallName(), in each table", () =
     359,
     386,
   ]);
+});
+
+/** The header with a machine's numbers. arm64's own only says which of the common ones it has. */
+const NUMBERS: Record<SyscallTable, string> = {
+  x86_64: "#include <asm/unistd_64.h>",
+  i386: "#include <asm/unistd_32.h>",
+  aarch64: `
+    #define __ARCH_WANT_RENAMEAT
+    #define __ARCH_WANT_NEW_STAT
+    #define __ARCH_WANT_SET_GET_RLIMIT
+    #define __ARCH_WANT_TIME32_SYSCALLS
+    #define __ARCH_WANT_SYS_CLONE3
+    #define __ARCH_WANT_MEMFD_SECRET
+    #include <asm-generic/unistd.h>
+  `,
+};
+
+Deno.test("syscallName() agrees with the kernel's headers about every call of each machine", async () => {
+  for (const table of ["x86_64", "i386", "aarch64"] as const) {
+    // Only x86_64 has the headers of its two tables.
+    if (table !== "aarch64" && Deno.build.arch !== "x86_64") continue;
+    const macros = await macrosFor(table === "i386" ? "x86_64" : table, NUMBERS[table]);
+    const wrong: string[] = [];
+    let known = 0;
+    for (const [macro, value] of macros) {
+      const name = /^__NR_(\w+)$/.exec(macro)?.[1];
+      if (name === undefined || ["syscalls", "arch_specific_syscall"].includes(name)) continue;
+      // One macro may stand for another: __NR_mmap is __NR3264_mmap.
+      const number = Number(macros.get(value) ?? value);
+      known++;
+      if (syscallName(table, number) !== name) wrong.push(`${name} ${number}: ${syscallName(table, number)}`);
+    }
+    assertEquals(wrong, [], table);
+    assertGreater(known, 300, table);
+  }
+});
+
+Deno.test("syscallRules() looks on each machine at the calls that have the watched names", () => {
+  const watched = [
+    ...["openat", "openat2", "connect", "clone", "clone3", "ptrace", "setuid", "setresuid", "mount", "bpf"],
+    ...["init_module", "finit_module", "bind", "execve", "unlinkat", "kill", "setns"],
+  ];
+  for (const machine of MACHINES) {
+    const rules = syscallRules(machine, EVENT_TYPES);
+    for (const name of watched) assert((rules[syscallNumber(machine, name)!] & 0xff) !== 0, `${machine} ${name}`);
+    for (const name of ["read", "mmap", "futex"]) assertEquals(rules[syscallNumber(machine, name)!], 0, name);
+  }
+  const of = (name: string) =>
+    MACHINES.map((machine) => syscallRules(machine, EVENT_TYPES)[syscallNumber(machine, name)!]);
+  for (const name of watched) assertEquals(of(name)[0], of(name)[1], name);
 });

@@ -4,6 +4,7 @@
  */
 import { SystemError } from "../errors.ts";
 import { closeFd, lastErrno } from "./libc.ts";
+import type { Machine } from "./syscalls.ts";
 
 const SYMBOLS = {
   epoll_create1: { parameters: ["i32"], result: "i32" },
@@ -16,8 +17,12 @@ const EPOLL_CTL_ADD = 1;
 const EPOLLIN = 1;
 const EPOLLET = 0x8000_0000;
 
-/** struct epoll_event: u32 events; u64 data; packed on x86_64 only. */
-const EVENT = Deno.build.arch === "x86_64" ? { bytes: 12, dataAt: 4 } : { bytes: 16, dataAt: 8 };
+/** struct epoll_event: u32 events; u64 data. x86_64 alone packs it, to share it with 32-bit programs. */
+export function epollEventLayout(machine: Machine): { bytes: number; dataAt: number } {
+  return machine === "x86_64" ? { bytes: 12, dataAt: 4 } : { bytes: 16, dataAt: 8 };
+}
+
+const EVENT = epollEventLayout(Deno.build.arch as Machine);
 const EVENTS_MAX = 16;
 
 export class Epoll implements Disposable {

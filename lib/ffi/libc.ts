@@ -313,7 +313,12 @@ export function memoryFile(name: string, bytes: Uint8Array<ArrayBuffer>): number
   return fd;
 }
 
-/** printf's formatting for a `va_list` handed to a callback; at most 4,095 bytes. */
+/**
+ * printf's formatting for a `va_list` handed to a callback; at most 4,095 bytes.
+ *
+ * @param args the `va_list` as the callback got it: a pointer on both machines, since x86_64's is an array, and aarch64
+ *   passes a struct of 32 bytes by reference. It is used up.
+ */
 export function formatVaList(format: Deno.PointerValue, args: Deno.PointerValue): string {
   const text = new Uint8Array(4096);
   const length = symbols().vsnprintf(text, BigInt(text.length), format, args);

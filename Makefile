@@ -1,7 +1,20 @@
 # Builds ./ebpfmon. What TypeScript can do is in tools/ and in deno.json's tasks; here is what depends on what.
 # V=1 shows the commands.
 
-DENO_VERSION := 2.9.3
+# The architecture that is built for, by Debian's names: amd64 or arm64. The machine's own becomes ./ebpfmon, another
+# ./ebpfmon-ARCH; their parts are in build/ and build/ARCH, and what both share is made once.
+HOST_ARCH := $(if $(filter aarch64,$(shell uname -m)),arm64,amd64)
+ARCH := $(HOST_ARCH)
+ifeq ($(filter $(ARCH),amd64 arm64),)
+$(error Cannot build for ARCH=$(ARCH): it must be amd64 or arm64)
+endif
+MACHINE_amd64 := x86_64
+MACHINE_arm64 := aarch64
+
+# The npm registry has no 2.9.3 for arm64. From 2.9.4 on Deno may abort in node:http2 when a peer closes after a large
+# stream (denoland/deno#36788), which concerns `agent` and `serve`; so only arm64 takes a newer one.
+DENO_VERSION_amd64 := 2.9.3
+DENO_VERSION_arm64 := 2.9.6
 PREFIX ?= /usr/local
 IFACE ?=
 
@@ -20,6 +33,9 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PACKAGES := clang llvm libbpf-dev libbpf1 bpftool libelf1 zlib1g linux-libc-dev libc6-dev git
 TEST_PACKAGES := clang-format curl iproute2 iputils-ping tcpdump util-linux libcap2-bin procps tshark nfdump \
 	nats-server openssl protobuf-compiler python3-grpcio python3-protobuf
+# A C compiler's other half: the headers and the static libc of another architecture. clang makes the code.
+CROSS_PACKAGES_amd64 := gcc-x86-64-linux-gnu libc6-dev-amd64-cross
+CROSS_PACKAGES_arm64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 BENCH_PACKAGES := bpftrace ethtool softflowd tshark nfdump
 
 DENO := build/bin/deno
@@ -36,11 +52,24 @@ BPF_FLAGS = -g -O2 -Wall -Werror -target bpf -mcpu=v3 -ffile-prefix-map=$(CURDIR
 
 ##@ Build
 
-ebpfmon: $(PARTS) tools/pack.ts tools/permissions.ts ## Build ./ebpfmon (the default)
-	$(Q)$(RUN) --allow-write=. --allow-run tools/pack.ts $(DENO_VERSION)
+ebpfmon: $(PARTS) tools/pack.ts tools/permissions.ts ## Build ./ebpfmon (the default); ARCH=arm64 makes ./ebpfmon-arm64 for aarch64
+	$(Q)$(RUN) --allow-write=. --allow-run tools/pack.ts $(DENO_VERSION_$(HOST_ARCH))
 	@echo "Built ./ebpfmon ($$(cat build/packager))"
 
-.DEFAULT_GOAL := ebpfmon
+# make ARCH=arm64
+ebpfmon-%: $(addprefix build/,stamps/app stamps/assets commit %/launcher %/bin/deno %/stamps/lib) \
+		tools/pack.ts tools/permissions.ts
+	$(Q)$(RUN) --allow-write=. tools/pack.ts $(DENO_VERSION_$*) $*
+	@echo "Built ./$@ (self-extracting)"
+
+.DEFAULT_GOAL := $(if $(filter $(HOST_ARCH),$(ARCH)),ebpfmon,ebpfmon-$(ARCH))
+
+# For what runs on this machine.
+.PHONY: native
+native:
+	@[ $(ARCH) = $(HOST_ARCH) ] || { \
+		echo "Cannot do this for $(ARCH): this machine is $(HOST_ARCH); build with make ARCH=$(ARCH) and copy ./ebpfmon-$(ARCH)" >&2; \
+		exit 1; }
 
 build/stamps/packages: tools/install_packages Makefile
 	$(Q)mkdir -p $(@D)
@@ -48,7 +77,10 @@ build/stamps/packages: tools/install_packages Makefile
 	$(Q)touch $@
 
 build/bin/deno: tools/install_deno Makefile | build/stamps/packages
-	$(Q)tools/install_deno $(DENO_VERSION) $@
+	$(Q)tools/install_deno $(DENO_VERSION_$(HOST_ARCH)) $@
+
+build/%/bin/deno: tools/install_deno Makefile | build/stamps/packages
+	$(Q)tools/install_deno $(DENO_VERSION_$*) $@ $(MACHINE_$*)
 
 build/stamps/node_modules: deno.json deno.lock | $(DENO)
 	$(Q)$(DENO) install --quiet
@@ -69,7 +101,7 @@ build/stamps/app: $(SOURCES) tools/bundle.ts build/stamps/node_modules build/sta
 	$(Q)$(RUN) --allow-write=build --allow-run tools/bundle.ts
 	$(Q)touch $@
 
-build/stamps/assets: $(BPF_OBJECTS) tools/assets.ts | $(DENO)
+build/stamps/assets: $(BPF_OBJECTS) tools/assets.ts tools/libraries.ts | $(DENO)
 	$(Q)$(RUN) --allow-write=build --allow-run tools/assets.ts
 	$(Q)touch $@
 
@@ -77,6 +109,23 @@ build/stamps/assets: $(BPF_OBJECTS) tools/assets.ts | $(DENO)
 build/launcher: tools/launcher.c | build/stamps/packages
 	$(Q)clang -O2 -Wall -Wextra -Werror -static -s $< -o $@ 2>/dev/null || \
 		clang -O2 -Wall -Wextra -Werror -s $< -o $@
+
+build/%/stamps/packages: tools/install_packages Makefile
+	$(Q)mkdir -p $(@D)
+	$(Q)tools/install_packages $(CROSS_PACKAGES_$*)
+	$(Q)touch $@
+
+# Without this make would take the stamps for intermediate files and remove them.
+.PRECIOUS: build/%/stamps/packages build/%/stamps/lib build/%/bin/deno build/%/launcher
+
+build/%/launcher: tools/launcher.c | build/%/stamps/packages build/stamps/packages
+	$(Q)clang --target=$(MACHINE_$*)-linux-gnu -O2 -Wall -Wextra -Werror -static -s $< -o $@
+
+build/%/stamps/lib: tools/unpack_packages tools/libraries.ts | $(DENO)
+	$(Q)mkdir -p $(@D)
+	$(Q)tools/unpack_packages $* build/$*/packages libbpf1
+	$(Q)$(RUN) --allow-write=build --allow-run tools/libraries.ts build/$*/lib build/$*/packages
+	$(Q)touch $@
 
 build/packager: tools/packager.ts | $(DENO)
 	$(Q)$(RUN) --allow-write --allow-run tools/packager.ts > $@
@@ -99,16 +148,16 @@ proto: build/stamps/node_modules build/stamps/test-packages ## Generate lib/expo
 
 .PHONY: clean
 clean: ## Remove everything that was built
-	$(Q)rm -rf build ebpfmon node_modules
+	$(Q)rm -rf build ebpfmon ebpfmon-amd64 ebpfmon-arm64 node_modules
 
 ##@ Run and check
 
 .PHONY: run
-run: ebpfmon ## Watch an interface: make run IFACE=eth0
+run: native ebpfmon ## Watch an interface: make run IFACE=eth0
 	$(Q)$(SUDO) ./ebpfmon monitor $(IFACE)
 
 .PHONY: test
-test: ebpfmon lint $(TEST_OBJECTS) build/bin/promtool ## Lint, type check and run every test (as root)
+test: native ebpfmon lint $(TEST_OBJECTS) build/bin/promtool ## Lint, type check and run every test (as root)
 	$(Q)$(SUDO) env PATH="$$PATH" $(DENO) task --quiet test $(TESTS)
 
 .PHONY: lint
@@ -124,7 +173,7 @@ fmt: build/stamps/test-packages | $(DENO) ## Format the code
 	$(Q)clang-format -i $(C_SOURCES)
 
 .PHONY: bench
-bench: ebpfmon $(TEST_OBJECTS) $(BENCH_OBJECTS) build/stamps/test-packages build/stamps/bench-packages ## Run the benches, or BENCH="name..." (as root)
+bench: native ebpfmon $(TEST_OBJECTS) $(BENCH_OBJECTS) build/stamps/test-packages build/stamps/bench-packages ## Run the benches, or BENCH="name..." (as root)
 	$(Q)$(SUDO) env PATH="$$PATH" $(DENO) task bench $(BENCH)
 
 build/stamps/test-packages: tools/install_packages Makefile
@@ -144,7 +193,7 @@ build/bin/promtool: tools/install_promtool
 
 # With DESTDIR, for building packages: no group, no capabilities, which are the package's own business.
 .PHONY: install
-install: ebpfmon ## Install below PREFIX (/usr/local), with a systemd unit and capabilities instead of root
+install: native ebpfmon ## Install below PREFIX (/usr/local), with a systemd unit and capabilities instead of root
 	$(Q)$(SUDO) env DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" packaging/install
 
 .PHONY: uninstall

@@ -1,12 +1,16 @@
 /**
  * Packs build/app into ./ebpfmon, in the way that build/packager names: `deno compile`, or the launcher with the Deno
- * binary and the application behind it. The format of the latter is described in tools/launcher.c.
+ * binary and the application behind it. The format of the latter is described in tools/launcher.c. For another
+ * architecture it is always the latter, into ./ebpfmon-ARCH: of the application only libbpf and its libraries differ.
+ *
+ * pack.ts DENO_VERSION [ARCH]
  */
 import { createHash } from "node:crypto";
 import { PERMISSIONS } from "./permissions.ts";
 
 const APP_DIR = "build/app";
 const OUTPUT = "ebpfmon";
+const BUILD_INFO = "build_info.json";
 
 /** What the self-extracting file gives to `deno run`. `--no-remote` is not among it, for `--libbpf-url`. */
 const RUN_FLAGS = ["--quiet", "--no-prompt", "--no-config", "--no-lock", ...PERMISSIONS];
@@ -82,20 +86,27 @@ async function listFiles(dir: string, prefix = ""): Promise<PayloadFile[]> {
   return files;
 }
 
-async function packSelfExtracting(temporary: string): Promise<void> {
-  const launcher = await Deno.readFile("build/launcher");
+/** What a self-extracting file is made of. */
+interface SelfExtractingParts {
+  launcher: string;
+  deno: string;
+  app: PayloadFile[];
+}
+
+async function packSelfExtracting(temporary: string, parts: SelfExtractingParts): Promise<void> {
+  const launcher = await Deno.readFile(parts.launcher);
   // The table is read in place, so it is aligned.
   const padding = new Uint8Array(-launcher.length & 7);
   const files = [
-    { path: "ebpfmon", mode: PROGRAM_MODE, data: await Deno.readFile(Deno.execPath()) },
+    { path: "ebpfmon", mode: PROGRAM_MODE, data: await Deno.readFile(parts.deno) },
     { path: "flags", mode: FILE_MODE, data: new TextEncoder().encode(RUN_FLAGS.join("\n")) },
     // Deno's own caches. Only root or the user who unpacks may read or write them.
     { path: "deno_dir", mode: PRIVATE_FOLDER_MODE, data: new Uint8Array() },
-    ...await listFiles(APP_DIR),
+    ...parts.app,
   ];
-  const parts = [launcher, padding, ...packPayload(files, launcher.length + padding.length)];
   using output = await Deno.open(temporary, { write: true, create: true, truncate: true });
-  for (const part of parts) await writeAll(output, part);
+  const payload = packPayload(files, launcher.length + padding.length);
+  for (const part of [launcher, padding, ...payload]) await writeAll(output, part);
 }
 
 async function writeAll(file: Deno.FsFile, data: Uint8Array): Promise<void> {
@@ -128,24 +139,62 @@ export function compileArguments(output: string, dir: string, files: string[]): 
   ];
 }
 
-async function writeBuildInfo(packaging: string): Promise<void> {
+async function buildInfo(packaging: string, deno: string, libDir: string): Promise<string> {
   const { version } = JSON.parse(await Deno.readTextFile("deno.json"));
   const commit = (await Deno.readTextFile("build/commit")).trim();
-  const { libbpf, order } = JSON.parse(await Deno.readTextFile(`${APP_DIR}/lib/libraries.json`));
-  const info = { version, commit, packaging, deno: Deno.version.deno, libbpf, libraries: order };
-  await Deno.writeTextFile(`${APP_DIR}/build_info.json`, JSON.stringify(info) + "\n");
+  const { libbpf, order } = JSON.parse(await Deno.readTextFile(`${libDir}/libraries.json`));
+  return JSON.stringify({ version, commit, packaging, deno, libbpf, libraries: order }) + "\n";
 }
 
-if (import.meta.main) {
-  const [wanted] = Deno.args;
+/** Writes `output` by a rename, because a program that is running cannot be written to. */
+async function replaceProgram(output: string, pack: (temporary: string) => Promise<void>): Promise<void> {
+  const temporary = `build/${output}.tmp`;
+  await pack(temporary);
+  await Deno.chmod(temporary, 0o755);
+  await Deno.rename(temporary, output);
+}
+
+/** Packs for this machine. */
+async function packNative(wanted: string): Promise<void> {
   if (Deno.version.deno !== wanted) {
     throw new Error(`Cannot pack: Deno is ${Deno.version.deno}, must be ${wanted}; run make clean`);
   }
   const packaging = (await Deno.readTextFile("build/packager")).trim();
-  const temporary = `build/${OUTPUT}.tmp`;
-  await writeBuildInfo(packaging);
-  await (packaging === "deno compile" ? packCompiled : packSelfExtracting)(temporary);
-  await Deno.chmod(temporary, 0o755);
-  // A rename, because a program that is running cannot be written to.
-  await Deno.rename(temporary, OUTPUT);
+  await Deno.writeTextFile(`${APP_DIR}/${BUILD_INFO}`, await buildInfo(packaging, wanted, `${APP_DIR}/lib`));
+  await replaceProgram(OUTPUT, async (temporary) => {
+    if (packaging === "deno compile") return await packCompiled(temporary);
+    const parts = { launcher: "build/launcher", deno: Deno.execPath(), app: await listFiles(APP_DIR) };
+    await packSelfExtracting(temporary, parts);
+  });
+}
+
+/** The application with the libraries of another architecture in the place of this machine's. */
+export async function foreignApp(appDir: string, libDir: string, info: string): Promise<PayloadFile[]> {
+  const shared = (await listFiles(appDir)).filter(({ path }) => path !== BUILD_INFO && !/^lib(\/|$)/.test(path));
+  return [
+    ...shared,
+    { path: BUILD_INFO, mode: FILE_MODE, data: new TextEncoder().encode(info) },
+    { path: "lib", mode: FOLDER_MODE, data: new Uint8Array() },
+    ...await listFiles(libDir, "lib/"),
+  ];
+}
+
+/** Packs for another architecture, of what is in build/ARCH. */
+async function packForeign(wanted: string, arch: string): Promise<void> {
+  const dir = `build/${arch}`;
+  const deno = await Deno.realPath(`${dir}/bin/deno`);
+  // It cannot be run here to say its version.
+  const { version } = JSON.parse(await Deno.readTextFile(deno.replace(/[^/]*$/, "package.json")));
+  if (version !== wanted) throw new Error(`Cannot pack: Deno is ${version}, must be ${wanted}; run make clean`);
+  const info = await buildInfo("self-extracting", wanted, `${dir}/lib`);
+  const app = await foreignApp(APP_DIR, `${dir}/lib`, info);
+  await replaceProgram(
+    `${OUTPUT}-${arch}`,
+    (temporary) => packSelfExtracting(temporary, { launcher: `${dir}/launcher`, deno, app }),
+  );
+}
+
+if (import.meta.main) {
+  const [wanted, arch] = Deno.args;
+  await (arch === undefined ? packNative(wanted) : packForeign(wanted, arch));
 }

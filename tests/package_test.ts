@@ -3,7 +3,7 @@
  * give: any file serves as one for packing. The self-extracting file's launcher is tested with a shell script in the
  * place of Deno, so that a start costs nothing; the whole ./ebpfmon is run by the other tests.
  */
-import { compileArguments, packPayload, type PayloadFile } from "../tools/pack.ts";
+import { compileArguments, foreignApp, packPayload, type PayloadFile } from "../tools/pack.ts";
 import { assert, assertEquals, assertFalse, assertMatch, assertStringIncludes } from "./assert.ts";
 
 const APP_DIR = new URL("../build/app", import.meta.url).pathname;
@@ -95,6 +95,36 @@ class Sandbox {
     await Deno.remove(this.dir, { recursive: true });
   }
 }
+
+Deno.test("a file for another architecture has the application, but that architecture's libraries and build info", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const write = async (path: string, text: string) => {
+      await Deno.mkdir(`${dir}/${path.slice(0, path.lastIndexOf("/"))}`, { recursive: true });
+      await Deno.writeTextFile(`${dir}/${path}`, text);
+    };
+    await write("app/main.js", "program");
+    await write("app/build_info.json", "of this machine");
+    await write("app/bpf/flow.bpf.o", "object");
+    await write("app/lib/libbpf.so.1", "x86");
+    await write("app/lib/libonlyhere.so.1", "x86");
+    await write("app/libs.js", "no library");
+    await write("foreign/libbpf.so.1", "arm");
+    const files = await foreignApp(`${dir}/app`, `${dir}/foreign`, "of arm64");
+    const text = (data: Uint8Array) => new TextDecoder().decode(data);
+    assertEquals(files.map(({ path, mode, data }) => [path, mode.toString(8), text(data)]), [
+      ["bpf", "40755", ""],
+      ["bpf/flow.bpf.o", "100644", "object"],
+      ["libs.js", "100644", "no library"],
+      ["main.js", "100644", "program"],
+      ["build_info.json", "100644", "of arm64"],
+      ["lib", "40755", ""],
+      ["lib/libbpf.so.1", "100644", "arm"],
+    ]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
 
 Deno.test("deno compile embeds the bundle, its workers, the BPF objects and the libraries", async () => {
   const files = [

@@ -5,7 +5,9 @@ import { ACTOR, Actor, EVERYTHING, RING_BYTES, Watch } from "./support/router.ts
 import type { RouterEvent } from "../lib/router/protocol.ts";
 
 const O_WRONLY = 1, O_RDWR = 2, O_CREAT = 0o100, O_TRUNC = 0o1000, O_APPEND = 0o2000;
-const O_DIRECTORY = 0o200000, O_CLOEXEC = 0o2000000;
+const O_CLOEXEC = 0o2000000;
+/** Two flags have each other's value on arm64: this one and O_DIRECT. */
+const O_DIRECTORY = Deno.build.arch === "x86_64" ? 0o200000 : 0o40000;
 const ENOENT = -2, EPERM = -1, EACCES = -13, EFAULT = -14, EMFILE = -24, ECONNREFUSED = -111, EAGAIN = -11;
 const HAS_OLD_OPENS = Deno.build.arch === "x86_64";
 

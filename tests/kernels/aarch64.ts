@@ -15,6 +15,13 @@ export const AARCH64 = {
     args: ["-M", "virt", "-accel", "tcg,thread=multi", "-cpu", "neoverse-n1"],
   },
   console: "ttyAMA0",
+  // Made by `make ARCH=arm64`.
+  guest: {
+    program: "ebpfmon-arm64",
+    libraries: "build/arm64/lib",
+    deno: "build/arm64/bin/deno",
+    compiler: ["clang", "--target=aarch64-linux-gnu"],
+  },
 } as const;
 
 /** What installs qemu for it. */

@@ -1,0 +1,46 @@
+/** Settings of the machine that make ebpfmon slower, or make it take another way. */
+import { fileExists, readKernelFile } from "../ffi/libc.ts";
+import type { Fact } from "./feature.ts";
+
+function readText(path: string): string | null {
+  try {
+    return readKernelFile(path).trim();
+  } catch {
+    return null;
+  }
+}
+
+function jit(): Fact {
+  const value = readText("/proc/sys/net/core/bpf_jit_enable");
+  const isOff = value === "0";
+  return {
+    name: "BPF JIT",
+    // Only root may read it, and a container may hide it.
+    value: value === null ? "not known: /proc/sys/net/core/bpf_jit_enable cannot be read" : isOff ? "off" : "on",
+    advice: isOff ? "sysctl net.core.bpf_jit_enable=1 makes programs run several times faster" : "",
+  };
+}
+
+function btf(): Fact {
+  const there = fileExists("/sys/kernel/btf/vmlinux");
+  return {
+    name: "kernel BTF",
+    value: there ? "there" : "no /sys/kernel/btf/vmlinux",
+    advice: there ? "" : "a kernel with CONFIG_DEBUG_INFO_BTF tells more of each event",
+  };
+}
+
+function kprobes(): Fact {
+  const there = fileExists("/sys/bus/event_source/devices/kprobe/type");
+  return { name: "kprobes", value: there ? "there" : "this kernel was built without", advice: "" };
+}
+
+function lockdown(): Fact[] {
+  const mode = /\[(\w+)\]/.exec(readText("/sys/kernel/security/lockdown") ?? "")?.[1];
+  return mode === undefined ? [] : [{ name: "lockdown", value: mode, advice: "" }];
+}
+
+/** Reads what the kernel says of itself; nothing is tried. */
+export function kernelFacts(): Fact[] {
+  return [jit(), btf(), kprobes(), ...lockdown()];
+}

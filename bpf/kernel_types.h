@@ -18,6 +18,9 @@
 
 #define CO_RE __attribute__((preserve_access_index))
 
+/* A member of what `from` points to; `typed`: whether that is a typed pointer, a constant. */
+#define READ_OF(typed, from, member) ((typed) ? (from)->member : BPF_CORE_READ(from, member))
+
 struct mm_struct {
 	unsigned long arg_start;
 	unsigned long arg_end;
@@ -104,6 +107,18 @@ static __always_inline void syscall_arguments(void *regs, __u64 args[4])
 		args[2] = x86->dx;
 		args[3] = x86->r10;
 	}
+}
+
+/*
+ * The first argument of a function, to a kprobe at its entry. Read by a helper: from two members of a context, of which
+ * only one exists, the compiler makes a load at a computed offset, which the verifier refuses.
+ */
+static __always_inline void *first_argument(void *regs)
+{
+	struct pt_regs___arm64 *arm = regs;
+	struct pt_regs___x86 *x86 = regs;
+
+	return (void *)(is_arm64() ? BPF_CORE_READ(arm, regs[0]) : BPF_CORE_READ(x86, di));
 }
 
 /* Whether the kernel hands out the running task as a typed pointer (Linux 5.11). */

@@ -56,24 +56,30 @@ struct request_sock {
 	struct sock_common __req_common;
 } CO_RE;
 
+/* In this order the compiler adds without fetching, which kernels before Linux 5.12 cannot do. */
+static __always_inline void add(__u64 *counter, __u32 segments)
+{
+	__atomic_fetch_add(counter, segments, __ATOMIC_RELAXED);
+}
+
 static __always_inline void count_segments(struct sock_common *common, __u32 segments)
 {
 	__u32 side = double_buffer_side(&window);
-	__u32 netns = netns_of(common);
+	__u32 netns = netns_of(common, true);
 	__u32 counter = side * RETRANSMIT_PLACES + (netns == home_netns ? RETRANSMIT_HERE : RETRANSMIT_ELSEWHERE);
 	void *map = side ? (void *)&retransmits_side1 : (void *)&retransmits_side0;
 	struct socket_key key;
 	__u64 *value;
 
-	__sync_fetch_and_add(&seen_segments[counter], segments);
-	read_key(common, IPPROTO_TCP, netns, &key);
+	add(&seen_segments[counter], segments);
+	read_key(common, true, IPPROTO_TCP, netns, &key);
 	value = bpf_map_lookup_elem(map, &key);
 	if (!value) {
 		/* It fails too when another CPU was first. */
 		bpf_map_update_elem(map, &key, &no_segments, BPF_NOEXIST);
 		value = bpf_map_lookup_elem(map, &key);
 	}
-	__sync_fetch_and_add(value ? value : &overflow_segments[counter], segments);
+	add(value ? value : &overflow_segments[counter], segments);
 }
 
 /* One skb may be several segments. */

@@ -24,9 +24,13 @@ struct socket_key {
 
 #ifdef __bpf__
 
+#include <stdbool.h>
+
 #include <linux/in6.h>
 
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
 
 #include "kernel_types.h"
 
@@ -49,34 +53,48 @@ struct sock_common___key {
 	possible_net_t___key skc_net;
 } CO_RE;
 
-static __always_inline __u32 netns_of(struct sock_common *common)
+/* `typed`: whether `common` is a typed pointer; a constant, as in kernel_types.h. */
+static __always_inline __u32 netns_of(struct sock_common *common, bool typed)
 {
-	return ((struct sock_common___key *)common)->skc_net.net->ns.inum;
+	struct sock_common___key *of = (void *)common;
+
+	return typed ? of->skc_net.net->ns.inum : BPF_CORE_READ(of, skc_net.net, ns.inum);
 }
 
-static __always_inline void read_key(struct sock_common *common, __u8 protocol, __u32 netns, struct socket_key *key)
+/* An IPv6 address, copied to where it can be read word by word. */
+static __always_inline void copy_address(const struct in6_addr *from, bool typed, __u32 to[4])
+{
+	if (!typed) {
+		bpf_probe_read_kernel(to, sizeof(*from), from);
+		return;
+	}
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		to[i] = from->in6_u.u6_addr32[i];
+}
+
+static __always_inline void read_key(struct sock_common *common, bool typed, __u8 protocol, __u32 netns,
+				     struct socket_key *key)
 {
 	__u32 *local = (__u32 *)key->local, *remote = (__u32 *)key->remote;
+	__be16 remote_port = READ_OF(typed, common, skc_dport);
 
 	__builtin_memset(key, 0, sizeof(*key));
-	if (common->skc_family == AF_INET) {
+	if (READ_OF(typed, common, skc_family) == AF_INET) {
 		local[2] = bpf_htonl(0xffff);
-		local[3] = common->skc_rcv_saddr;
-		if (common->skc_dport) {
+		local[3] = READ_OF(typed, common, skc_rcv_saddr);
+		if (remote_port) {
 			remote[2] = bpf_htonl(0xffff);
-			remote[3] = common->skc_daddr;
+			remote[3] = READ_OF(typed, common, skc_daddr);
 		}
 	} else {
-#pragma unroll
-		for (int i = 0; i < 4; i++) {
-			local[i] = common->skc_v6_rcv_saddr.in6_u.u6_addr32[i];
-			if (common->skc_dport)
-				remote[i] = common->skc_v6_daddr.in6_u.u6_addr32[i];
-		}
+		copy_address(&common->skc_v6_rcv_saddr, typed, local);
+		if (remote_port)
+			copy_address(&common->skc_v6_daddr, typed, remote);
 	}
 	key->netns = netns;
-	key->local_port = bpf_htons(common->skc_num);
-	key->remote_port = common->skc_dport;
+	key->local_port = bpf_htons(READ_OF(typed, common, skc_num));
+	key->remote_port = remote_port;
 	key->proto = protocol;
 }
 

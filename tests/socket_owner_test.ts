@@ -247,7 +247,7 @@ Deno.test("packets that are only forwarded are found at their other end; those w
 
 Deno.test("the table forgets sockets that nobody uses, and knows a busy one again", async () => {
   await using talk = await Talk.create();
-  using watch = new OwnerWatch(128);
+  using watch = new OwnerWatch({ ownersMax: 128 });
   // The kernel's table has a list for each CPU, and one CPU takes from another's only when nothing else is left: what
   // was noted on an idle CPU stays. So both are on one.
   const [busy, others] = [talk.user("watched", { cpu: 0 }), talk.user("watched", { cpu: 0 })];

@@ -13,6 +13,13 @@ import { SocketOwners } from "./socket_owners.ts";
 /** Sockets in use, on all but the busiest hosts; about 14 MB. */
 const OWNERS_MAX = 65_536;
 
+/**
+ * From the end of a scan to the next one, where most sockets are only found by scans: as short as processes that matter
+ * live, and never so short that scans take more than a part of the time.
+ */
+const SCAN_PAUSE_MS = 2_000;
+const SCAN_SHARE_MAX = 1 / 20;
+
 export interface OwnerWatchOptions {
   options: AggregatorOptions;
   details: ProcessDetails;
@@ -24,6 +31,9 @@ export class OwnerWatch implements FlowOwnerSource, Disposable {
   readonly #probe: SocketOwnerProbe;
   readonly #owners: SocketOwners;
   readonly #details: ProcessDetails;
+  #scanTimer: ReturnType<typeof setTimeout> | undefined;
+  #scan = Promise.resolve();
+  #detached = false;
 
   private constructor(probe: SocketOwnerProbe, details: ProcessDetails) {
     this.#probe = probe;
@@ -47,9 +57,11 @@ export class OwnerWatch implements FlowOwnerSource, Disposable {
       const elf = Deno.readFileSync(`${options.assetsDir}/bpf/socket_owner.bpf.o`);
       const probe = stack.use(new SocketOwnerProbe(libbpf, elf, { ownersMax: OWNERS_MAX }));
       probe.attach();
+      const scanStartMs = performance.now();
       await probe.scan();
       probe.notices.forEach(notice);
       const watch = new OwnerWatch(probe, details);
+      if (probe.needsScans) watch.#scheduleScan(performance.now() - scanStartMs);
       stack.move();
       return watch;
     } catch (error) {
@@ -57,6 +69,18 @@ export class OwnerWatch implements FlowOwnerSource, Disposable {
       notice(`flows have no owners: ${(error as Error).message}`);
       return null;
     }
+  }
+
+  #scheduleScan(lastMs: number): void {
+    const pauseMs = Math.max(SCAN_PAUSE_MS, lastMs / SCAN_SHARE_MAX);
+    this.#scanTimer = setTimeout(() => this.#scan = this.#scanAgain(), pauseMs);
+  }
+
+  async #scanAgain(): Promise<void> {
+    const startMs = performance.now();
+    // One that fails, as for want of a descriptor, is made up for by the next.
+    await this.#probe.scan().catch(() => {});
+    if (!this.#detached) this.#scheduleScan(performance.now() - startMs);
   }
 
   ownerOf(flow: FilterableFlow): SocketOwner | null {
@@ -73,10 +97,18 @@ export class OwnerWatch implements FlowOwnerSource, Disposable {
 
   /** Stops noting; what is known stays. */
   detach(): void {
+    this.#detached = true;
+    clearTimeout(this.#scanTimer);
     this.#probe.detach();
   }
 
+  /** Waits for a scan that goes on. */
+  settle(): Promise<void> {
+    return this.#scan;
+  }
+
   [Symbol.dispose](): void {
+    this.detach();
     this.#probe[Symbol.dispose]();
   }
 }

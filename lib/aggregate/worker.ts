@@ -138,6 +138,7 @@ class Run implements Disposable {
     this.#endWindow();
     await flows?.settle();
     await activity?.settle();
+    await owners?.settle();
   }
 
   [Symbol.dispose](): void {

@@ -768,3 +768,10 @@ export const SIMULATE_BSS = {
     number: { offset: 160, size: 8, kind: "uint" },
   },
 } as const satisfies StructLayout;
+
+export const SOCKET_OWNER_RODATA = {
+  size: 1,
+  fields: {
+    by_address: { offset: 0, size: 1, kind: "bool" },
+  },
+} as const satisfies StructLayout;

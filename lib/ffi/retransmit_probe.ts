@@ -2,7 +2,6 @@
  * The retransmit programs in the kernel: loading, attaching, and the two sides of what they count.
  */
 import type { RetransmitCounters, RetransmitCounts } from "../aggregate/retransmit_table.ts";
-import { EACCES, EINVAL, SystemError, UnsupportedError } from "../errors.ts";
 import type { MapBatch } from "../records.ts";
 import { LibbpfLinks, programInfo } from "./bpf_link.ts";
 import type { BpfMap } from "./bpf_map.ts";
@@ -13,11 +12,20 @@ import { readField, writeField } from "./layout.ts";
 import { RETRANSMIT_BSS, RETRANSMIT_PLACE, RETRANSMIT_RODATA } from "./layouts.gen.ts";
 import type { Libbpf } from "./libbpf.ts";
 import { ownNetns } from "./netdev.ts";
+import { loadVariants, type ProgramJob } from "./program_variants.ts";
 
-/** Programs of bpf/retransmit.bpf.c, those first that tell more. A kernel takes one set of them. */
-const PROGRAM_SETS = [["segments_tried", "synack_sent"], ["segments_sent", "synack_sent"]] as const;
-type Programs = typeof PROGRAM_SETS[number];
-const PROGRAM_NAMES = [...new Set(PROGRAM_SETS.flat())];
+type Program = "segments_tried" | "segments_sent" | "synack_sent";
+
+/** The one job, and what a kernel takes for it: since Linux 6.17 its tracepoint also tells of what could not be sent. */
+const WAYS: { way: string; programs: readonly Program[] }[] = [
+  {
+    way: "BTF tracepoints tcp_retransmit_skb (with its result) and tcp_retransmit_synack",
+    programs: ["segments_tried", "synack_sent"],
+  },
+  { way: "BTF tracepoints tcp_retransmit_skb and tcp_retransmit_synack", programs: ["segments_sent", "synack_sent"] },
+];
+const JOB: ProgramJob<Program> = { job: "retransmits", variants: WAYS.map(({ programs }) => programs) };
+const PROGRAM_NAMES = [...new Set(JOB.variants.flat())];
 
 /** Entries a drain moves a system call. */
 const DRAIN_BATCH_MAX = 1_024;
@@ -33,34 +41,16 @@ export interface RetransmitProbeOptions {
 function load(
   libbpf: Libbpf,
   elf: Uint8Array<ArrayBuffer>,
-  set: { programs: Programs; netns: number; entriesMax: number },
+  set: { programs: Program[]; netns: number; entriesMax: number },
 ): BpfObject {
   using stack = new DisposableStack();
   const object = stack.use(BpfObject.open(libbpf, "retransmit", elf));
   writeField(object.initialValue(".rodata"), RETRANSMIT_RODATA, "home_netns", set.netns);
-  const names: readonly string[] = set.programs;
-  for (const name of PROGRAM_NAMES) object.setAutoload(name, names.includes(name));
+  for (const name of PROGRAM_NAMES) object.setAutoload(name, set.programs.includes(name));
   for (const side of SIDES) object.setMaxEntries(`retransmits_side${side}`, set.entriesMax);
   object.load();
   stack.move();
   return object;
-}
-
-/** The set that this kernel takes. @throws what the last of them throws */
-function loadFirst(
-  libbpf: Libbpf,
-  elf: Uint8Array<ArrayBuffer>,
-  options: { netns: number; entriesMax: number },
-): { object: BpfObject; programs: Programs } {
-  const [newer, older] = PROGRAM_SETS;
-  try {
-    return { object: load(libbpf, elf, { ...options, programs: newer }), programs: newer };
-  } catch (error) {
-    // Anything but the verifier's no is of this moment, and no reason to be content with less.
-    const errno = error instanceof UnsupportedError && error.cause instanceof SystemError ? error.cause.errno : 0;
-    if (errno !== EACCES && errno !== EINVAL) throw error;
-    return { object: load(libbpf, elf, { ...options, programs: older }), programs: older };
-  }
 }
 
 /**
@@ -77,12 +67,14 @@ function loadFirst(
  * ```
  */
 export class RetransmitProbe implements Disposable {
+  /** How segments are seen, in words. */
+  readonly way: string;
   /** Inode of the network namespace that we are in. */
   readonly netns: number;
   readonly #libbpf: Libbpf;
   readonly #owned: DisposableStack;
   readonly #object: BpfObject;
-  readonly #programs: Programs;
+  readonly #programs: readonly Program[];
   readonly #sides: readonly BpfMap[];
   readonly #globals: DataView<ArrayBuffer>;
   readonly #window: ActivePointer;
@@ -99,7 +91,13 @@ export class RetransmitProbe implements Disposable {
     using stack = new DisposableStack();
     this.#libbpf = libbpf;
     this.netns = ownNetns();
-    const { object, programs } = loadFirst(libbpf, elf, { netns: this.netns, entriesMax });
+    const { netns } = this;
+    const { loaded: object, programs, variantOf } = loadVariants(
+      [JOB],
+      (programs) => load(libbpf, elf, { programs, netns, entriesMax }),
+    );
+    const used = variantOf.get(JOB.job);
+    this.way = WAYS.find(({ programs }) => programs === used)!.way;
     this.#object = stack.use(object);
     this.#links = new LibbpfLinks(libbpf, this.#object);
     this.#programs = programs;

@@ -1,26 +1,95 @@
 /**
  * The socket owner programs in the kernel, and the table that they fill.
  */
-import { PrivilegeError, SystemError } from "../errors.ts";
+import { SystemError } from "../errors.ts";
 import { BpfLink, LibbpfLinks } from "./bpf_link.ts";
 import { BpfObject } from "./bpf_object.ts";
 import type { BpfMap } from "./bpf_map.ts";
-import { SOCKET_OWNER } from "./layouts.gen.ts";
+import { writeField } from "./layout.ts";
+import { SOCKET_OWNER, SOCKET_OWNER_RODATA } from "./layouts.gen.ts";
 import { closeFd, keepAlive } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
 import { ownNetns } from "./netdev.ts";
+import { loadVariants, type ProgramJob } from "./program_variants.ts";
 
-/** Programs of bpf/socket_owner.bpf.c, and what a kernel that refuses one lacks. */
-const PROGRAMS = {
-  socket_send: "no sender is named: this kernel lacks BTF tracepoint sock_send_length (Linux 6.3)",
-  socket_receive: "no receiver is named: this kernel lacks BTF tracepoint sock_recv_length (Linux 6.3)",
-  socket_state: "nobody is named who connects or listens: this kernel lacks BTF tracepoint inet_sock_set_state",
-  scan_sockets: "sockets from before the start are named when they are used: this kernel lacks the iterator task_file",
+/**
+ * Where programs can see who sends and receives, the cheapest first:
+ * - `tracepoints`: BTF tracepoints in the calls (Linux 6.3)
+ * - `returns`: when the functions that these calls lead to return (fexit)
+ * - `calls`: when the same functions are called (kprobes)
+ * - `states`: not at all; who connects, who listens and who receives TCP is seen, and scans find who holds the others
+ */
+export type OwnerWay = "tracepoints" | "returns" | "calls" | "states";
+
+/** Functions of internet sockets. Some kernels lack those that a list of `FUNCTION_SETS` leaves out. */
+const FUNCTION_SETS = [
+  ["inet_sendmsg", "inet_recvmsg", "tcp_splice_read", "inet6_sendmsg", "inet6_recvmsg", "inet_sendpage"],
+  ["inet_sendmsg", "inet_recvmsg", "tcp_splice_read", "inet6_sendmsg", "inet6_recvmsg"],
+  ["inet_sendmsg", "inet_recvmsg", "tcp_splice_read", "inet_sendpage"],
+  ["inet_sendmsg", "inet_recvmsg", "tcp_splice_read"],
+] as const;
+
+/**
+ * No program: in a variant, what programs know of a socket is kept by its address, since they cannot use its own storage
+ * (Linux 5.11, and kprobes never). A program that loads with the storage loads without it, so that one such variant
+ * makes all of them do so.
+ */
+const BY_ADDRESS = "by address";
+
+const SCAN = "scan_sockets";
+
+type InetFunction = typeof FUNCTION_SETS[0][number];
+type Hook = `return_${InetFunction}` | `call_${InetFunction}`;
+type Part =
+  | "socket_send"
+  | "socket_receive"
+  | "socket_receive_tcp"
+  | "socket_state"
+  | typeof SCAN
+  | typeof BY_ADDRESS
+  | Hook;
+type Variant = readonly Part[];
+
+const VARIANTS: Record<OwnerWay, readonly Variant[]> = {
+  tracepoints: [["socket_send", "socket_receive"]],
+  returns: FUNCTION_SETS.flatMap((names) => eitherNotes(names.map((name): Part => `return_${name}`))),
+  calls: FUNCTION_SETS.map((names) => [...names.map((name): Part => `call_${name}`), BY_ADDRESS]),
+  states: eitherNotes(["socket_receive_tcp"]),
+};
+const WAYS = Object.keys(VARIANTS) as OwnerWay[];
+
+const WAY_TEXTS: Record<OwnerWay, string> = {
+  tracepoints: "BTF tracepoints sock_send_length and sock_recv_length",
+  returns: "fexit on inet_sendmsg, inet_recvmsg and their kin",
+  calls: "kprobes on inet_sendmsg, inet_recvmsg and their kin",
+  states: "socket states, BTF tracepoint tcp_rcv_space_adjust and scans",
+};
+
+/** What is seen less of, that way. */
+const WAY_NOTICES: Partial<Record<OwnerWay, string>> = {
+  states:
+    "who sends, and who receives UDP, is named when a scan finds the socket: this kernel takes no program that sees " +
+    "the calls",
+};
+
+/** What is missing where a job cannot be done. */
+const UNDONE_TEXTS = {
+  use: "neither sender nor receiver is named: this kernel takes no program that sees them",
+  state: "nobody is named who connects or listens: this kernel lacks BTF tracepoint inet_sock_set_state",
+  scan: "sockets from before the start are named when they are used: this kernel lacks the iterator task_file",
 } as const;
 
-type Program = keyof typeof PROGRAMS;
-const PROGRAM_NAMES = Object.keys(PROGRAMS) as Program[];
-const SCAN: Program = "scan_sockets";
+const PROGRAMS = new Set([...Object.values(VARIANTS).flat(2), "socket_state", SCAN]);
+PROGRAMS.delete(BY_ADDRESS);
+
+/** With notes in the sockets' own storage, else by address. */
+function eitherNotes(programs: Variant): Variant[] {
+  return [programs, [...programs, BY_ADDRESS]];
+}
+
+function isHook(part: Part): part is Hook {
+  return part.startsWith("return_") || part.startsWith("call_");
+}
 
 const ATTACH_TRACE_ITER = 28;
 
@@ -32,39 +101,47 @@ const SYMBOLS = {
 export interface SocketOwnerProbeOptions {
   /** Sockets remembered; of more, the least recently used are forgotten. */
   ownersMax: number;
+  /** The only ways that are tried; all by default. */
+  ways?: readonly OwnerWay[];
+  /** Keeps what is known of a socket by its address in any case. */
+  byAddress?: boolean;
 }
 
-/** What the kernel takes of the programs; the others are left out and named. */
-function loadWhatLoads(
+function jobsFor({ ways = WAYS, byAddress = false }: SocketOwnerProbeOptions): ProgramJob<Part>[] {
+  const jobs: ProgramJob<Part>[] = [
+    { job: "use", variants: WAYS.filter((way) => ways.includes(way)).flatMap((way) => VARIANTS[way]) },
+    { job: "state", variants: eitherNotes(["socket_state"]) },
+    { job: "scan", variants: eitherNotes([SCAN]) },
+  ];
+  if (!byAddress) return jobs;
+  return jobs.map(({ job, variants }) => ({
+    job,
+    variants: variants.filter((variant) => variant.includes(BY_ADDRESS)),
+  }));
+}
+
+function load(
   libbpf: Libbpf,
   elf: Uint8Array<ArrayBuffer>,
-  options: SocketOwnerProbeOptions,
-): { object: BpfObject; programs: Program[] } {
-  const load = (programs: Program[]): BpfObject => {
-    using stack = new DisposableStack();
-    const object = stack.use(BpfObject.open(libbpf, "socket_owner", elf));
-    for (const name of PROGRAM_NAMES) object.setAutoload(name, programs.includes(name));
-    object.setMaxEntries("socket_owners", options.ownersMax);
-    object.load();
-    stack.move();
-    return object;
-  };
+  { parts, ownersMax }: { parts: Variant; ownersMax: number },
+): BpfObject {
+  using stack = new DisposableStack();
+  const object = stack.use(BpfObject.open(libbpf, "socket_owner", elf));
+  const byAddress = parts.includes(BY_ADDRESS);
+  writeField(object.initialValue(".rodata"), SOCKET_OWNER_RODATA, "by_address", byAddress);
+  for (const name of PROGRAMS) object.setAutoload(name, parts.some((part) => part === name));
+  object.setMaxEntries("socket_owners", ownersMax);
+  if (byAddress) object.setMaxEntries("addressed_sockets", ownersMax);
+  object.load();
+  // Some kernels take programs for functions, and only then refuse to call them there.
+  const links = new LibbpfLinks(libbpf, object);
   try {
-    return { object: load(PROGRAM_NAMES), programs: PROGRAM_NAMES };
-  } catch (error) {
-    if (error instanceof PrivilegeError) throw error;
-    // One that the kernel refuses takes all others with it: each is tried alone.
-    const programs = PROGRAM_NAMES.filter((name) => {
-      try {
-        load([name])[Symbol.dispose]();
-        return true;
-      } catch {
-        return false;
-      }
-    });
-    if (programs.length === 0 || programs.length === PROGRAM_NAMES.length) throw error;
-    return { object: load(programs), programs };
+    links.attach(parts.filter(isHook));
+  } finally {
+    links.detach();
   }
+  stack.move();
+  return object;
 }
 
 /**
@@ -80,14 +157,18 @@ function loadWhatLoads(
  * ```
  */
 export class SocketOwnerProbe implements Disposable {
+  /** How it is seen who sends and receives, in words. */
+  readonly way: string;
   /** What is not seen, since the kernel refuses a program for it. */
   readonly notices: readonly string[];
+  /** Whether most sockets are only found by `scan`, which then has to be called from time to time. */
+  readonly needsScans: boolean;
   /** Inode of the network namespace that we are in. */
   readonly netns: number;
   readonly #libbpf: Libbpf;
   readonly #owned: DisposableStack;
   readonly #object: BpfObject;
-  readonly #programs: readonly Program[];
+  readonly #programs: readonly string[];
   readonly #owners: BpfMap;
   readonly #addresses: BpfMap;
   readonly #libc: Deno.DynamicLibrary<typeof SYMBOLS>;
@@ -104,11 +185,21 @@ export class SocketOwnerProbe implements Disposable {
   constructor(libbpf: Libbpf, elf: Uint8Array<ArrayBuffer>, options: SocketOwnerProbeOptions) {
     using stack = new DisposableStack();
     this.#libbpf = libbpf;
-    const { object, programs } = loadWhatLoads(libbpf, elf, options);
+    const { ownersMax } = options;
+    const { loaded: object, programs, variantOf, undone } = loadVariants(
+      jobsFor(options),
+      (parts) => load(libbpf, elf, { parts, ownersMax }),
+    );
     this.#object = stack.use(object);
     this.#links = new LibbpfLinks(libbpf, this.#object);
-    this.#programs = programs;
-    this.notices = PROGRAM_NAMES.filter((name) => !programs.includes(name)).map((name) => PROGRAMS[name]);
+    this.#programs = programs.filter((part) => part !== BY_ADDRESS);
+    const use = variantOf.get("use");
+    const way = WAYS.find((way) => use !== undefined && VARIANTS[way].includes(use)) ?? "states";
+    this.way = WAY_TEXTS[way];
+    this.needsScans = way === "states";
+    const missing = undone.map(({ job }) => UNDONE_TEXTS[job as keyof typeof UNDONE_TEXTS]);
+    const lessSeen = use === undefined ? undefined : WAY_NOTICES[way];
+    this.notices = lessSeen === undefined ? missing : [lessSeen, ...missing];
     this.#owners = object.map("socket_owners");
     this.#addresses = object.map("address_netns");
     const libc = Deno.dlopen("libc.so.6", SYMBOLS);
@@ -129,13 +220,23 @@ export class SocketOwnerProbe implements Disposable {
   }
 
   /**
-   * Notes the sockets that processes hold now, where nobody was seen to use them. Once, after `attach`: what comes
-   * between the two is then noted by one or the other.
+   * Notes the sockets that processes hold now, where nobody was seen to use them. Call it once, after `attach`: what
+   * comes between the two is then noted by one or the other. Where `needsScans`, call it again from time to time; it
+   * may go on when the probe is disposed of.
    *
    * @throws {SystemError}
    */
   async scan(): Promise<void> {
     if (!this.#programs.includes(SCAN)) return;
+    const fd = this.#openScan();
+    try {
+      await this.#readToEnd(fd);
+    } finally {
+      closeFd(fd);
+    }
+  }
+
+  #openScan(): number {
     const opts = new DataView(new ArrayBuffer(16)); // struct bpf_link_create_opts: size_t sz; __u32 flags
     opts.setBigUint64(0, 16n, true);
     const programFd = this.#object.programFd(SCAN);
@@ -144,11 +245,7 @@ export class SocketOwnerProbe implements Disposable {
     using _link = new BpfLink(this.#libbpf, linkFd);
     const fd = this.#libbpf.symbols.bpf_iter_create(linkFd);
     if (fd < 0) throw new SystemError(`start program "${SCAN}"`, -fd);
-    try {
-      await this.#readToEnd(fd);
-    } finally {
-      closeFd(fd);
-    }
+    return fd;
   }
 
   /** The program prints nothing: it is run by reading. */
@@ -159,7 +256,7 @@ export class SocketOwnerProbe implements Disposable {
     for (let tries = 0; tries < 1_000; tries++) {
       const length = Number(await this.#libc.symbols.read(fd, chunk, BigInt(chunk.length)));
       keepAlive(chunk);
-      if (length === 0) return;
+      if (length === 0 || this.#owned.disposed) return;
     }
     throw new Error(`Cannot look at all sockets: program "${SCAN}" does not come to an end`);
   }

@@ -1,6 +1,6 @@
 /** A process in a test net whose sockets do what it is told, and the probe that notes whose they are. */
 import { SocketOwners } from "../../lib/aggregate/socket_owners.ts";
-import { SocketOwnerProbe } from "../../lib/ffi/socket_owner_probe.ts";
+import { SocketOwnerProbe, type SocketOwnerProbeOptions } from "../../lib/ffi/socket_owner_probe.ts";
 import { ASSETS_DIR, openSystemLibbpf } from "./bpf.ts";
 import { linesOf } from "./monitor.ts";
 import type { NetSide, TestNet } from "./namespaces.ts";
@@ -57,11 +57,11 @@ export class OwnerWatch implements Disposable {
   readonly owners: SocketOwners;
   readonly #owned: DisposableStack;
 
-  constructor(ownersMax = 65_536) {
+  constructor(options: Partial<SocketOwnerProbeOptions> = {}) {
     using stack = new DisposableStack();
     const libbpf = stack.use(openSystemLibbpf());
     const elf = Deno.readFileSync(`${ASSETS_DIR}/bpf/socket_owner.bpf.o`);
-    this.probe = stack.use(new SocketOwnerProbe(libbpf, elf, { ownersMax }));
+    this.probe = stack.use(new SocketOwnerProbe(libbpf, elf, { ownersMax: 65_536, ...options }));
     this.owners = new SocketOwners(this.probe, this.probe.netns);
     this.probe.attach();
     this.#owned = stack.move();

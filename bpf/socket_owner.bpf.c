@@ -457,11 +457,16 @@ int BPF_PROG(socket_state, struct sock *sk, int old_state, int new_state)
 	return 0;
 }
 
-/* A process holds a socket; `typed`: whether `sk` is a typed pointer, a constant. */
+/*
+ * A process holds a socket; `typed`: whether `sk` is a typed pointer, a constant. Who was seen to use it stays its
+ * owner while it holds the socket. Processes are walked in the order of their numbers, so when a later one comes, and
+ * the user has not been seen in the same scan, it has passed the socket on.
+ */
 static __always_inline void note_holder(struct task_struct *task, struct sock *sk, bool typed, __u64 scan)
 {
 	struct sock_common___owner *common = &((struct sock___owner *)sk)->__sk_common;
 	struct noted_socket *noted, fresh;
+	bool known, is_user;
 	__u8 protocol;
 	__u32 ends;
 
@@ -475,12 +480,12 @@ static __always_inline void note_holder(struct task_struct *task, struct sock *s
 	if (!noted && !by_address)
 		return;
 	ends = ends_of(&sk->__sk_common, typed);
-	if (noted && (!by_address || noted->ends == ends)) {
-		if (noted->used)
-			return;
-		if (noted->scan == scan && READ_OF(typed, common, skc_state) == TCP_LISTEN)
-			return;
-	}
+	known = noted && (!by_address || noted->ends == ends);
+	is_user = known && noted->used && is_same_process(task, true, &noted->identity);
+	if (known && noted->used && !is_user && (noted->scan == scan || task->tgid < noted->identity.pid))
+		return;
+	if (known && !noted->used && noted->scan == scan && READ_OF(typed, common, skc_state) == TCP_LISTEN)
+		return;
 	if (by_address) {
 		__builtin_memset(&fresh, 0, sizeof(fresh));
 		noted = &fresh;
@@ -488,6 +493,7 @@ static __always_inline void note_holder(struct task_struct *task, struct sock *s
 	read_identity(task, true, &noted->identity);
 	noted->ends = ends;
 	noted->scan = scan;
+	noted->used = is_user;
 	if (by_address)
 		note_address(sk, noted);
 	put_owner(sk, typed, protocol, &noted->identity);

@@ -4,9 +4,9 @@
 import { SystemError } from "../errors.ts";
 import { BpfLink, LibbpfLinks } from "./bpf_link.ts";
 import { BpfObject } from "./bpf_object.ts";
-import type { BpfMap } from "./bpf_map.ts";
+import { BpfMap, type MapSpec, MapType } from "./bpf_map.ts";
 import { writeField } from "./layout.ts";
-import { SOCKET_OWNER, SOCKET_OWNER_RODATA } from "./layouts.gen.ts";
+import { SOCKET_KEY, SOCKET_OWNER, SOCKET_OWNER_RODATA } from "./layouts.gen.ts";
 import { closeFd, keepAlive } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
 import { ownNetns } from "./netdev.ts";
@@ -120,18 +120,28 @@ function jobsFor({ ways = WAYS, byAddress = false }: SocketOwnerProbeOptions): P
   }));
 }
 
+function ownersSpec(entriesMax: number): MapSpec {
+  return {
+    name: "socket_owners",
+    type: MapType.lruHash,
+    keyBytes: SOCKET_KEY.size,
+    valueBytes: SOCKET_OWNER.size,
+    entriesMax,
+  };
+}
+
 function load(
   libbpf: Libbpf,
   elf: Uint8Array<ArrayBuffer>,
-  { parts, ownersMax }: { parts: Variant; ownersMax: number },
+  { parts, owners }: { parts: Variant; owners: BpfMap },
 ): BpfObject {
   using stack = new DisposableStack();
   const object = stack.use(BpfObject.open(libbpf, "socket_owner", elf));
   const byAddress = parts.includes(BY_ADDRESS);
   writeField(object.initialValue(".rodata"), SOCKET_OWNER_RODATA, "by_address", byAddress);
   for (const name of PROGRAMS) object.setAutoload(name, parts.some((part) => part === name));
-  object.setMaxEntries("socket_owners", ownersMax);
-  if (byAddress) object.setMaxEntries("addressed_sockets", ownersMax);
+  object.reuseMap("socket_owners", owners);
+  if (byAddress) object.setMaxEntries("addressed_sockets", owners.spec.entriesMax);
   object.load();
   // Some kernels take programs for functions, and only then refuse to call them there.
   const links = new LibbpfLinks(libbpf, object);
@@ -185,22 +195,23 @@ export class SocketOwnerProbe implements Disposable {
   constructor(libbpf: Libbpf, elf: Uint8Array<ArrayBuffer>, options: SocketOwnerProbeOptions) {
     using stack = new DisposableStack();
     this.#libbpf = libbpf;
-    const { ownersMax } = options;
+    // One for all tries: it takes longer to make than the rest.
+    const owners = stack.use(BpfMap.create(libbpf, ownersSpec(options.ownersMax)));
+    this.#owners = owners;
     const { loaded: object, programs, variantOf, undone } = loadVariants(
       jobsFor(options),
-      (parts) => load(libbpf, elf, { parts, ownersMax }),
+      (parts) => load(libbpf, elf, { parts, owners }),
     );
     this.#object = stack.use(object);
     this.#links = new LibbpfLinks(libbpf, this.#object);
     this.#programs = programs.filter((part) => part !== BY_ADDRESS);
     const use = variantOf.get("use");
-    const way = WAYS.find((way) => use !== undefined && VARIANTS[way].includes(use)) ?? "states";
-    this.way = WAY_TEXTS[way];
-    this.needsScans = way === "states";
+    const way = WAYS.find((way) => use !== undefined && VARIANTS[way].includes(use));
+    this.way = way === undefined ? "socket states and scans" : WAY_TEXTS[way];
+    this.needsScans = way === undefined || way === "states";
     const missing = undone.map(({ job }) => UNDONE_TEXTS[job as keyof typeof UNDONE_TEXTS]);
-    const lessSeen = use === undefined ? undefined : WAY_NOTICES[way];
+    const lessSeen = way && WAY_NOTICES[way];
     this.notices = lessSeen === undefined ? missing : [lessSeen, ...missing];
-    this.#owners = object.map("socket_owners");
     this.#addresses = object.map("address_netns");
     const libc = Deno.dlopen("libc.so.6", SYMBOLS);
     this.#libc = libc;

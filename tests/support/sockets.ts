@@ -67,6 +67,11 @@ export class OwnerWatch implements Disposable {
     this.#owned = stack.move();
   }
 
+  /** Scans where sockets are only found by that, as the product does from time to time. */
+  async scanIfNeeded(): Promise<void> {
+    if (this.probe.needsScans) await this.probe.scan();
+  }
+
   [Symbol.dispose](): void {
     this.#owned[Symbol.dispose]();
   }

@@ -264,7 +264,8 @@ static int sockets[2] = { -1, -1 }; /* a listening one, and the one in use */
 /*
  * listen, connect, udp, try ADDRESS PORT: the answer is the local port; try does not wait. accept - 0. send - BYTES,
  * receive - BYTES. sendto-PORT ADDRESS BYTES: one datagram. child ADDRESS NUMBER: one to port 9 from a child of that
- * number, any for 0. fork - 0: the child goes on with the lines, and its number is the answer.
+ * number, any for 0. fork - 0: the child goes on with the lines, and its number is the answer. pass - 0: the same, and
+ * the parent has closed its sockets before the answer.
  */
 static long run_line(const char *verb, const char *address, long number)
 {
@@ -325,16 +326,28 @@ static long run_line(const char *verb, const char *address, long number)
 			fail(verb);
 		return child;
 	}
-	if (strcmp(verb, "fork") == 0) {
-		pid_t child = fork();
+	if (strcmp(verb, "fork") == 0 || strcmp(verb, "pass") == 0) {
+		int closed[2];
+		pid_t child;
 
+		if (pipe(closed))
+			fail(verb);
+		child = fork();
+		close(closed[child > 0 ? 0 : 1]);
 		if (child > 0) {
 			int status;
 
+			if (strcmp(verb, "pass") == 0) {
+				close(sockets[0]);
+				close(sockets[1]);
+			}
+			close(closed[1]);
 			/* The child has the sockets and the lines; what it prints is the answer to this one too. */
 			waitpid(child, &status, 0);
 			_exit(WEXITSTATUS(status));
 		}
+		if (read(closed[0], &number, 1) || close(closed[0]))
+			fail(verb);
 		return getpid();
 	}
 	errno = EINVAL;

@@ -3,9 +3,14 @@
  * that this machine's kernel takes. tests/kernels has the others.
  */
 import { assertEquals, assertGreater, assertLessOrEqual, assertNotEquals } from "./assert.ts";
+import { parseAddress } from "../lib/aggregate/address.ts";
+import { hostProcessDetails } from "../lib/aggregate/host_details.ts";
+import { OwnerWatch as MonitorOwners } from "../lib/aggregate/owner_watch.ts";
 import { monotonicNs } from "../lib/ffi/libc.ts";
 import type { OwnedFlow, SocketOwners } from "../lib/aggregate/socket_owners.ts";
 import type { SocketOwnerProbeOptions } from "../lib/ffi/socket_owner_probe.ts";
+import type { FilterableFlow } from "../lib/filter/flows.ts";
+import { ASSETS_DIR, openSystemLibbpf } from "./support/bpf.ts";
 import { Monitor } from "./support/monitor.ts";
 import { delay, ENDS, type NetSide, TestNet } from "./support/namespaces.ts";
 import { SyscallActor } from "./support/processes.ts";
@@ -366,4 +371,29 @@ Deno.test("each way says what it is, and what it does not see", () => {
     return [watch.probe.way.split(" ")[0], watch.probe.needsScans, watch.probe.notices.length];
   });
   assertEquals(said, [["BTF", false, 0], ["socket", true, 1], ["socket", true, 1]]);
+});
+
+Deno.test("sockets that only scans find are named while monitor runs, and its last scan ends with it", async () => {
+  await using talk = await Talk.create();
+  using libbpf = openSystemLibbpf();
+  const notices: string[] = [];
+  const details = hostProcessDetails();
+  const options = { assetsDir: ASSETS_DIR };
+  const started = { options, details, notice: (text: string) => notices.push(text), ways: ["states"] as const };
+  using watch = (await MonitorOwners.tryStart(libbpf, started))!;
+  assertEquals(notices.map((notice) => notice.split(":")[0]), [
+    "who sends, and who receives UDP, is named when a scan finds the socket",
+  ]);
+  const user = talk.user("watched");
+  const [src, dst] = [parseAddress(ENDS.watched.ipv4)!, parseAddress(ENDS.peer.ipv4)!];
+  // More than one scan after the start has to come.
+  for (let round = 0; round < 2; round++) {
+    const sport = await user.ask("udp", ENDS.watched.ipv4, 0);
+    const flow = { direction: "egress" as const, src, dst, sport, dport: 9, proto: PROTO.udp };
+    const deadlineMs = performance.now() + 20_000;
+    while (watch.ownerOf(flow as FilterableFlow) === null && performance.now() < deadlineMs) await delay(100);
+    assertEquals(watch.ownerOf(flow as FilterableFlow)?.pid, user.pid);
+  }
+  watch.detach();
+  await watch.settle();
 });

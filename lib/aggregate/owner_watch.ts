@@ -2,7 +2,7 @@
 import { PrivilegeError } from "../errors.ts";
 import { monotonicNs } from "../ffi/libc.ts";
 import type { Libbpf } from "../ffi/libbpf.ts";
-import { SocketOwnerProbe } from "../ffi/socket_owner_probe.ts";
+import { type OwnerWay, SocketOwnerProbe } from "../ffi/socket_owner_probe.ts";
 import type { FilterableFlow } from "../filter/flows.ts";
 import type { FlowOwnerSource } from "./flow_reducer.ts";
 import type { ProcessDetails } from "./process_details.ts";
@@ -21,10 +21,12 @@ const SCAN_PAUSE_MS = 2_000;
 const SCAN_SHARE_MAX = 1 / 20;
 
 export interface OwnerWatchOptions {
-  options: AggregatorOptions;
+  options: Pick<AggregatorOptions, "assetsDir">;
   details: ProcessDetails;
   /** Takes what an operator should know. */
   notice(text: string): void;
+  /** The only ways of seeing who uses a socket that are tried; all by default. */
+  ways?: readonly OwnerWay[];
 }
 
 export class OwnerWatch implements FlowOwnerSource, Disposable {
@@ -50,12 +52,12 @@ export class OwnerWatch implements FlowOwnerSource, Disposable {
    */
   static async tryStart(
     libbpf: Libbpf,
-    { options, details, notice }: OwnerWatchOptions,
+    { options, details, notice, ways }: OwnerWatchOptions,
   ): Promise<OwnerWatch | null> {
     try {
       using stack = new DisposableStack();
       const elf = Deno.readFileSync(`${options.assetsDir}/bpf/socket_owner.bpf.o`);
-      const probe = stack.use(new SocketOwnerProbe(libbpf, elf, { ownersMax: OWNERS_MAX }));
+      const probe = stack.use(new SocketOwnerProbe(libbpf, elf, { ownersMax: OWNERS_MAX, ways }));
       probe.attach();
       const scanStartMs = performance.now();
       await probe.scan();

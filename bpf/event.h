@@ -48,6 +48,8 @@ enum event_flag {
 	EVENT_REPEATED = 4, /* stands for `repeats` events that were held back, the last of them at ts_ns */
 	EVENT_TRUNCATED = 8, /* the text was longer */
 	EVENT_UNREADABLE = 16, /* the text could not be read from the process's memory */
+	/* The kernel did not tell: an exec's ppid, an exit's status, an out-of-memory victim's uid, cgroup and comm. */
+	EVENT_INCOMPLETE = 32,
 };
 
 /* Why something is a security violation or meets a resource limit. */
@@ -67,6 +69,8 @@ enum violation_kind {
 };
 
 #define COMM_BYTES 16
+/* The number that the kernel gives to nobody. */
+#define UID_UNKNOWN 0xffffffffU
 /* Paths and text of other payloads, without a NUL. */
 #define TEXT_MAX_BYTES 256
 #define ARGS_MAX_BYTES 1024

@@ -70,12 +70,15 @@ struct pt_regs___x86 {
 
 struct pt_regs___arm64 {
 	__u64 regs[31];
+	__u64 pstate;
 	__u64 orig_x0;
 	__s32 syscallno;
 } CO_RE;
 
 /* x86: the system call came through the 32-bit table. */
 #define TS_COMPAT 2
+/* arm64: the registers are those of a 32-bit process. */
+#define PSR_MODE32 0x10
 
 static __always_inline bool is_arm64(void)
 {
@@ -145,4 +148,12 @@ static __always_inline bool is_compat_syscall(void)
 	if (has_typed_current())
 		return task->thread_info.status & TS_COMPAT;
 	return BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+}
+
+/* The same at the end of a call, where the registers tell it on arm64. */
+static __always_inline bool is_compat_return(void *regs)
+{
+	if (is_arm64())
+		return ((struct pt_regs___arm64 *)regs)->pstate & PSR_MODE32;
+	return is_compat_syscall();
 }

@@ -415,6 +415,7 @@ export const EVENT_FLAG = {
   EVENT_REPEATED: 4,
   EVENT_TRUNCATED: 8,
   EVENT_UNREADABLE: 16,
+  EVENT_INCOMPLETE: 32,
 } as const;
 
 export const VIOLATION_KIND = {
@@ -708,25 +709,14 @@ export const RETRANSMIT_BSS = {
   },
 } as const satisfies StructLayout;
 
-export const ROUTER_BSS = {
-  size: 84,
-  fields: {
-    self_tgid: { offset: 0, size: 4, kind: "uint" },
-    "rules.generation": { offset: 4, size: 4, kind: "uint" },
-    "rules.quiet_generation": { offset: 8, size: 4, kind: "uint" },
-    "rules.lock": { offset: 12, size: 4, kind: "uint" },
-    "rules.structures": { offset: 16, size: 4, kind: "uint" },
-    "rules.lengths": { offset: 20, size: 64, kind: "array", length: 16, element: { size: 4, kind: "uint" } },
-  },
-} as const satisfies StructLayout;
-
 export const ROUTER_RODATA = {
   size: 2124,
   fields: {
     cpus: { offset: 0, size: 4, kind: "uint" },
     syscall_rules: { offset: 4, size: 2048, kind: "array", length: 512, element: { size: 4, kind: "uint" } },
     watch_limits: { offset: 2052, size: 1, kind: "bool" },
-    hold_repeats: { offset: 2053, size: 1, kind: "bool" },
+    watch_execs: { offset: 2053, size: 1, kind: "bool" },
+    hold_repeats: { offset: 2054, size: 1, kind: "bool" },
     hash_seed: { offset: 2056, size: 8, kind: "uint" },
     isolate_pids: { offset: 2064, size: 1, kind: "bool" },
     isolate_cgroups: { offset: 2065, size: 1, kind: "bool" },
@@ -737,6 +727,55 @@ export const ROUTER_RODATA = {
     only_pid: { offset: 2076, size: 4, kind: "uint" },
     only_uid: { offset: 2080, size: 4, kind: "uint" },
     only_comm: { offset: 2088, size: 16, kind: "array", length: 2, element: { size: 8, kind: "uint" } },
+  },
+} as const satisfies StructLayout;
+
+export const ROUTER_BSS = {
+  size: 84,
+  fields: {
+    "rules.generation": { offset: 0, size: 4, kind: "uint" },
+    "rules.quiet_generation": { offset: 4, size: 4, kind: "uint" },
+    "rules.lock": { offset: 8, size: 4, kind: "uint" },
+    "rules.structures": { offset: 12, size: 4, kind: "uint" },
+    "rules.lengths": { offset: 16, size: 64, kind: "array", length: 16, element: { size: 4, kind: "uint" } },
+    self_tgid: { offset: 80, size: 4, kind: "uint" },
+  },
+} as const satisfies StructLayout;
+
+export const ROUTER_RAW_RODATA = {
+  size: 2148,
+  fields: {
+    arm64: { offset: 0, size: 1, kind: "bool" },
+    thread_status_at: { offset: 4, size: 4, kind: "uint" },
+    cpus: { offset: 8, size: 4, kind: "uint" },
+    syscall_rules: { offset: 12, size: 2048, kind: "array", length: 512, element: { size: 4, kind: "uint" } },
+    watch_limits: { offset: 2060, size: 1, kind: "bool" },
+    watch_execs: { offset: 2061, size: 1, kind: "bool" },
+    hold_repeats: { offset: 2062, size: 1, kind: "bool" },
+    hash_seed: { offset: 2064, size: 8, kind: "uint" },
+    isolate_pids: { offset: 2072, size: 1, kind: "bool" },
+    isolate_cgroups: { offset: 2073, size: 1, kind: "bool" },
+    only_rings: { offset: 2076, size: 4, kind: "uint" },
+    filter_pid: { offset: 2080, size: 1, kind: "bool" },
+    filter_uid: { offset: 2081, size: 1, kind: "bool" },
+    filter_comm: { offset: 2082, size: 1, kind: "bool" },
+    only_pid: { offset: 2084, size: 4, kind: "uint" },
+    only_uid: { offset: 2088, size: 4, kind: "uint" },
+    only_comm: { offset: 2096, size: 16, kind: "array", length: 2, element: { size: 8, kind: "uint" } },
+    exec_numbers: { offset: 2112, size: 8, kind: "array", length: 2, element: { size: 4, kind: "uint" } },
+    compat_exec_numbers: { offset: 2120, size: 8, kind: "array", length: 2, element: { size: 4, kind: "uint" } },
+  },
+} as const satisfies StructLayout;
+
+export const ROUTER_RAW_BSS = {
+  size: 84,
+  fields: {
+    "rules.generation": { offset: 0, size: 4, kind: "uint" },
+    "rules.quiet_generation": { offset: 4, size: 4, kind: "uint" },
+    "rules.lock": { offset: 8, size: 4, kind: "uint" },
+    "rules.structures": { offset: 12, size: 4, kind: "uint" },
+    "rules.lengths": { offset: 16, size: 64, kind: "array", length: 16, element: { size: 4, kind: "uint" } },
+    self_tgid: { offset: 80, size: 4, kind: "uint" },
   },
 } as const satisfies StructLayout;
 

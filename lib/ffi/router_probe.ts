@@ -1,7 +1,6 @@
 /**
  * The router's programs in the kernel: loading what the kernel takes, attaching, the three rings, rules and counters.
  */
-import { PrivilegeError } from "../errors.ts";
 import {
   EVENT_TYPES,
   type EventType,
@@ -15,7 +14,7 @@ import {
 } from "../router/protocol.ts";
 import { LibbpfLinks } from "./bpf_link.ts";
 import { BpfMap, type InnerKey, MapType } from "./bpf_map.ts";
-import { BpfObject } from "./bpf_object.ts";
+import type { BpfObject } from "./bpf_object.ts";
 import { cgroupId } from "./cgroup.ts";
 import { bytesCodec } from "./double_buffer_codec.ts";
 import { ActivePointer } from "./double_buffer_pointer.ts";
@@ -30,10 +29,8 @@ import {
   HELD_REASON,
   ISOLATE_KEY,
   ISOLATE_KIND,
-  ROUTER_BSS,
   ROUTER_COUNTERS,
   ROUTER_PROGRAM,
-  ROUTER_RODATA,
   RULE_BITS,
   RULE_KEY,
   RULE_NET_KEY,
@@ -45,24 +42,10 @@ import { type Mapping, pageSizeBytes } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
 import type { TakeSample } from "./ring_cursor.ts";
 import { RingReader } from "./ring_reader.ts";
+import { type Configure, type LackingSource, loadRouter, type RouterElfs } from "./router_programs.ts";
 import { runRaw } from "./test_run.ts";
 import { type Bytes, compileRules } from "./rule_maps.ts";
 import { type Machine, syscallRules } from "./syscalls.ts";
-
-/** Programs of bpf/router.bpf.c that are attached, the sources that need each, and what a kernel without it lacks. */
-const PROGRAMS: Record<string, { sources: EventType[]; lacking: string }> = {
-  process_exec: { sources: ["process_exec"], lacking: "BTF tracepoint sched_process_exec (Linux 5.5)" },
-  process_exit: { sources: ["process_exit"], lacking: "BTF tracepoint sched_process_exit (Linux 5.5)" },
-  syscall_exit: {
-    sources: ["file_open", "network_connect", "security_violation", "resource_limit"],
-    lacking: "BTF tracepoint sys_exit (Linux 5.11)",
-  },
-  tcp_state: { sources: ["tcp_state"], lacking: "BTF tracepoint inet_sock_set_state (Linux 5.5)" },
-  oom_victim: { sources: ["resource_limit"], lacking: "BTF tracepoint mark_victim with its task (Linux 6.8)" },
-};
-
-/** Programs that userspace runs itself. */
-const HELPERS = ["flush_repeats", "identify"];
 
 export type RouterProbeOptions = Pick<
   RouterOptions,
@@ -118,14 +101,11 @@ class RuleTables {
   readonly #paths: DoubleBufferedLpm<Bytes, Bytes>;
   readonly #nets: DoubleBufferedLpm<Bytes, Bytes>;
 
-  /** @param globals memory of the object's .bss */
-  constructor(object: BpfObject, globals: ArrayBuffer, fence: RcuFence) {
+  /** @param generation where programs read which rules are in force: in the object's .bss */
+  constructor(object: BpfObject, generation: { buffer: ArrayBuffer; offset: number }, fence: RcuFence) {
     const sides = (name: string) => new FixedSides([object.map(`${name}_side0`), object.map(`${name}_side1`)]);
     const value = bytesCodec(RULE_BITS.size);
-    this.#pointer = new ActivePointer(
-      { buffer: globals, offset: ROUTER_BSS.fields["rules.generation"].offset },
-      fence,
-    );
+    this.#pointer = new ActivePointer(generation, fence);
     this.#sets = new DoubleBufferedArray(this.#pointer, RULE_STRUCTURE.RULE_SETS, {
       sides: sides("rule_sets"),
       codec: bytesCodec(RULE_SET.size),
@@ -158,10 +138,45 @@ class RuleTables {
   }
 }
 
+/** The settings of bpf/router_record.h. */
+function configuration(options: RouterProbeOptions, cpus: number): Configure {
+  const { only, sources, isolate } = options;
+  const events = only.events.length === 0 ? sources : sources.filter((it) => only.events.includes(it));
+  const rings = only.rings.length === 0 ? SHARED_RINGS : only.rings;
+  const ringBits = rings.map((ring) => 1 << SHARED_RINGS.indexOf(ring)).reduce((bits, bit) => bits | bit, 0);
+  const comm = new DataView(new ArrayBuffer(16));
+  new Uint8Array(comm.buffer).set(new TextEncoder().encode(only.comm ?? "").subarray(0, 15));
+  const settings = {
+    cpus,
+    syscall_rules: syscallRules(Deno.build.arch as Machine, events),
+    watch_limits: events.includes("resource_limit"),
+    watch_execs: events.includes("process_exec"),
+    hold_repeats: options.repeatSuppression,
+    hash_seed: crypto.getRandomValues(new BigUint64Array(1))[0],
+    isolate_pids: isolate.some(({ kind }) => kind === "pid"),
+    isolate_cgroups: isolate.some(({ kind }) => kind === "cgroup"),
+    only_rings: ringBits,
+    filter_pid: only.pid !== null,
+    only_pid: only.pid ?? 0,
+    filter_uid: only.uid !== null,
+    only_uid: only.uid ?? 0,
+    filter_comm: only.comm !== null,
+    only_comm: [comm.getBigUint64(0, true), comm.getBigUint64(8, true)],
+  };
+  return (object, set) => {
+    for (const [name, value] of Object.entries(settings)) set(name, value);
+    object.setMaxEntries("counters", ROUTER_PROGRAM.ROUTER_PROGRAMS * cpus);
+  };
+}
+
 export class RouterProbe implements Disposable {
   /** Sources that at least one loaded program serves. */
   readonly sources: readonly EventType[];
-  /** What the kernel lacks, by name. */
+  /** Source to how it is watched, for people. */
+  readonly ways: ReadonlyMap<EventType, string>;
+  /** Sources of which not everything is watched. */
+  readonly lacking: readonly LackingSource[];
+  /** What events lack on this kernel, and what is not watched; one line each. */
   readonly notices: readonly string[];
   readonly #libbpf: Libbpf;
   readonly #owned: DisposableStack;
@@ -179,32 +194,30 @@ export class RouterProbe implements Disposable {
   /**
    * Loads the programs and makes the rings; attaches to nothing yet.
    *
-   * @param elf the compiled bpf/router.bpf.c
    * @throws {PrivilegeError}
    * @throws {UnsupportedError} when the kernel takes none of the programs
    */
-  constructor(libbpf: Libbpf, elf: Uint8Array<ArrayBuffer>, options: RouterProbeOptions) {
+  constructor(libbpf: Libbpf, elfs: RouterElfs, options: RouterProbeOptions) {
     using stack = new DisposableStack();
     this.#libbpf = libbpf;
     this.#cpus = libbpf.symbols.libbpf_num_possible_cpus();
-    const wanted = Object.keys(PROGRAMS).filter((name) =>
-      PROGRAMS[name].sources.some((source) => options.sources.includes(source))
-    );
-    const { object, programs, lacking } = this.#load(elf, wanted, options);
+    const loaded = loadRouter(libbpf, elfs, options.sources, configuration(options, this.#cpus));
+    const { object } = loaded;
     this.#object = stack.use(object);
     this.#links = new LibbpfLinks(libbpf, this.#object);
-    this.#programs = programs;
-    this.notices = lacking.map((name) => {
-      const missed = PROGRAMS[name].sources.filter((source) => options.sources.includes(source)).join(", ");
-      return `${missed}: ${name} is not watched, this kernel lacks ${PROGRAMS[name].lacking}`;
-    });
-    this.sources = EVENT_TYPES.filter((source) =>
-      options.sources.includes(source) && programs.some((name) => PROGRAMS[name].sources.includes(source))
-    );
+    this.#programs = loaded.programs;
+    this.ways = loaded.ways;
+    this.sources = [...loaded.ways.keys()];
+    this.lacking = loaded.lacking;
+    const unseen = Map.groupBy(loaded.lacking, ({ why, remedy }) => `${why}; ${remedy}`);
+    this.notices = [
+      ...loaded.notices,
+      ...Array.from(unseen, ([text, lacking]) => `${lacking.map(({ source }) => source).join(", ")}: ${text}`),
+    ];
     this.#counters = stack.use(object.map("counters").map({ writable: false }));
     const globals = stack.use(object.map(".bss").map({ writable: true }));
     this.#fence = stack.use(new RcuFence(libbpf));
-    this.#rules = new RuleTables(object, globals.buffer, this.#fence);
+    this.#rules = new RuleTables(object, { buffer: globals.buffer, offset: loaded.rulesOffset }, this.#fence);
     this.#rateLimit = options.rateLimit;
     this.#epoll = stack.use(new Epoll());
     stack.defer(() => this.#rings.forEach(({ slot, reader }) => disposeRing({ map: slot.map, reader })));
@@ -213,65 +226,6 @@ export class RouterProbe implements Disposable {
     this.#run("identify", 0n, -1);
     this.setRules(options);
     this.#owned = stack.move();
-  }
-
-  #load(
-    elf: Uint8Array<ArrayBuffer>,
-    wanted: string[],
-    options: RouterProbeOptions,
-  ): { object: BpfObject; programs: string[]; lacking: string[] } {
-    try {
-      return { object: this.#loadPrograms(elf, wanted, options), programs: wanted, lacking: [] };
-    } catch (error) {
-      if (error instanceof PrivilegeError) throw error;
-      // One that the kernel refuses takes all others with it: each is tried alone.
-      const programs = wanted.filter((name) => {
-        try {
-          this.#loadPrograms(elf, [name], options)[Symbol.dispose]();
-          return true;
-        } catch {
-          return false;
-        }
-      });
-      if (programs.length === 0 || programs.length === wanted.length) throw error;
-      const lacking = wanted.filter((name) => !programs.includes(name));
-      return { object: this.#loadPrograms(elf, programs, options), programs, lacking };
-    }
-  }
-
-  #loadPrograms(elf: Uint8Array<ArrayBuffer>, programs: string[], options: RouterProbeOptions): BpfObject {
-    using stack = new DisposableStack();
-    const object = stack.use(BpfObject.open(this.#libbpf, "router", elf));
-    for (const name of Object.keys(PROGRAMS)) object.setAutoload(name, programs.includes(name));
-    for (const name of HELPERS) object.setAutoload(name, true);
-    const { only } = options;
-    const rodata = object.initialValue(".rodata");
-    const seed = crypto.getRandomValues(new BigUint64Array(1))[0];
-    const events = only.events.length === 0
-      ? options.sources
-      : options.sources.filter((it) => only.events.includes(it));
-    const rings = only.rings.length === 0 ? SHARED_RINGS : only.rings;
-    const comm = new DataView(new ArrayBuffer(16));
-    new Uint8Array(comm.buffer).set(new TextEncoder().encode(only.comm ?? "").subarray(0, 15));
-    writeField(rodata, ROUTER_RODATA, "cpus", this.#cpus);
-    writeField(rodata, ROUTER_RODATA, "syscall_rules", syscallRules(Deno.build.arch as Machine, events));
-    writeField(rodata, ROUTER_RODATA, "watch_limits", events.includes("resource_limit"));
-    writeField(rodata, ROUTER_RODATA, "hold_repeats", options.repeatSuppression);
-    writeField(rodata, ROUTER_RODATA, "hash_seed", seed);
-    writeField(rodata, ROUTER_RODATA, "isolate_pids", options.isolate.some(({ kind }) => kind === "pid"));
-    writeField(rodata, ROUTER_RODATA, "isolate_cgroups", options.isolate.some(({ kind }) => kind === "cgroup"));
-    const ringBits = rings.map((ring) => 1 << SHARED_RINGS.indexOf(ring)).reduce((bits, bit) => bits | bit, 0);
-    writeField(rodata, ROUTER_RODATA, "only_rings", ringBits);
-    writeField(rodata, ROUTER_RODATA, "filter_pid", only.pid !== null);
-    writeField(rodata, ROUTER_RODATA, "only_pid", only.pid ?? 0);
-    writeField(rodata, ROUTER_RODATA, "filter_uid", only.uid !== null);
-    writeField(rodata, ROUTER_RODATA, "only_uid", only.uid ?? 0);
-    writeField(rodata, ROUTER_RODATA, "filter_comm", only.comm !== null);
-    writeField(rodata, ROUTER_RODATA, "only_comm", [comm.getBigUint64(0, true), comm.getBigUint64(8, true)]);
-    object.setMaxEntries("counters", ROUTER_PROGRAM.ROUTER_PROGRAMS * this.#cpus);
-    object.load();
-    stack.move();
-    return object;
   }
 
   /** A shared ring, in its place among `rings`: programs write to it when this returns. */

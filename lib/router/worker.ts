@@ -7,6 +7,7 @@ import { SystemError } from "../errors.ts";
 import { requireCapabilities } from "../ffi/capabilities.ts";
 import { openLibbpf } from "../ffi/libbpf.ts";
 import { RouterProbe } from "../ffi/router_probe.ts";
+import { readRouterElfs } from "../ffi/router_programs.ts";
 import { SOURCE_WORKER } from "../pipeline/channel.ts";
 import { Feed, laneOf } from "../pipeline/feed.ts";
 import { openSenders } from "../pipeline/open_channel.ts";
@@ -81,8 +82,7 @@ class Run implements Disposable {
     using stack = new DisposableStack();
     requireCapabilities("watch events");
     const libbpf = stack.use(openLibbpf({ path: options.libbpfPath, embeddedDir: `${options.assetsDir}/lib` }));
-    const elf = Deno.readFileSync(`${options.assetsDir}/bpf/router.bpf.o`);
-    const probe = stack.use(new RouterProbe(libbpf, elf, options));
+    const probe = stack.use(new RouterProbe(libbpf, readRouterElfs(options.assetsDir), options));
     const feed = new Feed(openSenders(stack, options.output, SOURCE_WORKER));
     probe.attach();
     const { sources, notices } = probe;

@@ -9,6 +9,7 @@ import {
   type SharedRing,
 } from "../../lib/router/protocol.ts";
 import { RouterProbe, type RouterProbeOptions } from "../../lib/ffi/router_probe.ts";
+import { readRouterElfs } from "../../lib/ffi/router_programs.ts";
 import type { Machine } from "../../lib/ffi/syscalls.ts";
 import { ASSETS_DIR, openSystemLibbpf } from "./bpf.ts";
 
@@ -75,11 +76,11 @@ export class Watch implements Disposable {
   readonly #decoder = new EventDecoder(Deno.build.arch as Machine);
   readonly #owned: DisposableStack;
 
-  constructor(options: Partial<RouterProbeOptions> = {}) {
+  constructor(options: Partial<RouterProbeOptions> = {}, elfs = readRouterElfs(ASSETS_DIR)) {
     using stack = new DisposableStack();
     const libbpf = stack.use(openSystemLibbpf());
     this.probe = stack.use(
-      new RouterProbe(libbpf, Deno.readFileSync(`${ASSETS_DIR}/bpf/router.bpf.o`), {
+      new RouterProbe(libbpf, elfs, {
         sources: [...EVENT_TYPES],
         rules: [],
         ringBytes: RING_BYTES,

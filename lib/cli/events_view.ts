@@ -4,6 +4,7 @@ import { errnoName } from "../errors.ts";
 import { rfc3339 } from "../export/json_lines.ts";
 import type { EventTotals } from "../router/event_totals.ts";
 import { dropRate } from "../router/health.ts";
+import { isKnown } from "../router/subject.ts";
 import type { PipelineEvent } from "../pipeline/protocol.ts";
 import type { HealthReport, RingCounters, RouterEvent, Severity } from "../router/protocol.ts";
 import { renderOutcomes } from "./pipeline_view.ts";
@@ -40,7 +41,7 @@ export function renderEvent(event: PipelineEvent, bootUnixNs: bigint, colour: bo
     `${rfc3339(bootUnixNs + event.tsNs).slice(0, 23)}Z`,
     sgr === "" ? severity : `\x1b[${sgr}m${severity}\x1b[0m`,
     fit(event.event, EVENT_WIDTH),
-    `pid ${event.pid} uid ${event.uid} ${word(event.comm)}:`,
+    `${subject(event)}:`,
     details(event),
     ...event.result === 0 ? [] : [`= ${resultText(event.result)}`],
     ...notes(event),
@@ -94,13 +95,23 @@ export function renderEventsSummary(totals: EventTotals, seconds: number): strin
   return [...lines, "", ...renderRings(health)];
 }
 
+/** Who it was; what is not known is left out. */
+function subject(event: RouterEvent): string {
+  return [
+    `pid ${event.pid}`,
+    ...isKnown(event, "uid") ? [`uid ${event.uid}`] : [],
+    ...isKnown(event, "comm") ? [word(event.comm)] : [],
+  ].join(" ");
+}
+
 function details(event: RouterEvent): string {
   switch (event.event) {
     case "process_exec": {
       const argv = event.argv.map(word).join(" ") + (event.argvTruncated ? "…" : "");
-      return `${word(event.filename)} [${argv}] ppid ${event.ppid}`;
+      return `${word(event.filename)} [${argv}]${event.ppid === undefined ? "" : ` ppid ${event.ppid}`}`;
     }
     case "process_exit":
+      if (event.incomplete) return "";
       return event.signal === 0 ? `exit code ${event.exitCode}` : `killed by signal ${event.signal}`;
     case "file_open":
       return `${event.syscall} ${word(event.path)}${event.pathTruncated ? "…" : ""} flags 0${event.flags.toString(8)}`;

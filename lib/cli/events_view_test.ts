@@ -3,6 +3,7 @@ import { healthReport, pipelineEvent, ringCounters } from "../../tests/support/e
 import { pipelineStats } from "../../tests/support/pipeline.ts";
 import { EventTotals } from "../router/event_totals.ts";
 import type { PipelineEvent } from "../pipeline/protocol.ts";
+import { UID_UNKNOWN } from "../router/protocol.ts";
 import { renderOutcomes } from "./pipeline_view.ts";
 import { renderEvent, renderEventsSummary, renderHealthLine, renderRings } from "./events_view.ts";
 
@@ -144,4 +145,13 @@ Deno.test("renderEventsSummary() has totals, estimates that say so, and the ring
     "",
     ...renderRings({ rings: RINGS }),
   ]);
+});
+
+Deno.test("renderEvent() says nothing of what is not known", () => {
+  const exit = pipelineEvent("process_exit", { incomplete: true, exitCode: undefined, signal: undefined });
+  assert(!/exit|killed/.test(line(exit).replace("process_exit", "")));
+  const exec = pipelineEvent("process_exec", { incomplete: true, ppid: undefined });
+  assert(!line(exec).includes("ppid"));
+  const victim = pipelineEvent("resource_limit", { comm: "", uid: UID_UNKNOWN, cgroupId: 0n, incomplete: true });
+  assert(line(victim).includes("pid 42: "));
 });

@@ -5,6 +5,7 @@ import type { Alert } from "../router/alerts.ts";
 import type { EventTotals } from "../router/event_totals.ts";
 import { dropRate } from "../router/health.ts";
 import type { PipelineEvent } from "../pipeline/protocol.ts";
+import { isKnown } from "../router/subject.ts";
 import type { EventType, HealthReport, RingCounters, RouterEvent } from "../router/protocol.ts";
 import { outcomeFields } from "./pipeline_json.ts";
 import { addPipelineMetrics } from "./pipeline_metrics.ts";
@@ -27,8 +28,8 @@ export function eventObject(host: string, event: PipelineEvent, bootUnixNs: bigi
     severity: event.severity,
     pid: event.pid,
     tid: event.tid,
-    uid: event.uid,
-    comm: event.comm,
+    ...isKnown(event, "uid") && { uid: event.uid },
+    ...isKnown(event, "comm") && { comm: event.comm },
     ...detailFields(event),
     result: event.result,
     ...event.result < 0 && { error: errnoName(-event.result) },
@@ -38,7 +39,7 @@ export function eventObject(host: string, event: PipelineEvent, bootUnixNs: bigi
     weight: event.weight,
     spilled: event.spilled,
     cpu: event.cpu,
-    cgroup_id: event.cgroupId,
+    ...isKnown(event, "cgroupId") && { cgroup_id: event.cgroupId },
     rules_generation: event.rulesGeneration,
     category: event.category,
     priority: event.priority,
@@ -138,10 +139,10 @@ function detailFields(event: RouterEvent): Record<string, unknown> {
   switch (event.event) {
     case "process_exec": {
       const { filename, argv, argvTruncated, ppid } = event;
-      return { filename, argv, argv_truncated: argvTruncated, ppid };
+      return { filename, argv, argv_truncated: argvTruncated, ...ppid !== undefined && { ppid } };
     }
     case "process_exit":
-      return { exit_code: event.exitCode, signal: event.signal };
+      return event.incomplete ? {} : { exit_code: event.exitCode, signal: event.signal };
     case "file_open": {
       const { path, pathTruncated, flags, syscall } = event;
       return { path, path_truncated: pathTruncated, flags, syscall };

@@ -2,7 +2,8 @@ import { assert, assertEquals, assertObjectMatch } from "../../tests/assert.ts";
 import { healthReport, pipelineEvent, ringCounters } from "../../tests/support/events.ts";
 import { pipelineStats } from "../../tests/support/pipeline.ts";
 import { EventTotals } from "../router/event_totals.ts";
-import type { RouterEvent } from "../router/protocol.ts";
+import type { PipelineEvent } from "../pipeline/protocol.ts";
+import { type RouterEvent, UID_UNKNOWN } from "../router/protocol.ts";
 import {
   addEventMetrics,
   eventObject,
@@ -210,4 +211,19 @@ Deno.test("addEventMetrics() names rings, types and severities, and nothing unbo
     ]
   ) assert(lines.includes(line), line);
   assert(!lines.some((line) => /pid|comm/.test(line)));
+});
+
+Deno.test("eventObject() leaves out what is not known, and shows a zero that is", () => {
+  const line = (event: PipelineEvent) => roundTrip(eventObject("h", event, BOOT_NS));
+  const exec = pipelineEvent("process_exec", { incomplete: true, ppid: undefined });
+  assert(!("ppid" in line(exec)));
+  const exit = pipelineEvent("process_exit", { incomplete: true, exitCode: undefined, signal: undefined });
+  const exited = line(exit);
+  assert(!("exit_code" in exited) && !("signal" in exited));
+  const victim = { comm: "", uid: UID_UNKNOWN, cgroupId: 0n, incomplete: true } as const;
+  const unknown = line(pipelineEvent("resource_limit", victim));
+  assert(!("uid" in unknown) && !("comm" in unknown) && !("cgroup_id" in unknown));
+  const completed = line(pipelineEvent("resource_limit", { ...victim, comm: "hog", uid: 0, cgroupId: 7n }));
+  assertObjectMatch(completed, { comm: "hog", uid: 0, cgroup_id: 7 });
+  assertObjectMatch(line(pipelineEvent("process_exit", { exitCode: 0, uid: 0 })), { exit_code: 0, signal: 0, uid: 0 });
 });

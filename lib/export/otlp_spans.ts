@@ -17,6 +17,7 @@ import {
 import { type Resource, resourceFromAttributes } from "@opentelemetry/resources";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace";
 import { protocolName } from "../aggregate/iana.ts";
+import { isKnown } from "../router/subject.ts";
 import type { RouterEvent } from "../router/protocol.ts";
 import type { CorrelatedGroup, FleetEvent, FleetFlow, GroupMember } from "../server/correlation/protocol.ts";
 
@@ -180,7 +181,7 @@ function flowAttributes({ flow }: FleetFlow): Attributes {
 function eventAttributes({ event, enrichment = {} }: FleetEvent): Attributes {
   const { exe, ppid, user, containerId, podUid, service } = enrichment;
   const path = event.event === "process_exec" ? event.filename : exe;
-  const parentPid = event.event === "process_exec" ? event.ppid : ppid;
+  const parentPid = event.event === "process_exec" ? event.ppid ?? ppid : ppid;
   return {
     "ebpfmon.event.type": event.event,
     "ebpfmon.event.severity": event.severity,
@@ -189,7 +190,7 @@ function eventAttributes({ event, enrichment = {} }: FleetEvent): Attributes {
     ...event.weight > 1 && { "ebpfmon.event.weight": event.weight },
     "process.pid": event.pid,
     "process.executable.name": path === undefined ? event.comm : baseName(path),
-    "user.id": String(event.uid),
+    ...isKnown(event, "uid") && { "user.id": String(event.uid) },
     ...path !== undefined && { "process.executable.path": path },
     ...parentPid !== undefined && { "process.parent_pid": parentPid },
     ...user !== undefined && { "process.owner": user },
@@ -206,6 +207,7 @@ function detailAttributes(event: RouterEvent): Attributes {
       // Not the arguments: they may hold secrets, and traces travel far.
       return {};
     case "process_exit":
+      if (event.exitCode === undefined || event.signal === undefined) return {};
       return { "process.exit.code": event.exitCode, ...event.signal > 0 && { "ebpfmon.signal": event.signal } };
     case "file_open":
       return { "file.path": event.path };

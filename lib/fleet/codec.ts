@@ -60,6 +60,7 @@ export function encodeEvent({ event, enrichment }: EnrichedEvent): proto.Event {
     spilled: event.spilled,
     rulesGeneration: event.rulesGeneration,
     unreadable: event.unreadable ?? false,
+    incomplete: event.incomplete ?? false,
     processExec: undefined,
     processExit: undefined,
     fileOpen: undefined,
@@ -75,11 +76,11 @@ export function encodeEvent({ event, enrichment }: EnrichedEvent): proto.Event {
         filename: event.filename,
         argv: event.argv,
         argvTruncated: event.argvTruncated,
-        ppid: event.ppid,
+        ppid: event.ppid ?? 0,
       };
       break;
     case "process_exit":
-      message.processExit = { exitCode: event.exitCode, signal: event.signal };
+      message.processExit = { exitCode: event.exitCode ?? 0, signal: event.signal ?? 0 };
       break;
     case "file_open":
       message.fileOpen = {
@@ -140,6 +141,7 @@ export function decodeEvent(message: proto.Event): EnrichedEvent | null {
     spilled: message.spilled,
     rulesGeneration: message.rulesGeneration,
     ...(message.unreadable ? { unreadable: true as const } : {}),
+    ...(message.incomplete ? { incomplete: true as const } : {}),
   };
   const event = withDetail(type, base, message);
   if (event === null) return null;
@@ -154,11 +156,13 @@ function withDetail(type: RouterEvent["event"], base: Base, message: proto.Event
       const detail = message.processExec;
       if (!detail) return null;
       const { filename, argv, argvTruncated, ppid } = detail;
-      return { ...base, event: type, filename, argv, argvTruncated, ppid };
+      return { ...base, event: type, filename, argv, argvTruncated, ...!base.incomplete && { ppid } };
     }
     case "process_exit": {
       const detail = message.processExit;
-      return detail ? { ...base, event: type, exitCode: detail.exitCode, signal: detail.signal } : null;
+      if (!detail) return null;
+      const { exitCode, signal } = detail;
+      return { ...base, event: type, ...!base.incomplete && { exitCode, signal } };
     }
     case "file_open": {
       const detail = message.fileOpen;

@@ -1,4 +1,4 @@
-import { assertEquals } from "../../tests/assert.ts";
+import { assert, assertEquals } from "../../tests/assert.ts";
 import { RETRANSMITS } from "../../tests/support/windows.ts";
 import { fleetEvent } from "../../tests/support/fleet_events.ts";
 import type { FlowWindow } from "../aggregate/protocol.ts";
@@ -56,6 +56,19 @@ Deno.test("Events of every type cross the wire as they were", () => {
   for (let n = 0; n < 200; n++) {
     const bytes = proto.Event.encode(codec.encodeEvent(fleetEvent(n))).finish();
     assertEquals(codec.decodeEvent(proto.Event.decode(bytes)), fleetEvent(n));
+  }
+});
+
+Deno.test("What the kernel did not tell is left out at the other end too", () => {
+  const [exec, exit] = [fleetEvent(0).event, fleetEvent(1).event];
+  assert(exec.event === "process_exec" && exit.event === "process_exit");
+  exec.incomplete = exit.incomplete = true;
+  delete exec.ppid;
+  delete exit.exitCode;
+  delete exit.signal;
+  for (const event of [exec, exit]) {
+    const bytes = proto.Event.encode(codec.encodeEvent({ event })).finish();
+    assertEquals(codec.decodeEvent(proto.Event.decode(bytes)), { event });
   }
 });
 

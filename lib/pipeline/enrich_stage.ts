@@ -1,11 +1,14 @@
 /** The stage that says whose each event is. It asks the cache alone, and tells it of what execs and exits say. */
-import { EVENT, EVENT_TYPE, EXEC_PAYLOAD } from "../ffi/layouts.gen.ts";
+import { EVENT, EVENT_FLAG, EVENT_TYPE, EXEC_PAYLOAD } from "../ffi/layouts.gen.ts";
 import { TextCache } from "../router/text_cache.ts";
 import type { EventBatch } from "./event_batch.ts";
 import type { ProcessCache, Sighting } from "./process_cache.ts";
 import type { ProcessInfo } from "./process_info.ts";
 import type { Stage } from "./stage.ts";
 
+const encoder = new TextEncoder();
+
+const UID_AT = EVENT.fields.uid.offset;
 const CGROUP_AT = EVENT.fields.cgroup_id.offset;
 const COMM_AT = EVENT.fields.comm.offset;
 const COMM_BYTES = EVENT.fields.comm.size;
@@ -33,6 +36,11 @@ export class EnrichStage implements Stage {
       const i = batch.next;
       if (lengths[i] !== 0) {
         const type = batch.type(i);
+        if (type === EVENT_TYPE.EVENT_RESOURCE_LIMIT && batch.flags(i) & EVENT_FLAG.EVENT_INCOMPLETE) {
+          process[i] = this.#complete(batch, i);
+          batch.next = i + 1;
+          continue;
+        }
         if (type === EVENT_TYPE.EVENT_PROCESS_EXEC) this.#exec(batch, i);
         const cgroupId = cgroupIdAt(data, offsets[i] + CGROUP_AT);
         process[i] = cache.find(batch.pid(i), batch.tsNs(i), batch.uid(i), cgroupId) ?? this.#meet(batch, i, cgroupId);
@@ -40,6 +48,24 @@ export class EnrichStage implements Stage {
       }
       batch.next = i + 1;
     }
+  }
+
+  /**
+   * Writes into the record of a process that was killed for want of memory what the kernel did not tell of it. A process
+   * of which nothing is known stays so: its number, which may be a thread's, begins no entry.
+   */
+  #complete(batch: EventBatch, i: number): ProcessInfo | null {
+    const known = this.#cache.recall(batch.pid(i), batch.tsNs(i));
+    if (known === null) return null;
+    const { bytes, data } = batch;
+    const at = batch.offsets[i];
+    if (bytes[at + COMM_AT] === 0) {
+      encoder.encodeInto(known.name, bytes.subarray(at + COMM_AT, at + COMM_AT + COMM_BYTES - 1));
+    }
+    if (known.face === null) return null;
+    data.setUint32(at + UID_AT, known.face.info.uid, true);
+    data.setBigUint64(at + CGROUP_AT, BigInt(known.face.cgroupId), true);
+    return known.face.info;
   }
 
   #meet(batch: EventBatch, i: number, cgroupId: number): ProcessInfo {

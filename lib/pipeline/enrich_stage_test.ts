@@ -1,11 +1,14 @@
 import { assertEquals } from "../../tests/assert.ts";
 import { batchOf, eventRecord, execPayload, type RecordFields } from "../../tests/support/records.ts";
-import { EVENT, EXEC_PAYLOAD } from "../ffi/layouts.gen.ts";
-import type { EventType } from "../router/protocol.ts";
+import { EVENT, EVENT_FLAG, EXEC_PAYLOAD } from "../ffi/layouts.gen.ts";
+import { EventDecoder } from "../router/event_decoder.ts";
+import { type EventType, UID_UNKNOWN } from "../router/protocol.ts";
 import { EnrichStage } from "./enrich_stage.ts";
 import type { EventBatch } from "./event_batch.ts";
 import { ProcessCache } from "./process_cache.ts";
 import { Users } from "./users.ts";
+
+const INCOMPLETE = EVENT_FLAG.EVENT_INCOMPLETE;
 
 type Event = RecordFields & { event?: EventType; filename?: string; ppid?: number };
 
@@ -105,4 +108,38 @@ Deno.test("EnrichStage asks for cgroups beyond 32 bits by their whole number", (
   ]));
   cache.refresh(10, 2);
   assertEquals(cgroups, [0x1_0000_0007n]);
+});
+
+/** A process killed for want of memory, of which the kernel told the number only. */
+const VICTIM = { event: "resource_limit", uid: UID_UNKNOWN, comm: "", cgroupId: 0n, flags: INCOMPLETE } as const;
+
+Deno.test("EnrichStage completes the record of an out-of-memory victim from earlier records of the process", () => {
+  const { stage } = openStage();
+  const batch = eventsOf([
+    { pid: 5, tsNs: 1e9, comm: "hog", uid: 1234, cgroupId: 77n, filename: "/bin/hog", ppid: 3 },
+    { pid: 5, tsNs: 2e9, ...VICTIM },
+  ]);
+  stage.run(batch);
+  const event = new EventDecoder("x86_64").decode(batch.data, batch.offsets[1], batch.lengths[1])!;
+  assertEquals([event.comm, event.uid, event.cgroupId], ["hog", 1234, 77n]);
+  assertEquals([batch.process[1]?.exe, batch.process[1]?.uid], ["/bin/hog", 1234]);
+});
+
+Deno.test("EnrichStage leaves what is unknown of a victim unknown, and takes its number for nobody's", () => {
+  const { stage, cache } = openStage();
+  const batch = eventsOf([{ pid: 6, tsNs: 2e9, ...VICTIM }]);
+  stage.run(batch);
+  const event = new EventDecoder("x86_64").decode(batch.data, batch.offsets[0], batch.lengths[0])!;
+  assertEquals([event.comm, event.uid, event.cgroupId, event.incomplete], ["", UID_UNKNOWN, 0n, true]);
+  assertEquals([batch.process[0], cache.stats().entries, batch.next], [null, 0, 1]);
+});
+
+Deno.test("EnrichStage keeps a parent that is known where an exec does not tell it", () => {
+  const { stage } = openStage();
+  const batch = eventsOf([
+    { pid: 5, tsNs: 1e9, comm: "sh", filename: "/bin/sh", ppid: 3 },
+    { pid: 5, tsNs: 2e9, comm: "ls", filename: "/bin/ls", ppid: 0, flags: INCOMPLETE },
+  ]);
+  stage.run(batch);
+  assertEquals(batch.process.map((process) => process?.ppid), [3, 3]);
 });

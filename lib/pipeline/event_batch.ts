@@ -135,6 +135,11 @@ export class EventBatch {
     return this.data.getUint32(this.offsets[i] + EVENT.fields.uid.offset, true);
   }
 
+  /** Bits of enum event_flag. */
+  flags(i: number): number {
+    return this.data.getUint16(this.offsets[i] + EVENT.fields.flags.offset, true);
+  }
+
   weight(i: number): number {
     return this.data.getUint32(this.offsets[i] + EVENT.fields.weight.offset, true);
   }

@@ -107,7 +107,7 @@ const CGROUP_TEXTS_MAX = 1024;
 type Knowledge = "sighting" | "exec" | "proc";
 
 /** A program with the uid and cgroup that records of it had; both may change while it runs. */
-interface Face {
+export interface Face {
   cgroupId: number;
   info: ProcessInfo;
 }
@@ -213,6 +213,17 @@ export class ProcessCache {
       : this.#faceOf(program, tsNs, uid, cgroupId);
   }
 
+  /**
+   * What is known of a process at a time, for a record that has only its number.
+   *
+   * @returns its name, and how the last record of it showed it; null when nothing is known but that it was there
+   */
+  recall(pid: number, tsNs: number): { name: string; face: Face | null } | null {
+    const entry = this.#entries.peek(pid);
+    const program = entry === undefined ? null : programAt(entry, tsNs);
+    return program === null ? null : { name: program.name, face: program.faces[0] ?? null };
+  }
+
   /** Takes in a process that `find` did not know, with what the record has; it is looked up at the next `refresh`. */
   meet(sighting: Sighting): ProcessInfo {
     const { pid, tsNs, uid, cgroupId, comm } = sighting;
@@ -251,7 +262,8 @@ export class ProcessCache {
       return;
     }
     const program = newProgram({ pid, knowledge: "exec", fromNs: tsNs, seenNs: tsNs, name: comm });
-    program.ppid = ppid;
+    // Where the kernel does not tell, it is still the one that it was.
+    program.ppid = ppid === 0 ? before?.ppid ?? 0 : ppid;
     program.exe = this.#executable(program, before, filename);
     program.startNs = before?.startNs ?? 0;
     // Its exit may have been read before.

@@ -128,6 +128,7 @@ export class EventDecoder {
       rulesGeneration: data.getUint32(offset + AT.rules_generation.offset, true),
     };
     if ((flags & EVENT_FLAG.EVENT_UNREADABLE) !== 0) base.unreadable = true;
+    if ((flags & EVENT_FLAG.EVENT_INCOMPLETE) !== 0) base.incomplete = true;
     return this.#withPayload(base, type, record, (flags & EVENT_FLAG.EVENT_TRUNCATED) !== 0);
   }
 
@@ -148,8 +149,9 @@ export class EventDecoder {
         return payloadBytes < EXEC_PAYLOAD.size ? null : execEvent(base, record, truncated);
       case EVENT_TYPE.EVENT_PROCESS_EXIT: {
         if (payloadBytes !== EXIT_PAYLOAD.size) return null;
-        const status = data.getUint32(payload + EXIT_PAYLOAD.fields.status.offset, true);
         const event = base as Unfinished<"process_exit">;
+        if (base.incomplete) return event;
+        const status = data.getUint32(payload + EXIT_PAYLOAD.fields.status.offset, true);
         event.exitCode = status >> 8 & 0xff;
         event.signal = status & 0x7f;
         return event;
@@ -219,7 +221,7 @@ function execEvent(base: EventBase, record: RecordView, truncated: boolean): Rou
     filename: texts.decode(bytes, filenameAt, argsAt),
     argv,
     argvTruncated: truncated || argv.length < argc,
-    ppid: data.getUint32(payload + EXEC.ppid.offset, true),
+    ...!base.incomplete && { ppid: data.getUint32(payload + EXEC.ppid.offset, true) },
   };
 }
 

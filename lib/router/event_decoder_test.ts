@@ -207,3 +207,13 @@ Deno.test("EventDecoder takes 100,000 mutated records for what they are, and nev
   assertEquals(decoded + refused, 100_000);
   assert(decoded > 10_000 && refused > 10_000);
 });
+
+Deno.test("EventDecoder leaves out what the kernel did not tell", () => {
+  const INCOMPLETE = 32;
+  const withFlag = (bytes: number[]) => record(bytes[8], bytes.slice(96), { flags: INCOMPLETE });
+  const exec = decode(withFlag(EXEC));
+  const exit = decode(withFlag(EXIT));
+  assert(exec?.event === "process_exec" && exit?.event === "process_exit");
+  assertEquals([exec.filename, exec.argv, "ppid" in exec, exec.incomplete], ["/bin/ls", ["ls", "-l"], false, true]);
+  assertEquals(["exitCode" in exit, "signal" in exit, exit.incomplete], [false, false, true]);
+});

@@ -34,6 +34,9 @@ export type SharedRing = typeof SHARED_RINGS[number];
 /** Who gets a ring of its own: a process, or the processes that are directly in a cgroup, named by its folder. */
 export type IsolateTarget = { kind: "pid"; pid: number } | { kind: "cgroup"; path: string };
 
+/** The number that no user has. */
+export const UID_UNKNOWN = 0xffff_ffff;
+
 /** Who, when and where: what every event has. */
 export interface EventBase {
   event: EventType;
@@ -59,13 +62,18 @@ export interface EventBase {
   rulesGeneration: number;
   /** There when path, address or arguments could not be read from the process's memory. */
   unreadable?: true;
+  /**
+   * There when the kernel did not tell everything: an exec's parent or an exit's status, which are left out then; or, of
+   * a process killed for want of memory, its user (`uid` is UID_UNKNOWN), its name (empty) or its cgroup (0).
+   */
+  incomplete?: true;
 }
 
 export type RouterEvent =
   & EventBase
   & (
-    | { event: "process_exec"; filename: string; argv: string[]; argvTruncated: boolean; ppid: number }
-    | { event: "process_exit"; exitCode: number; signal: number }
+    | { event: "process_exec"; filename: string; argv: string[]; argvTruncated: boolean; ppid?: number }
+    | { event: "process_exit"; exitCode?: number; signal?: number }
     | { event: "file_open"; path: string; pathTruncated: boolean; flags: number; syscall: string }
     | {
       event: "network_connect";

@@ -71,6 +71,7 @@ function about(event: RouterEvent): string {
     case "process_exec":
       return event.filename;
     case "process_exit":
+      if (event.signal === undefined) return "";
       return event.signal > 0 ? `signal ${event.signal}` : `exit code ${event.exitCode}`;
     case "file_open":
       return event.path;

@@ -21,6 +21,8 @@ export interface RecordFields {
   cgroupId?: bigint;
   weight?: number;
   repeats?: number;
+  /** Bits of enum event_flag. */
+  flags?: number;
   payload?: Uint8Array;
 }
 
@@ -43,6 +45,7 @@ export function eventRecord(event: EventType, fields: RecordFields = {}): Uint8A
   record.set(TEXT.encode(fields.comm ?? "worker"), at.comm.offset);
   data.setUint32(at.weight.offset, fields.weight ?? 1, true);
   data.setUint32(at.repeats.offset, fields.repeats ?? 1, true);
+  data.setUint16(at.flags.offset, fields.flags ?? 0, true);
   data.setUint8(at.home_ring.offset, 1);
   record.set(payload, EVENT.size);
   return record;

@@ -128,6 +128,11 @@ export interface Event {
   spilled: boolean;
   rulesGeneration: number;
   unreadable: boolean;
+  /**
+   * An exec's parent or an exit's status is not known; or, of a process killed for want of memory, its user (4294967295),
+   * its name (empty) or its cgroup (0).
+   */
+  incomplete: boolean;
   processExec?: ProcessExec | undefined;
   processExit?: ProcessExit | undefined;
   fileOpen?: FileOpen | undefined;
@@ -1011,6 +1016,7 @@ function createBaseEvent(): Event {
     spilled: false,
     rulesGeneration: 0,
     unreadable: false,
+    incomplete: false,
     processExec: undefined,
     processExit: undefined,
     fileOpen: undefined,
@@ -1084,6 +1090,9 @@ export const Event: MessageFns<Event> = {
     }
     if (message.unreadable !== false) {
       writer.uint32(128).bool(message.unreadable);
+    }
+    if (message.incomplete !== false) {
+      writer.uint32(136).bool(message.incomplete);
     }
     if (message.processExec !== undefined) {
       ProcessExec.encode(message.processExec, writer.uint32(162).fork()).join();
@@ -1259,6 +1268,14 @@ export const Event: MessageFns<Event> = {
             }
 
             message.unreadable = reader.bool();
+            continue;
+          }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.incomplete = reader.bool();
             continue;
           }
           case 20: {

@@ -87,7 +87,7 @@ export class ProcessTrees {
     if (event.pid === 0) return;
     switch (event.event) {
       case "process_exec":
-        this.#exec(timed, event.ppid);
+        this.#exec(timed, event.ppid ?? timed.record.enrichment?.ppid ?? 0);
         break;
       case "process_exit":
         this.#exit(timed);

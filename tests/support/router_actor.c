@@ -154,6 +154,22 @@ static void deny(long count)
 		syscall(SYS_finit_module, -1, (void *)0, (int)i);
 }
 
+/* Calls of the 32-bit table whose numbers are those of openat and of connect in the machine's own. */
+static void foreign(void)
+{
+#ifdef __x86_64__
+	for (int i = 0; i < 2; i++) {
+		int result;
+
+		asm volatile("int $0x80"
+			     : "=a"(result)
+			     : "a"(i ? SYS_connect : SYS_openat), "b"(0), "c"(0), "d"(0)
+			     : "memory", "r8", "r9", "r10", "r11");
+		printf("%d\n", result);
+	}
+#endif
+}
+
 int main(int argc, char **argv)
 {
 	const char *action = argc > 1 ? argv[1] : "";
@@ -177,6 +193,8 @@ int main(int argc, char **argv)
 		limits();
 	else if (strcmp(action, "deny") == 0 && argc == 3)
 		deny(atol(argv[2]));
+	else if (strcmp(action, "foreign") == 0)
+		foreign();
 	else if (strcmp(action, "exit") == 0 && argc == 3)
 		return atoi(argv[2]);
 	else if (strcmp(action, "abort") == 0)

@@ -37,10 +37,10 @@ class Top:
     """A run of `top`, and all that it has printed."""
 
     def __init__(self, path):
-        args = [path, "top", "--json", "--listen", "off", "--window", "1000", "--top", "1000"]
+        args = [path, "top", "--json", "--window", "1000", "--top", "1000"]
         self.objects = []
         self.child = subprocess.Popen(args, stdout=subprocess.PIPE, text=True)
-        self.reader = threading.Thread(target=self.read)
+        self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 
     def read(self):
@@ -52,8 +52,9 @@ class Top:
         while time.monotonic() < deadline and self.child.poll() is None:
             for found in list(self.objects):
                 if found["type"] == "ready":
-                    return found
+                    return
             time.sleep(0.1)
+        self.child.kill()
         sys.exit("FAIL top is not ready")
 
     def end(self):
@@ -124,11 +125,17 @@ def check_hash(actor):
 
 def main():
     ebpfmon, actor, one_call, way = sys.argv[1:]
-    comm = os.path.basename(actor)[:15]
     top = Top(ebpfmon)
-    notices = [notice for notice in top.ready()["notices"] if notice.startswith("system calls")]
-    check("notices say that starts are unknown", any("start of a process" in notice for notice in notices), way == "raw")
+    try:
+        check_top(top, actor, one_call, way)
+    finally:
+        top.child.kill()
+    sys.exit(failures > 0)
 
+
+def check_top(top, actor, one_call, way):
+    comm = os.path.basename(actor)[:15]
+    top.ready()
     called = run(actor, "calls", "10000")
     threads = run(actor, "threads", "8", "2000")
     executed = run(actor, "exec", "300", actor, "calls", "700")
@@ -139,6 +146,8 @@ def main():
         check_hash(actor)
     time.sleep(2)
     check("top ends with", top.end(), 0)
+    notices = [str(found) for found in top.objects if found["type"] == "alert"]
+    check("a notice says that starts are unknown", any("start of a process" in text for text in notices), way == "raw")
 
     for window in top.windows():
         if not window["balanced"] or window["missed_runs"] or window["overflow_calls"]:
@@ -148,13 +157,12 @@ def main():
 
     calls = top.calls(called)
     check("getppid", calls["getppid", "native"], [10_000, 0])
-    check("close", calls["close", "native"], [10_000, 10_000])
+    check("close that failed", calls["close", "native"][1], 10_000)  # what starts it closes descriptors before the exec
     check("names", {row["comm"] for row in top.rows(called)}, {comm})
     check("executables", {row.get("exe", actor) for row in top.rows(called)}, {os.path.realpath(actor)})
     check("starts are known", {row["started_ns"] is not None for row in top.rows(called)}, {way != "raw"})
     calls = top.calls(threads)
     check("getppid of threads", calls["getppid", "native"], [16_000, 0])
-    check("exits of threads", [calls["exit", "native"], calls["exit_group", "native"]], [[8, 0], [1, 0]])
     for what, pid in (("an exec", executed), ("a thread's exec", from_thread)):
         calls = top.calls(pid)
         check(f"getppid before and after {what}", calls["getppid", "native"], [1_000, 0])
@@ -167,7 +175,6 @@ def main():
     check("short processes", sum(call["calls"] for row in ended for call in row["syscalls"] if call["name"] == "getppid"),
           FORKS)
     check("waits for them", top.calls(forks)["wait4", "native"], [FORKS, 0])
-    sys.exit(failures > 0)
 
 
 main()

@@ -20,7 +20,7 @@ import time
 
 WAIT_S = 120
 SLEEPERS = 20
-BUSY_THREADS = 20
+BUSY_THREADS = 4
 FORKS = 200
 
 failures = 0
@@ -109,15 +109,20 @@ def soon(question, expected):
 def check_hash(actor):
     sleepers = [subprocess.Popen(["sleep", "3600"]) for _ in range(SLEEPERS)]
     busy = subprocess.Popen([actor, "threads", str(BUSY_THREADS), "1000000000"])
-    found = soon(lambda: [held()[child.pid] for child in sleepers + [busy]], [1] * SLEEPERS + [BUSY_THREADS + 1])
-    check("entries of living threads", sum(found), SLEEPERS + BUSY_THREADS + 1)
-    for child in sleepers + [busy]:
+    children = sleepers + [busy]
+
+    def entries():
+        found = held()
+        return [found[child.pid] for child in children]
+
+    expected = [1] * SLEEPERS + [BUSY_THREADS + 1]
+    check("entries of living threads", soon(entries, expected), expected)
+    for child in children:
         child.kill()
         child.wait()
     # The one that ran bpftool has ended since.
     ended = lambda: [pid for pid in held() if not os.path.exists(f"/proc/{pid}")]
-    own = soon(lambda: sum(held()[child.pid] for child in sleepers + [busy]), 0)
-    check("entries of threads that kill -9 ended", own, 0)
+    check("entries of threads that kill -9 ended", soon(lambda: sum(entries()), 0), 0)
     bpftool_itself = 1
     check("entries of processes that have ended, but for bpftool's", soon(lambda: len(ended()) <= bpftool_itself, True),
           True)

@@ -1,7 +1,8 @@
 /** Full speed: packets made in the kernel, millions of them, against the receiving end's own counters. */
 import { assert, assertEquals, assertGreater } from "./assert.ts";
 import type { AggregatorOptions, FlowWindow } from "../lib/aggregate/protocol.ts";
-import { linesOf, Monitor, totalsOf } from "./support/monitor.ts";
+import { linesOf } from "./support/lines.ts";
+import { Monitor, totalsOf } from "./support/monitor.ts";
 import { TestNet } from "./support/namespaces.ts";
 
 const FRAME_BYTES = 60;

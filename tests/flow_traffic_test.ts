@@ -2,7 +2,8 @@
 import { assert, assertEquals, assertGreater } from "./assert.ts";
 import type { AggregatorOptions } from "../lib/aggregate/protocol.ts";
 import { type Bytes, sampleFrames } from "./support/frames.ts";
-import { linesOf, Monitor, totalsOf } from "./support/monitor.ts";
+import { linesOf } from "./support/lines.ts";
+import { Monitor, totalsOf } from "./support/monitor.ts";
 import { ENDS, type NetSide, TestNet } from "./support/namespaces.ts";
 import { differences, enterFrame, type Ledger } from "./support/oracle.ts";
 import { Capture, type CapturedFrame } from "./support/pcap.ts";

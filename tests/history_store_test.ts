@@ -13,7 +13,7 @@ import { WorkerError } from "../lib/worker_handle.ts";
 import { assert, assertEquals, assertGreater, assertLess, assertRejects, assertThrows } from "./assert.ts";
 import { ALL, ALWAYS, assertWhole, STORE, StoreDir, storedWindow, sumsOf, windowsAt } from "./support/history_store.ts";
 import { DAY_START_NS, type MadeWindow, madeWindow, NS_PER_S } from "./support/history_windows.ts";
-import { linesOf } from "./support/monitor.ts";
+import { linesOf } from "./support/lines.ts";
 import { delay } from "./support/namespaces.ts";
 import { Random } from "./support/random.ts";
 import { flowRow, flowWindow, interfaceTraffic } from "./support/windows.ts";

@@ -3,47 +3,10 @@
  * network. A worker is one module; what main.ts imports when a command needs it is in modules of its own, so that the
  * others start without it. esbuild, because `deno bundle` panics where JSR cannot be reached.
  */
-import { builtinModules } from "node:module";
 import * as esbuild from "esbuild";
+import { denoSpecifiers, type ImportMap } from "./deno_specifiers.ts";
 
 const OUTPUT_DIR = "build/app";
-
-const RESOLVED = Symbol("resolved");
-
-type ImportMap = Record<string, string>;
-
-/** `NAME/PATH`, as Node would write it, for `npm:NAME@VERSION/PATH`; null for anything else. */
-function npmPath(specifier: string): string | null {
-  const match = /^npm:\/?((?:@[^/]+\/)?[^@/]+)(?:@[^/]+)?(\/.*)?$/.exec(specifier);
-  return match && match[1] + (match[2] ?? "");
-}
-
-/** Resolves what Deno resolves and esbuild does not: the import map, `npm:`, `jsr:` and Node's modules. */
-function denoSpecifiers(imports: ImportMap): esbuild.Plugin {
-  return {
-    name: "deno-specifiers",
-    setup(build) {
-      build.onResolve({ filter: /^[^.]/ }, (args) => {
-        // What we hand to build.resolve() below comes back here; its name may well be a key of the import map.
-        if (args.kind === "entry-point" || args.pluginData === RESOLVED) return;
-        const inPackage = args.importer.includes("/node_modules/");
-        const specifier = inPackage ? args.path : mapped(args.path, imports);
-        if (/^(node|jsr):/.test(specifier)) return { path: specifier, external: true };
-        if (inPackage && builtinModules.includes(specifier)) return { path: `node:${specifier}`, external: true };
-        const path = npmPath(specifier);
-        if (path) return build.resolve(path, { kind: args.kind, resolveDir: Deno.cwd(), pluginData: RESOLVED });
-      });
-    },
-  };
-}
-
-function mapped(specifier: string, imports: ImportMap): string {
-  if (specifier in imports) return imports[specifier];
-  const prefix = Object.keys(imports)
-    .filter((key) => key.endsWith("/") && specifier.startsWith(key))
-    .sort((a, b) => b.length - a.length)[0];
-  return prefix ? imports[prefix] + specifier.slice(prefix.length) : specifier;
-}
 
 /** Modules of the workers, by the names that lib/worker_url.ts knows. */
 async function workerEntries(): Promise<Record<string, string>> {

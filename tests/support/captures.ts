@@ -2,32 +2,14 @@
 import type { FlowRow, FlowWindow } from "../../lib/aggregate/protocol.ts";
 import { replayCapture, type ReplayOptions, type ReplayResult } from "../../lib/replay/replay.ts";
 import { ASSETS_DIR } from "./bpf.ts";
-import { type Bytes, concat, ip4, ip6 } from "./frames.ts";
+import { type Bytes, ip4, ip6 } from "./frames.ts";
 import { addTo, type Ledger, ledgerKey } from "./oracle.ts";
+import type { WrittenFrame } from "./pcap_writer.ts";
 
-export interface WrittenFrame {
-  bytes: Bytes;
-  /** Nanoseconds since the epoch. */
-  timeNs: bigint;
-  /** On the wire; as long as it is where that is left out. */
-  wireBytes?: number;
-}
+export { writePcap } from "./pcap_writer.ts";
+export type { WrittenFrame } from "./pcap_writer.ts";
 
-const MAGIC_NANOSECONDS = 0xa1b2_3c4d;
 export const EPOCH_NS = 1_700_000_000_000_000_000n;
-
-/** A classic capture with nanoseconds. */
-export function writePcap(frames: WrittenFrame[], linkType = 1): Bytes {
-  const words = (...values: number[]) => new Uint8Array(Uint32Array.from(values).buffer);
-  const header = words(MAGIC_NANOSECONDS, 2 | 4 << 16, 0, 0, 262_144, linkType);
-  return concat(
-    header,
-    ...frames.flatMap(({ bytes, timeNs, wireBytes = bytes.length }) => [
-      words(Number(timeNs / 1_000_000_000n), Number(timeNs % 1_000_000_000n), bytes.length, wireBytes),
-      bytes,
-    ]),
-  );
-}
 
 /** One frame a millisecond. */
 export function everyMs(frames: Bytes[]): WrittenFrame[] {

@@ -1,12 +1,12 @@
 /** The built program, run in a test net. */
-import { linesOf } from "./monitor.ts";
+import { linesOf } from "./lines.ts";
 import { ENDS, type NetSide, type TestNet } from "./namespaces.ts";
 
 /** EBPFMON names another build of it to test. */
 const PROGRAM = Deno.env.get("EBPFMON") ?? decodeURIComponent(new URL("../../ebpfmon", import.meta.url).pathname);
 
-/** Looked at whenever a line comes, and a window comes every 200 ms. */
-const WAIT_MS = 15_000;
+/** Looked at whenever a line comes, and a window comes every 200 ms. An emulated machine takes its time. */
+const WAIT_MS = Number(Deno.env.get("EBPFMON_TEST_WAIT_MS") ?? 15_000);
 
 // deno-lint-ignore no-explicit-any
 export type JsonObject = Record<string, any> & { type: string };

@@ -3,19 +3,9 @@ import type { AggregatorOptions, AggregatorReport, FlowWindow, Traffic } from ".
 import { OTHER_CLASSES } from "../../lib/aggregate/protocol.ts";
 import { ASSETS_DIR } from "./bpf.ts";
 import { ip4, ip6 } from "./frames.ts";
+import { linesOf } from "./lines.ts";
 import { ENDS, type NetSide, type TestNet } from "./namespaces.ts";
 import { addTo, type Ledger, ledgerKey } from "./oracle.ts";
-
-/** Lines of a stream. */
-export async function* linesOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<string> {
-  let rest = "";
-  for await (const chunk of stream.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + chunk).split("\n");
-    rest = lines.pop()!;
-    yield* lines;
-  }
-  if (rest !== "") yield rest;
-}
 
 const DEFAULTS: Omit<AggregatorOptions, "interfaces"> = {
   direction: "both",

@@ -148,6 +148,18 @@ static void limits(void)
 	answer(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
 }
 
+/* Takes memory and writes to all of it. */
+static void hog(long megabytes)
+{
+	for (long i = 0; i < megabytes; i++) {
+		char *bytes = malloc(1 << 20);
+
+		if (!bytes)
+			exit(1);
+		memset(bytes, i + 1, 1 << 20);
+	}
+}
+
 static void deny(long count)
 {
 	for (long i = 0; i < count; i++)
@@ -191,6 +203,8 @@ int main(int argc, char **argv)
 		violations(argv[2]);
 	else if (strcmp(action, "limits") == 0)
 		limits();
+	else if (strcmp(action, "hog") == 0 && argc == 3)
+		hog(atol(argv[2]));
 	else if (strcmp(action, "deny") == 0 && argc == 3)
 		deny(atol(argv[2]));
 	else if (strcmp(action, "foreign") == 0)

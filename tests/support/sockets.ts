@@ -2,7 +2,7 @@
 import { SocketOwners } from "../../lib/aggregate/socket_owners.ts";
 import { SocketOwnerProbe, type SocketOwnerProbeOptions } from "../../lib/ffi/socket_owner_probe.ts";
 import { ASSETS_DIR, openSystemLibbpf } from "./bpf.ts";
-import { linesOf } from "./monitor.ts";
+import { linesOf } from "./lines.ts";
 import type { NetSide, TestNet } from "./namespaces.ts";
 import type { SyscallActor } from "./processes.ts";
 
@@ -13,7 +13,7 @@ export class SocketUser implements AsyncDisposable {
   readonly #answers: AsyncGenerator<string>;
 
   /** @param options.cpu the one CPU that it may run on */
-  constructor(net: TestNet, side: NetSide, actor: SyscallActor, options: { cpu?: number } = {}) {
+  constructor(net: TestNet, side: NetSide, actor: Pick<SyscallActor, "path">, options: { cpu?: number } = {}) {
     const command = [actor.path, "sockets"];
     const [name, ...args] = options.cpu === undefined ? command : ["taskset", "-c", `${options.cpu}`, ...command];
     // nsenter and taskset become the program, so that the number is the program's.

@@ -1,0 +1,23 @@
+/** What is loaded and attached in the kernel, as bpftool, ip and tc tell it. */
+import { delay } from "../../support/namespaces.ts";
+import { output } from "../command.ts";
+
+/** Ids of all programs and links; systemd has some of its own. */
+export async function kernelObjects(): Promise<Set<string>> {
+  const all = new Set<string>();
+  for (const kind of ["prog", "link"]) {
+    const rows: { id: number }[] = JSON.parse(await output("bpftool", ["-j", kind, "show"]) || "[]");
+    for (const { id } of rows) all.add(`${kind} ${id}`);
+  }
+  return all;
+}
+
+/** Waits until nothing is there that was not there `before`: the kernel frees programs after a grace period. */
+export async function leftOver(before: Set<string>, waitMs = 20_000): Promise<string[]> {
+  const deadlineMs = performance.now() + waitMs;
+  for (;;) {
+    const left = [...await kernelObjects()].filter((object) => !before.has(object));
+    if (left.length === 0 || performance.now() > deadlineMs) return left;
+    await delay(500);
+  }
+}

@@ -1,0 +1,11 @@
+/** All that runs on each kernel, in this order: one entry a subject. */
+import { doctor } from "./doctor.ts";
+import { events } from "./events.ts";
+import { flows } from "./flows.ts";
+import { install } from "./install.ts";
+import { kill } from "./kill.ts";
+import { replay } from "./replay.ts";
+import type { Subject } from "./subject.ts";
+import { top } from "./top.ts";
+
+export const SUBJECTS: readonly Subject[] = [install, doctor, events, flows, kill, top, replay];

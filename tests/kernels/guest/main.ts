@@ -1,0 +1,21 @@
+/**
+ * The first program of a guest that is ours: runs the subjects and reports to the host, a JSON line a result.
+ *
+ *     main.ts PORT KERNEL DATA [SUBJECT,...]
+ */
+import type { GuestLine } from "../results.ts";
+import { SUBJECTS } from "./list.ts";
+import { runSubjects } from "./runner.ts";
+
+const [results, kernel, data, chosen] = Deno.args;
+const port = Deno.openSync(results, { write: true });
+
+function report(line: GuestLine): void {
+  const bytes = new TextEncoder().encode(JSON.stringify(line) + "\n");
+  for (let done = 0; done < bytes.length;) done += port.writeSync(bytes.subarray(done));
+}
+
+const names = (chosen ?? "").split(",").filter((name) => name !== "");
+const subjects = SUBJECTS.filter(({ name }) => names.length === 0 || names.includes(name));
+await runSubjects(subjects, { kernel, data, ebpfmon: Deno.env.get("EBPFMON")! }, report);
+Deno.exit(0);

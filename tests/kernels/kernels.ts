@@ -1,0 +1,57 @@
+/** The kernels that `make test-kernels` boots, and the machines that it boots them on. */
+
+export interface Kernel {
+  /** What KERNELS on the command line, results and expected.json call it. */
+  name: string;
+  /** The Debian suite whose newest kernel it is. */
+  suite: string;
+}
+
+/** The oldest kernel that ebpfmon supports first. */
+export const KERNELS: readonly Kernel[] = [
+  { name: "5.10", suite: "bullseye" },
+  { name: "6.1", suite: "bookworm" },
+  { name: "6.12", suite: "trixie" },
+  { name: "newest", suite: "sid" },
+];
+
+/** One kind of machine, emulated by qemu. */
+export interface Architecture {
+  /** As `uname -m` and Deno name it. */
+  name: "x86_64" | "aarch64";
+  /** As Debian names it. */
+  debian: "amd64" | "arm64";
+  /** The package that depends on a suite's newest kernel. The cloud kernels are small and have what guests need. */
+  kernelPackage: string;
+  /** The program, and what chooses machine and processor. Emulated: KVM cannot be counted on where tests run. */
+  qemu: { program: string; args: readonly string[] };
+  /** The kernel's name of the serial console. */
+  console: string;
+  /** What runs in the guest: a Deno of its architecture, and a compiler with its flags for static programs. */
+  guest: { deno: string; compiler: readonly string[] };
+}
+
+/** By the name that ARCH on the command line takes. */
+export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
+  x86_64: {
+    name: "x86_64",
+    debian: "amd64",
+    kernelPackage: "linux-image-cloud-amd64",
+    qemu: { program: "qemu-system-x86_64", args: ["-accel", "tcg,thread=multi", "-cpu", "max"] },
+    console: "ttyS0",
+    guest: { deno: "build/bin/deno", compiler: ["clang"] },
+  },
+};
+
+/** @returns the kernels that `names` lists, separated by spaces; all where it is empty */
+export function chosenKernels(names: string): readonly Kernel[] {
+  const wanted = names.split(/[\s,]+/).filter((name) => name !== "");
+  if (wanted.length === 0) return KERNELS;
+  return wanted.map((wantedName) => {
+    const kernel = KERNELS.find(({ name }) => name === wantedName);
+    if (kernel !== undefined) return kernel;
+    throw new RangeError(
+      `Cannot test kernel "${wantedName}": KERNELS takes ${KERNELS.map((it) => it.name).join(", ")}`,
+    );
+  });
+}

@@ -36,6 +36,7 @@ TEST_PACKAGES := clang-format curl iproute2 iputils-ping tcpdump util-linux libc
 # A C compiler's other half: the headers and the static libc of another architecture. clang makes the code.
 CROSS_PACKAGES_amd64 := gcc-x86-64-linux-gnu libc6-dev-amd64-cross
 CROSS_PACKAGES_arm64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+KERNEL_TEST_PACKAGES := qemu-system-x86 debootstrap e2fsprogs cpio xz-utils zstd kmod
 BENCH_PACKAGES := bpftrace ethtool softflowd tshark nfdump
 
 DENO := build/bin/deno
@@ -47,7 +48,8 @@ C_SOURCES := $(wildcard bpf/*.[ch] */bpf/*.[ch] tools/*.c)
 SOURCES := $(shell find main.ts lib -name '*.ts' ! -name '*_test.ts' 2>/dev/null)
 PARTS := $(addprefix build/,stamps/app stamps/assets launcher packager commit)
 # Reproducible: no path of this machine ends up in BTF.
-BPF_FLAGS = -g -O2 -Wall -Werror -target bpf -mcpu=v3 -ffile-prefix-map=$(CURDIR)=. \
+# libbpf's BPF_CORE_READ() declares a constant that it fills in later, of which newer compilers warn.
+BPF_FLAGS = -g -O2 -Wall -Werror -Wno-unknown-warning-option -Wno-default-const-init-var-unsafe -target bpf -mcpu=v3 -ffile-prefix-map=$(CURDIR)=. \
 	-I/usr/include/$(shell clang -print-multiarch 2>/dev/null || clang -dumpmachine)
 
 ##@ Build
@@ -160,6 +162,17 @@ run: native ebpfmon ## Watch an interface: make run IFACE=eth0
 test: native ebpfmon lint $(TEST_OBJECTS) build/bin/promtool ## Lint, type check and run every test (as root)
 	$(Q)$(SUDO) env PATH="$$PATH" $(DENO) task --quiet test $(TESTS)
 
+# KERNELS="5.10 6.1" chooses kernels, SUBJECTS="flows top" tests, UPDATE=1 writes tests/kernels/expected.json anew.
+.PHONY: test-kernels
+test-kernels: ebpfmon build/stamps/newest-clang build/stamps/kernel-test-packages ## Boot Debian's kernels in qemu and test on each, or KERNELS="6.1 6.12" (as root)
+	$(Q)$(SUDO) env PATH="$$PATH" KERNELS="$(KERNELS)" SUBJECTS="$(SUBJECTS)" ARCH="$(ARCH)" UPDATE="$(UPDATE)" CI="$(CI)" \
+		$(DENO) run --quiet --no-prompt --allow-read --allow-write --allow-env --allow-run tests/kernels/run.ts
+
+# The newest clang that this machine's apt has compiles the same programs; both have to load.
+build/stamps/newest-clang: $(BPF_OBJECTS) $(wildcard bpf/*.[ch])
+	$(Q)tools/build_newest build/bpf-newest $(BPF_FLAGS)
+	$(Q)touch $@
+
 .PHONY: lint
 lint: build/stamps/node_modules build/stamps/layouts build/stamps/test-packages ## Check types, style and format
 	$(Q)$(DENO) check --quiet .
@@ -179,6 +192,11 @@ bench: native ebpfmon $(TEST_OBJECTS) $(BENCH_OBJECTS) build/stamps/test-package
 build/stamps/test-packages: tools/install_packages Makefile
 	$(Q)mkdir -p $(@D)
 	$(Q)tools/install_packages $(TEST_PACKAGES)
+	$(Q)touch $@
+
+build/stamps/kernel-test-packages: tools/install_packages Makefile
+	$(Q)mkdir -p $(@D)
+	$(Q)tools/install_packages $(KERNEL_TEST_PACKAGES)
 	$(Q)touch $@
 
 build/stamps/bench-packages: tools/install_packages Makefile
@@ -204,5 +222,5 @@ uninstall: ## Remove what install made
 
 .PHONY: help
 help: ## Show this
-	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' \
+	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' \
 		$(MAKEFILE_LIST)

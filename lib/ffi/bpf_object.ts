@@ -10,6 +10,9 @@ import { loadRefused } from "./load_failure.ts";
 /** Verifier log kept from a failed load. The last lines say why. */
 const LOG_BYTES = 1 << 20;
 
+/** BPF_LOG_STATS: nothing but a summary. After a failure libbpf asks for the whole log by itself. */
+const LOG_STATISTICS = 4;
+
 export class BpfObject implements Disposable {
   readonly name: string;
   readonly #libbpf: Libbpf;
@@ -33,9 +36,15 @@ export class BpfObject implements Disposable {
   /**
    * Parses the ELF; nothing reaches the kernel yet.
    *
+   * @param options.statistics have the verifier say what its work was, in `verifierLog`, also where it takes a program
    * @throws {SystemError} when it is no BPF object that this libbpf can read
    */
-  static open(libbpf: Libbpf, name: string, elf: Uint8Array<ArrayBuffer>): BpfObject {
+  static open(
+    libbpf: Libbpf,
+    name: string,
+    elf: Uint8Array<ArrayBuffer>,
+    { statistics = false }: { statistics?: boolean } = {},
+  ): BpfObject {
     const held = { elf, log: new Uint8Array(LOG_BYTES), name: cString(name) };
     // struct bpf_object_open_opts
     const opts = new DataView(new ArrayBuffer(80));
@@ -43,6 +52,7 @@ export class BpfObject implements Disposable {
     opts.setBigUint64(8, addressOf(held.name), true); // object_name
     opts.setBigUint64(56, addressOf(held.log), true); // kernel_log_buf
     opts.setBigUint64(64, BigInt(LOG_BYTES), true); // kernel_log_size
+    opts.setUint32(72, statistics ? LOG_STATISTICS : 0, true); // kernel_log_level
     const { symbols } = libbpf;
     const { result: { object, errno }, messages: log } = libbpf.captured(() => {
       const object = symbols.bpf_object__open_mem(elf, BigInt(elf.length), new Uint8Array(opts.buffer));
@@ -91,10 +101,11 @@ export class BpfObject implements Disposable {
   load(): void {
     const { result, messages } = this.#libbpf.captured(() => this.#libbpf.symbols.bpf_object__load(this.#object));
     if (result === 0) return;
-    throw loadRefused({ object: this.name, errno: -result, messages, verifierLog: this.#verifierLog() });
+    throw loadRefused({ object: this.name, errno: -result, messages, verifierLog: this.verifierLog() });
   }
 
-  #verifierLog(): string {
+  /** What the verifier said of the program that was loaded last. */
+  verifierLog(): string {
     const end = this.#held.log.indexOf(0);
     return new TextDecoder().decode(this.#held.log.subarray(0, end < 0 ? LOG_BYTES : end));
   }

@@ -70,7 +70,8 @@ class OwnedChild implements Disposable {
   readonly process: Deno.ChildProcess;
 
   constructor(program: string, args: string[]) {
-    this.process = new Deno.Command(program, { args, stdin: "null", stdout: "piped", stderr: "piped" }).spawn();
+    // Standard input stays open: at its end qemu takes the guest's port for one that nobody reads, and the guest waits.
+    this.process = new Deno.Command(program, { args, stdin: "piped", stdout: "piped", stderr: "piped" }).spawn();
   }
 
   kill(): void {

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertGreater, assertGreaterOrEqual, assertMatch } from "../../assert.ts";
 import { Cli, type JsonObject } from "../../support/cli.ts";
 import { delay } from "../../support/namespaces.ts";
+import { output } from "../command.ts";
 import { type Actor, runActor } from "./actor.ts";
 import { testNet } from "./programs_run.ts";
 import { type Guest, subject } from "./subject.ts";
@@ -35,7 +36,7 @@ async function runOutOfMemory(actor: string): Promise<{ pid: number; signal: str
   const script = `echo $$ >${cgroup}/cgroup.procs; exec ${actor} hog ${HOG_MEGABYTES}`;
   const child = new Deno.Command("sh", { args: ["-c", script], stdin: "null", stdout: "null", stderr: "null" }).spawn();
   const { signal } = await child.status;
-  await Deno.remove(cgroup);
+  await output("rmdir", [cgroup]);
   return { pid: child.pid, signal };
 }
 

@@ -7,7 +7,7 @@ import { testNet } from "./programs_run.ts";
 import { subject } from "./subject.ts";
 
 export const kill = subject({
-  name: "kill -9",
+  name: "kill",
   limitSeconds: 120,
   async gather(guest) {
     const net = await testNet(guest);

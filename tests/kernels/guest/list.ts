@@ -4,8 +4,9 @@ import { events } from "./events.ts";
 import { flows } from "./flows.ts";
 import { install } from "./install.ts";
 import { kill } from "./kill.ts";
+import { programs } from "./programs.ts";
 import { replay } from "./replay.ts";
 import type { Subject } from "./subject.ts";
 import { top } from "./top.ts";
 
-export const SUBJECTS: readonly Subject[] = [install, doctor, events, flows, kill, top, replay];
+export const SUBJECTS: readonly Subject[] = [install, doctor, programs, events, flows, kill, top, replay];

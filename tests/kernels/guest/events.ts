@@ -83,7 +83,8 @@ async function gather(guest: Guest) {
   listener.close();
   const violated = await run("violations", dir);
   const limited = await run("limits");
-  const starved = await runOutOfMemory(actor.path);
+  // Where there is no memory cgroup the other checks still count.
+  const starved = await runOutOfMemory(actor.path).catch((error: Error) => error);
 
   const before = await run("flood", RULED, "1");
   await cli.until(({ type, path }) => type === "event" && path === `${RULED}/0`);
@@ -213,6 +214,7 @@ export const events = subject({
       );
     },
     "resource_limit tells a victim of the OOM killer": ({ objects, starved }) => {
+      if (starved instanceof Error) throw starved;
       assertEquals(starved.signal, "SIGKILL");
       const found = objects.filter(({ event, pid }) => event === "resource_limit" && pid === starved.pid);
       assertEquals(found.map(({ severity, comm }) => [severity, comm]), [["error", ACTOR]]);

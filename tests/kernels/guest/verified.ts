@@ -19,7 +19,7 @@ function lastLine(log: string): string {
     line !== "" && !PROCESSED.test(line)
   );
   // libbpf's own lines say that it failed, and where they are all there is, why.
-  const verifier = lines.filter((line) => !/^libbpf: |^--|END PROG LOAD LOG/.test(line));
+  const verifier = lines.filter((line) => !/^libbpf: |^--|^stack depth|^verification time/.test(line));
   return (verifier.at(-1) ?? lines[0] ?? "no reason given").slice(0, 200);
 }
 

@@ -10,7 +10,7 @@ import { loadRefused } from "./load_failure.ts";
 /** Verifier log kept from a failed load. The last lines say why. */
 const LOG_BYTES = 1 << 20;
 
-/** BPF_LOG_STATS: nothing but a summary. After a failure libbpf asks for the whole log by itself. */
+/** BPF_LOG_STATS: nothing but a summary, which is then also all that is said of a program that is refused. */
 const LOG_STATISTICS = 4;
 
 export class BpfObject implements Disposable {
@@ -36,7 +36,7 @@ export class BpfObject implements Disposable {
   /**
    * Parses the ELF; nothing reaches the kernel yet.
    *
-   * @param options.statistics have the verifier say what its work was, in `verifierLog`, also where it takes a program
+   * @param options.statistics have the verifier sum up its work in `verifierLog`, in the place of why it refuses a program
    * @throws {SystemError} when it is no BPF object that this libbpf can read
    */
   static open(

@@ -46,7 +46,7 @@ function assertWatchesOrSaysWhy(result: CliResult, codes: number[], pattern: Reg
 }
 
 export const badDays = subject({
-  name: "bad days",
+  name: "bad-days",
   limitSeconds: 300,
   async gather(guest) {
     await output("sysctl", ["-q", "kernel.unprivileged_bpf_disabled=2"]).catch(() => {});

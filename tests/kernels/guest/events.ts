@@ -73,7 +73,8 @@ async function gather(guest: Guest) {
   const ready = await cli.ready();
 
   const run = (...args: string[]) => runActor(actor, args);
-  const exited = await run("exit", "7", "two words", "");
+  const executed = await run("nothing", "two words", "");
+  const exited = await run("exit", "7");
   const aborted = await run("abort");
   const opened = await run("opens", dir);
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -113,7 +114,7 @@ async function gather(guest: Guest) {
   const { code, stderr, objects } = await cli.result();
   // deno-fmt-ignore
   return {
-    dir, actor, port, ready, code, stderr, objects, exited, aborted, opened, connected, violated, limited, starved, before, after,
+    dir, actor, port, ready, code, stderr, objects, executed, exited, aborted, opened, connected, violated, limited, starved, before, after,
     flooded, floodedAgain, grew,
   };
 }
@@ -128,14 +129,14 @@ export const events = subject({
       assertEquals(stderr.filter((line) => !/the rules of .* are in force/.test(line)), []);
       assertEquals(code, 0);
     },
-    "process_exec tells file, arguments, parent and user": ({ objects, actor, exited }) => {
-      const execs = eventsOf(objects, "process_exec", exited);
-      assertBase(execs, { pid: exited.pid, uid: 0 });
+    "process_exec tells file, arguments, parent and user": ({ objects, actor, executed }) => {
+      const execs = eventsOf(objects, "process_exec", executed);
+      assertBase(execs, { pid: executed.pid, uid: 0 });
       assertEquals(
         execs.map((
           { filename, argv, argv_truncated, ppid, severity, result },
         ) => [filename, argv, argv_truncated, ppid, severity, result]),
-        [[actor.path, [actor.path, "exit", "7", "two words", ""], false, Deno.pid, "critical", 0]],
+        [[actor.path, [actor.path, "nothing", "two words", ""], false, Deno.pid, "critical", 0]],
       );
     },
     "process_exit tells the code or the signal, once": ({ objects, exited, aborted }) => {

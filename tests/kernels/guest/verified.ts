@@ -14,26 +14,39 @@ export interface LoadedProgram {
 /** `processed 7384 insns (limit 1000000) ...` */
 const PROCESSED = /^processed (\d+) insns/m;
 
+/** What says that it failed and not why. */
+const NO_REASON = /^libbpf: |^--|^stack depth|^verification time|^insns processed|^processed \d+ insns/;
+
 function lastLine(log: string): string {
-  const lines = log.trim().split("\n").map((line) => line.trim()).filter((line) =>
-    line !== "" && !PROCESSED.test(line)
-  );
-  // libbpf's own lines say that it failed, and where they are all there is, why.
-  const verifier = lines.filter((line) => !/^libbpf: |^--|^stack depth|^verification time/.test(line));
-  return (verifier.at(-1) ?? lines[0] ?? "no reason given").slice(0, 200);
+  const lines = log.trim().split("\n").map((line) => line.trim()).filter((line) => line !== "");
+  return (lines.filter((line) => !NO_REASON.test(line)).at(-1) ?? lines[0] ?? "no reason given").slice(0, 200);
+}
+
+/** Loads one program of an object. @returns whether it loads, and what the verifier and libbpf said */
+function load(
+  libbpf: Libbpf,
+  { object, elf, program }: { object: string; elf: Uint8Array<ArrayBuffer>; program: string },
+  statistics: boolean,
+): { loaded: boolean; log: string } {
+  using opened = BpfObject.open(libbpf, object, elf, { statistics });
+  for (const other of opened.programNames()) opened.setAutoload(other, other === program);
+  try {
+    opened.load();
+    return { loaded: true, log: opened.verifierLog() };
+  } catch (error) {
+    const { log } = (error as Error).cause as { log?: string } ?? {};
+    return { loaded: false, log: log ?? (error as Error).message };
+  }
 }
 
 function loadAlone(libbpf: Libbpf, object: string, elf: Uint8Array<ArrayBuffer>, program: string): LoadedProgram {
   const name = `${object} ${program}`;
-  using opened = BpfObject.open(libbpf, object, elf, { statistics: true });
-  for (const other of opened.programNames()) opened.setAutoload(other, other === program);
-  try {
-    opened.load();
-  } catch (error) {
-    const { log } = (error as Error).cause as { log?: string } ?? {};
-    return { name, instructions: 0, refusal: lastLine(log ?? (error as Error).message) };
+  const { loaded, log } = load(libbpf, { object, elf, program }, true);
+  if (!loaded) {
+    // With statistics there is nothing else in the log.
+    return { name, instructions: 0, refusal: lastLine(load(libbpf, { object, elf, program }, false).log) };
   }
-  const [, instructions] = PROCESSED.exec(opened.verifierLog()) ?? [];
+  const [, instructions] = PROCESSED.exec(log) ?? [];
   if (instructions === undefined) throw new Error(`Cannot tell how ${name} was verified: the log has no count`);
   return { name, instructions: Number(instructions), refusal: null };
 }

@@ -3,12 +3,13 @@ import * as esbuild from "esbuild";
 import { denoSpecifiers } from "../../tools/deno_specifiers.ts";
 import { output } from "./command.ts";
 import { makeImage, sizeMegabytes } from "./kernel_files.ts";
+import type { Architecture } from "./kernels.ts";
 
 /** What `make install` reads. */
-const SOURCE = ["ebpfmon", "build/packager", "packaging", "tools/install_packages"];
+const SOURCE = ["packaging", "tools/install_packages"];
 
-/** The compiled programs, and the libraries that the program embeds, for tests that load them without it. */
-const BUILT = ["build/bpf", "build/bpf-newest", "build/app/lib"];
+/** The compiled programs, for tests that load them without ebpfmon. */
+const BUILT = ["build/bpf", "build/bpf-newest"];
 
 /** Programs whose deeds the tests watch: static, so that no loader opens files and every Debian runs them. */
 const ACTORS = { router_actor: [], syscall_actor: ["-pthread"] };
@@ -44,19 +45,22 @@ async function bundle(path: string): Promise<void> {
   }
 }
 
-export interface DataOptions {
-  /** The Deno binary that runs in the guest. */
-  deno: string;
-  /** The C compiler for actors, with its flags. */
-  compiler: readonly string[];
-}
-
 /** Makes `image`; `folder` is where its files are put together. */
-export async function makeDataImage(folder: string, image: string, { deno, compiler }: DataOptions): Promise<void> {
+export async function makeDataImage(folder: string, image: string, architecture: Architecture): Promise<void> {
+  const { program: ebpfmon, libraries, deno, compiler } = architecture.guest;
   await Deno.remove(folder, { recursive: true }).catch(() => {});
   await Deno.mkdir(`${folder}/source`, { recursive: true });
   await output("cp", ["-a", "--parents", ...SOURCE, `${folder}/source`]);
   await output("cp", ["-a", "--parents", ...BUILT, folder]);
+  // Under the names that they have where they are built for the machine itself.
+  await Deno.copyFile(ebpfmon, `${folder}/source/ebpfmon`);
+  await Deno.mkdir(`${folder}/source/build`);
+  const packager = architecture.name === Deno.build.arch
+    ? await Deno.readTextFile("build/packager")
+    : "self-extracting\n";
+  await Deno.writeTextFile(`${folder}/source/build/packager`, packager);
+  await Deno.mkdir(`${folder}/build/app`, { recursive: true });
+  await output("cp", ["-a", libraries, `${folder}/build/app/lib`]);
   await Deno.copyFile(deno, `${folder}/deno`);
   const [program, ...flags] = compiler;
   for (const [name, more] of Object.entries(ACTORS)) {

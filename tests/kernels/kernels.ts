@@ -1,4 +1,5 @@
 /** The kernels that `make test-kernels` boots, and the machines that it boots them on. */
+import { AARCH64 } from "./aarch64.ts";
 
 export interface Kernel {
   /** What KERNELS on the command line, results and expected.json call it. */
@@ -27,8 +28,11 @@ export interface Architecture {
   qemu: { program: string; args: readonly string[] };
   /** The kernel's name of the serial console. */
   console: string;
-  /** What runs in the guest: a Deno of its architecture, and a compiler with its flags for static programs. */
-  guest: { deno: string; compiler: readonly string[] };
+  /**
+   * What runs in the guest: the program that is tested, the libraries that it embeds, a Deno of its architecture, and a
+   * compiler with its flags for static programs.
+   */
+  guest: { program: string; libraries: string; deno: string; compiler: readonly string[] };
 }
 
 /** By the name that ARCH on the command line takes. */
@@ -39,8 +43,9 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
     kernelPackage: "linux-image-cloud-amd64",
     qemu: { program: "qemu-system-x86_64", args: ["-accel", "tcg,thread=multi", "-cpu", "max"] },
     console: "ttyS0",
-    guest: { deno: "build/bin/deno", compiler: ["clang"] },
+    guest: { program: "ebpfmon", libraries: "build/app/lib", deno: "build/bin/deno", compiler: ["clang"] },
   },
+  aarch64: AARCH64,
 };
 
 /** @returns the kernels that `names` lists, separated by spaces; all where it is empty */

@@ -1,4 +1,5 @@
 /** The guests' root: a small Debian with systemd, and a unit that runs the tests and then switches the machine off. */
+import { unpackRoot } from "./aarch64.ts";
 import { exists, makeOnce, output } from "./command.ts";
 import { mirrorOfMachine } from "./debian.ts";
 import { makeImage } from "./kernel_files.ts";
@@ -19,6 +20,7 @@ const PACKAGES = [
   "libcap2-bin",
   "tcpdump",
   "python3-minimal",
+  "passwd",
 ];
 
 /** Units that nothing here needs and that only take time when a unit asks for the whole of a system. */
@@ -110,6 +112,12 @@ export async function rootImage(cache: string, architecture: Architecture): Prom
   const archive = `${cache}/debian.tar`;
   await makeByRecipe(archive, JSON.stringify({ SUITE, PACKAGES }), (unfinished) =>
     withFolder(cache, async (root) => {
+      if (architecture.name !== Deno.build.arch) {
+        const packages = { architecture: architecture.debian, packages: PACKAGES, cache: `${cache}/packages` };
+        await unpackRoot(root, packages);
+        await output("tar", ["-C", root, "-cf", unfinished, "."]);
+        return;
+      }
       const choice = ["--variant=minbase", `--arch=${architecture.debian}`, `--include=${PACKAGES.join(",")}`];
       await output("debootstrap", [...choice, SUITE, root, await mirrorOfMachine()]);
       await output("tar", ["-C", root, "--exclude=./dev/*", "-cf", unfinished, "."]);

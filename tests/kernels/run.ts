@@ -143,7 +143,7 @@ async function updateExpected(): Promise<void> {
 
 const data = `${cache}/data.img`;
 const root = await rootImage(cache, architecture);
-await makeDataImage(`${cache}/data`, data, architecture.guest);
+await makeDataImage(`${cache}/data`, data, architecture);
 // Kernels are fetched one after another, and booted as soon as there is one.
 const waiting = [...kernels];
 let fetching = Promise.resolve();

@@ -52,6 +52,9 @@ const COPIES: Record<string, string> = {
   "etc/nsswitch.conf": "usr/share/libc-bin/nsswitch.conf",
 };
 
+/** Users that scripts of packages make: tcpdump becomes one before it captures. */
+const USERS: Record<string, number> = { tcpdump: 900 };
+
 const FOLDERS = ["dev", "proc", "sys", "run", "tmp", "root", "etc", "var/tmp", "usr/bin", "usr/sbin", "usr/lib"];
 
 const UNPACK = decodeURIComponent(new URL("../../tools/unpack_packages", import.meta.url).pathname);
@@ -94,6 +97,11 @@ export async function unpackRoot(
     });
   }
   for (const [path, from] of Object.entries(COPIES)) await Deno.copyFile(`${root}/${from}`, `${root}/${path}`);
+  for (const [name, id] of Object.entries(USERS)) {
+    const append = { append: true };
+    await Deno.writeTextFile(`${root}/etc/passwd`, `${name}:x:${id}:${id}::/nonexistent:/usr/sbin/nologin\n`, append);
+    await Deno.writeTextFile(`${root}/etc/group`, `${name}:x:${id}:\n`, append);
+  }
   // Empty: systemd takes a new one at each boot.
   await Deno.writeTextFile(`${root}/etc/machine-id`, "");
 }

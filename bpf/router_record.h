@@ -138,11 +138,13 @@ static __always_inline void read_text(struct scratch *scratch, __u32 at, __u64 a
 	if (!address)
 		return;
 	len = bpf_probe_read_user_str(scratch->payload + at, TEXT_READ_BYTES, (void *)address);
-	if (len < 1 || len > TEXT_READ_BYTES) {
+	if (len < 0 || len > TEXT_READ_BYTES) {
 		event->flags |= EVENT_UNREADABLE;
 		return;
 	}
-	len--;
+	/* With its NUL; but kernels up to 6.12 at least say 0 for a text that is empty. */
+	if (len > 0)
+		len--;
 	if (len > TEXT_MAX_BYTES) {
 		event->flags |= EVENT_TRUNCATED;
 		len = TEXT_MAX_BYTES;

@@ -1,3 +1,4 @@
+import { readRouterElfs } from "../ffi/router_programs.ts";
 import { RouterProbe } from "../ffi/router_probe.ts";
 import { ROUTER_DEFAULTS } from "../router/defaults.ts";
 import { EVENT_TYPES, type EventType } from "../router/protocol.ts";
@@ -14,18 +15,18 @@ function kindOf(event: EventType): FeatureKind {
 /** A feature for each type of event: loads its programs, makes the rings and puts rules in force. */
 export function checkEvents({ libbpf, assetsDir }: CheckContext): Feature[] {
   try {
-    using probe = RouterProbe.open(libbpf, assetsDir, {
+    using probe = new RouterProbe(libbpf, readRouterElfs(assetsDir), {
       ...ROUTER_DEFAULTS,
       ringBytes: RING_BYTES,
       sources: [...EVENT_TYPES],
       rules: [],
     });
-    return EVENT_TYPES.map((event) => {
+    return EVENT_TYPES.map((event): Feature => {
       const kind = kindOf(event);
-      const way = probe.ways.get(event);
       const lack = probe.lacking.find(({ source }) => source === event);
-      if (way === undefined) return { ...broken(kind, lack?.error ?? new Error("there is no program for it")) };
-      return working(kind, way, { why: lack?.error.message });
+      // An event of which a part is not seen is not promised at all.
+      if (lack !== undefined) return { ...kind, works: false, way: "", why: lack.why, remedy: lack.remedy };
+      return working(kind, probe.ways.get(event) ?? "", { why: probe.limits.get(event) });
     });
   } catch (error) {
     return EVENT_TYPES.map((event) => broken(kindOf(event), error));

@@ -174,6 +174,8 @@ export class RouterProbe implements Disposable {
   readonly sources: readonly EventType[];
   /** Source to how it is watched, for people. */
   readonly ways: ReadonlyMap<EventType, string>;
+  /** Source to what its events lack on this kernel; one that lacks nothing is not there. */
+  readonly limits: ReadonlyMap<EventType, string>;
   /** Sources of which not everything is watched. */
   readonly lacking: readonly LackingSource[];
   /** What events lack on this kernel, and what is not watched; one line each. */
@@ -208,6 +210,7 @@ export class RouterProbe implements Disposable {
     this.#programs = loaded.programs;
     this.ways = loaded.ways;
     this.sources = [...loaded.ways.keys()];
+    this.limits = loaded.limits;
     this.lacking = loaded.lacking;
     const unseen = Map.groupBy(loaded.lacking, ({ why, remedy }) => `${why}; ${remedy}`);
     this.notices = [

@@ -46,8 +46,10 @@ interface Way {
   programs: readonly string[];
   /** How events are taken, for people. */
   way: string;
-  /** What these events lack that the best way gives. */
+  /** What these events lack since the kernel has no BTF, which is told at the start. */
   without?: string;
+  /** What else they lack that the best way gives. */
+  limit?: string;
 }
 
 /** A tracepoint of tracefs, and the fields of its records as a program reads them. */
@@ -82,7 +84,8 @@ const BTF_OBJECT: RouterObject = {
       { programs: ["oom_victim"], way: "BTF tracepoint mark_victim" },
       {
         programs: ["oom_victim_pid"],
-        way: "BTF tracepoint mark_victim, which gives a victim's number only",
+        way: "BTF tracepoint mark_victim",
+        limit: "before Linux 6.8 the kernel tells only the pid of a process that it kills for want of memory",
       },
     ],
   },
@@ -98,19 +101,20 @@ const RAW_OBJECT: RouterObject = {
   ways: {
     exec: [{
       programs: ["syscall_exit"],
-      way: "raw tracepoint sys_exit, without kernel BTF",
+      way: "raw tracepoint sys_exit",
       without: "process_exec without its parent's pid",
     }],
     exit: [{
       programs: ["process_exit"],
-      way: "raw tracepoint sched_process_exit, without kernel BTF",
+      way: "raw tracepoint sched_process_exit",
       without: "process_exit without its exit code and signal",
     }],
-    syscalls: [{ programs: ["syscall_exit"], way: "raw tracepoint sys_exit, without kernel BTF" }],
+    syscalls: [{ programs: ["syscall_exit"], way: "raw tracepoint sys_exit" }],
     tcp: [{ programs: ["tcp_state"], way: "tracepoint sock:inet_sock_set_state of tracefs" }],
     oom: [{
       programs: ["oom_victim"],
-      way: "tracepoint oom:mark_victim of tracefs, which gives a victim's number only",
+      way: "tracepoint oom:mark_victim of tracefs",
+      limit: "of a process that is killed for want of memory only the pid is told",
     }],
   },
   tracepoints: {
@@ -155,6 +159,8 @@ export interface LoadedRouter {
   programs: readonly string[];
   /** Source to how it is watched, in the order of EVENT_TYPES; a source that is not watched is not there. */
   ways: ReadonlyMap<EventType, string>;
+  /** Source to what its events lack on this kernel, for people; one that lacks nothing is not there. */
+  limits: ReadonlyMap<EventType, string>;
   lacking: readonly LackingSource[];
   /** What events lack that a kernel with BTF would tell; one line each. */
   notices: readonly string[];
@@ -274,12 +280,15 @@ function describe(
 ): LoadedRouter {
   const waysBySource = new Map<EventType, string[]>();
   const without: string[] = [];
+  const limits = new Map<EventType, string>();
   for (const job of jobsOf(sources)) {
     const variant = variantOf.get(job);
     const way = object.ways[job].find((it) => it.programs === variant);
     if (!way) continue;
     if (way.without) without.push(way.without);
     for (const source of JOBS[job].sources) {
+      const limit = way.without ?? way.limit;
+      if (limit) limits.set(source, limit);
       const ways = waysBySource.get(source) ?? [];
       if (!ways.includes(way.way)) waysBySource.set(source, [...ways, way.way]);
     }
@@ -301,6 +310,7 @@ function describe(
     object: loaded,
     programs,
     ways: new Map(ways),
+    limits,
     lacking,
     notices,
     rulesOffset: object.rules.offset,

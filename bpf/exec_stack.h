@@ -9,8 +9,9 @@
  * The argument texts lie one after another from argv[0] on, then those of the environment, then the file name, whose
  * address is in the auxiliary vector.
  *
- * Contract: find_exec_texts(stack, word_bytes) answers 1 and leaves the addresses in the scratch space of PROGRAM_EXEC,
- * or 0 when the file name was not found within the bounds below.
+ * Contract: find_exec_texts(stack, word_bytes) leaves in the scratch space of PROGRAM_EXEC where the arguments end and
+ * where the file name is, each 0 when it is not known. It answers 0 when the file name was not found within the bounds
+ * below.
  */
 #pragma once
 
@@ -18,8 +19,10 @@
 
 #define AUX_EXECFN 31
 
-/* Words from argv's end to the file name. Environments are smaller, by far. */
+/* Variables of an environment that is looked through; nearly all are far smaller. */
 #define EXEC_WORDS_MAX 1024
+/* Pairs of the auxiliary vector: kernels give about 25. */
+#define EXEC_AUX_MAX 64
 
 static __always_inline __u64 read_word(__u64 address, __u32 word_bytes)
 {
@@ -34,7 +37,7 @@ static __always_inline __u64 read_word(__u64 address, __u32 word_bytes)
 __noinline int find_exec_texts(__u64 stack, __u32 word_bytes)
 {
 	struct scratch *scratch = scratch_of(PROGRAM_EXEC);
-	__u64 at, word;
+	__u64 at, word = 0;
 	__u32 i;
 
 	if (!scratch)
@@ -48,14 +51,16 @@ __noinline int find_exec_texts(__u64 stack, __u32 word_bytes)
 		if (!word)
 			break;
 	}
-	for (i = 0; i < 64; i++) {
+	if (i == EXEC_WORDS_MAX)
+		return 0;
+	for (i = 0; i < EXEC_AUX_MAX; i++) {
 		word = read_word(at, word_bytes);
-		if (!word)
-			return 0;
-		if (word == AUX_EXECFN)
+		if (!word || word == AUX_EXECFN)
 			break;
 		at += 2 * word_bytes;
 	}
+	if (word != AUX_EXECFN)
+		return 0;
 	scratch->exec_filename = read_word(at + word_bytes, word_bytes);
 	/* Without an environment the file name follows the arguments. */
 	if (!scratch->exec_args_end)

@@ -38,12 +38,11 @@ static __always_inline void exec_returned(void *regs, bool compat)
 		return;
 	image.argc = read_word(stack, word_bytes);
 	image.args = read_word(stack + word_bytes, word_bytes);
-	if (!find_exec_texts(stack, word_bytes)) {
+	if (!find_exec_texts(stack, word_bytes))
 		image.flags |= EVENT_UNREADABLE;
-	} else {
-		image.filename = scratch->exec_filename;
-		image.args_bytes = image.argc ? scratch->exec_args_end - image.args : 0;
-	}
+	image.filename = scratch->exec_filename;
+	if (image.argc && scratch->exec_args_end > image.args)
+		image.args_bytes = scratch->exec_args_end - image.args;
 	process_began(&image);
 }
 

@@ -1,10 +1,9 @@
 /** Which programs are chosen, and what the ones without the kernel's BTF see where this kernel takes them. */
-import { assert, assertEquals, assertGreater } from "./assert.ts";
+import { assert, assertEquals, assertGreater, assertThrows } from "./assert.ts";
 import { UnsupportedError } from "../lib/errors.ts";
 import { readRouterElfs, type RouterElfs } from "../lib/ffi/router_programs.ts";
-import { EVENT_TYPES, type EventType } from "../lib/router/protocol.ts";
-import { assertThrows } from "./assert.ts";
-import { ASSETS_DIR } from "./support/bpf.ts";
+import { EVENT_TYPES, type EventType, type RouterEvent } from "../lib/router/protocol.ts";
+import { ASSETS_DIR, openSystemLibbpf } from "./support/bpf.ts";
 import { Actor, Watch } from "./support/router.ts";
 
 /** Stands for an object that needs BTF where the kernel has none: libbpf refuses it when it is opened or loaded. */
@@ -12,13 +11,17 @@ function withoutBtf(): RouterElfs {
   return { ...readRouterElfs(ASSETS_DIR), btf: new Uint8Array(64) };
 }
 
-/** Where it is on, no program may read the kernel's memory by address. */
-function isLockedDown(): boolean {
-  try {
-    return Deno.readTextFileSync("/sys/kernel/security/lockdown").includes("[confidentiality]");
-  } catch {
-    return false;
-  }
+const PROG_TYPE_RAW_TRACEPOINT = 17, FUNC_PROBE_READ_KERNEL = 113;
+
+/** Whether programs may read the kernel's memory by address: lockdown may forbid it. */
+function canReadKernel(): boolean {
+  using libbpf = openSystemLibbpf();
+  return libbpf.symbols.libbpf_probe_bpf_helper(PROG_TYPE_RAW_TRACEPOINT, FUNC_PROBE_READ_KERNEL, null) === 1;
+}
+
+/** What two programs that see the same event must agree on; times and CPUs may differ. */
+function comparable(events: RouterEvent[]): Partial<RouterEvent>[] {
+  return events.map(({ tsNs: _tsNs, firstNs: _firstNs, cpu: _cpu, ...event }) => event);
 }
 
 Deno.test("RouterProbe watches every source by the kernel's BTF, and says so", () => {
@@ -43,11 +46,58 @@ Deno.test("RouterProbe falls back on raw tracepoints; an exit then has no status
   ]);
 });
 
+Deno.test("programs without the kernel's BTF see the same opens, connects, refusals and limits", async () => {
+  if (!canReadKernel()) return;
+  await using actor = await Actor.build();
+  const sources: EventType[] = ["file_open", "network_connect", "security_violation", "resource_limit"];
+  using typed = new Watch({ sources });
+  // Where tracefs is not there, victims are not seen, and nothing else.
+  using raw = new Watch({ sources }, withoutBtf());
+  assertEquals([raw.probe.sources, raw.probe.ways.get("file_open")], [
+    sources,
+    "raw tracepoint sys_exit, without kernel BTF",
+  ]);
+  for (
+    const action of [["opens", actor.dir], ["connects", "9", "9"], ["violations", actor.dir], ["limits"], ["foreign"]]
+  ) {
+    await actor.run(...action);
+  }
+  typed.finish();
+  raw.finish();
+  for (const source of sources) {
+    assertGreater(typed.of(source).length, 1);
+    assertEquals(comparable(raw.of(source)), comparable(typed.of(source)));
+  }
+});
+
+Deno.test("programs without the kernel's BTF see an exec where it returns, with everything but its parent", async () => {
+  if (!canReadKernel()) return;
+  await using actor = await Actor.build();
+  using typed = new Watch({ sources: ["process_exec"] });
+  using raw = new Watch({ sources: ["process_exec"] }, withoutBtf());
+  await actor.run("exit", "7", "two words", "\x1b[2J\n", "");
+  await actor.run("nothing", "y".repeat(5_000));
+  // The last argument is empty; the environment is empty, small, large, and larger than the program looks through.
+  const run = (env: Record<string, string>) =>
+    new Deno.Command(actor.path, { args: ["exit", "0", ""], clearEnv: true, env, stdout: "null" }).output();
+  const large = Object.fromEntries(Array.from({ length: 900 }, (_, i) => [`V${i}`, "x"]));
+  for (const env of [{}, { A: "" }, large]) await run(env);
+  const tooLarge = Object.fromEntries(Array.from({ length: 1_100 }, (_, i) => [`V${i}`, "x"]));
+  await run(tooLarge);
+  typed.finish();
+  raw.finish();
+  const expected: Partial<RouterEvent>[] = typed.of("process_exec")
+    .map(({ ppid: _ppid, ...event }) => ({ ...event, incomplete: true as const }));
+  assertEquals(expected.length, 6);
+  Object.assign(expected[5], { filename: "", unreadable: true });
+  assertEquals(comparable(raw.of("process_exec")), comparable(expected as RouterEvent[]));
+});
+
 Deno.test("RouterProbe says in one line what the kernel refuses, and watches the other sources", () => {
   const sources: EventType[] = ["process_exit", "file_open"];
   using watch = new Watch({ sources }, withoutBtf());
   const { ways, lacking, notices } = watch.probe;
-  if (!isLockedDown()) {
+  if (canReadKernel()) {
     assertEquals([[...ways.keys()], lacking], [sources, []]);
     return;
   }

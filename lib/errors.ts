@@ -20,6 +20,7 @@ const ERRNO_NAMES: Record<number, [name: string, meaning: string]> = {
   19: ["ENODEV", "no such device"],
   20: ["ENOTDIR", "not a folder"],
   22: ["EINVAL", "invalid argument"],
+  23: ["ENFILE", "too many open files on this host"],
   24: ["EMFILE", "too many open files"],
   28: ["ENOSPC", "no space left"],
   34: ["ERANGE", "out of range"],
@@ -32,7 +33,16 @@ const ERRNO_NAMES: Record<number, [name: string, meaning: string]> = {
   524: ["ENOTSUPP", "not supported"],
 };
 
-export const EPERM = 1, ENOENT = 2, EINTR = 4, E2BIG = 7, EACCES = 13, ENODEV = 19, EINVAL = 22;
+export const EPERM = 1,
+  ENOENT = 2,
+  EINTR = 4,
+  E2BIG = 7,
+  EAGAIN = 11,
+  ENOMEM = 12,
+  EACCES = 13,
+  ENODEV = 19,
+  EINVAL = 22;
+export const ENFILE = 23, EMFILE = 24;
 export const ENOSPC = 28, ENOSYS = 38, EOPNOTSUPP = 95, ENOTSUPP = 524;
 
 /** `EPERM`, or `errno 200` for one without a name here. */

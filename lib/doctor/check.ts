@@ -1,6 +1,7 @@
 /** What the checks of `doctor` share: what they are given, and how a refusal becomes a feature that does not work. */
 import { SystemError } from "../errors.ts";
 import type { Libbpf } from "../ffi/libbpf.ts";
+import { loadReason } from "../ffi/load_failure.ts";
 import type { Feature } from "./feature.ts";
 
 export interface CheckContext {
@@ -26,11 +27,9 @@ export function working(kind: FeatureKind, way: string, { why = "", remedy = "" 
 
 /** @param remedy what to do; the default suits what no kernel that ebpfmon supports refuses */
 export function broken(kind: FeatureKind, error: unknown, remedy = REPORT): Feature {
-  const { message, cause } = error instanceof Error ? error : new Error(String(error));
-  const log = [error, cause].find((it) => it instanceof SystemError)?.log ?? "";
-  // The line is shown behind the feature's name, and under it stands what to do.
-  const why = message.replace(/\s*\n\s*/g, " ").replace(/^Cannot load BPF object "[^"]+": /, "");
-  return { ...kind, works: false, way: "", why, remedy, log };
+  const refusal = error instanceof Error ? error : new Error(String(error));
+  const log = [refusal, refusal.cause].find((it) => it instanceof SystemError)?.log ?? "";
+  return { ...kind, works: false, way: "", why: loadReason(refusal), remedy, log };
 }
 
 /** For what ought to work on every supported kernel. */

@@ -112,3 +112,8 @@ export function loadRefused(failure: LoadFailure, limits = processLimits): Privi
   const what = found === undefined ? cause.message : `Cannot load BPF object "${object}": ${found.what(found.match!)}`;
   return new UnsupportedError(`${what} (${errnoName(errno)})`, { cause });
 }
+
+/** Why programs did not load, for a line that says already what they are for. */
+export function loadReason(error: Error): string {
+  return error.message.replace(/\s*\n\s*/g, " ").replace(/^Cannot load BPF object "[^"]+": /, "");
+}

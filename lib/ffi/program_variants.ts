@@ -2,7 +2,7 @@
  * Choosing programs by trying them: what one kernel's verifier takes another's refuses, and neither a version number nor
  * a list of features says which.
  */
-import { PrivilegeError, UnsupportedError } from "../errors.ts";
+import { EAGAIN, EINTR, EMFILE, ENFILE, ENOMEM, PrivilegeError, SystemError, UnsupportedError } from "../errors.ts";
 
 /** One job that has to be done in the kernel, and the sets of programs that can do it. */
 export interface ProgramJob<Name extends string> {
@@ -37,6 +37,7 @@ export interface LoadedVariants<Loaded, Name extends string> {
  * @param load loads exactly these programs, and tries whatever else would show that they cannot be used
  * @throws {PrivilegeError}
  * @throws {UnsupportedError} when no job can be done; its cause is the first job's error
+ * @throws {Error} what `load` throws for a shortage of the moment, which says nothing of the kernel
  */
 export function loadVariants<Loaded extends Disposable, Name extends string>(
   jobs: readonly ProgramJob<Name>[],
@@ -49,7 +50,7 @@ export function loadVariants<Loaded extends Disposable, Name extends string>(
     const programs = programsOf(best);
     return { loaded: load(programs), programs, variantOf: best, undone: [] };
   } catch (error) {
-    if (error instanceof PrivilegeError) throw error;
+    if (error instanceof PrivilegeError || isPassing(error)) throw error;
     refusal = error;
   }
   const variantOf = new Map<string, readonly Name[]>();
@@ -77,8 +78,17 @@ function firstThatLoads<Name extends string>(
       load([...variant])[Symbol.dispose]();
       return { variant };
     } catch (refusal) {
+      if (isPassing(refusal)) throw refusal;
       error = refusal as Error;
     }
   }
   return { error };
+}
+
+/** Shortages that may be over at the next try: no reason to be content with a lesser variant. */
+const PASSING: readonly number[] = [EINTR, EAGAIN, ENOMEM, EMFILE, ENFILE];
+
+function isPassing(error: unknown): boolean {
+  const causes = error instanceof Error ? [error, error.cause] : [];
+  return causes.some((it) => it instanceof SystemError && PASSING.includes(it.errno));
 }

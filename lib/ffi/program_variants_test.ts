@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "../../tests/assert.ts";
-import { PrivilegeError, UnsupportedError } from "../errors.ts";
+import { ENOMEM, PrivilegeError, SystemError, UnsupportedError } from "../errors.ts";
 import { loadVariants, type ProgramJob } from "./program_variants.ts";
 
 type Name = "send_new" | "send_old" | "receive" | "scan";
@@ -64,5 +64,15 @@ Deno.test("loadVariants() gives up at once without privileges", () => {
     throw new PrivilegeError("Cannot load");
   };
   assertThrows(() => loadVariants(JOBS, refuse), PrivilegeError);
+  assertEquals(loads, 1);
+});
+
+Deno.test("loadVariants() is not content with less for want of memory", () => {
+  let loads = 0;
+  const starve = () => {
+    loads++;
+    throw new UnsupportedError("Cannot load", { cause: new SystemError("load", ENOMEM) });
+  };
+  assertThrows(() => loadVariants(JOBS, starve), UnsupportedError, "Cannot load");
   assertEquals(loads, 1);
 });

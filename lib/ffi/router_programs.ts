@@ -2,13 +2,14 @@
  * Which of the router's programs this kernel takes: those of bpf/router.bpf.c by the kernel's BTF, else those of
  * bpf/router_raw.bpf.c, and for each source of events how it is watched, or why it is not.
  */
-import { errnoName, PrivilegeError, SystemError, UnsupportedError } from "../errors.ts";
+import { PrivilegeError, UnsupportedError } from "../errors.ts";
 import { EVENT_TYPES, type EventType } from "../router/protocol.ts";
 import { BpfObject } from "./bpf_object.ts";
 import { type StructLayout, writeField } from "./layout.ts";
 import { ROUTER_BSS, ROUTER_RAW_BSS, ROUTER_RAW_RODATA, ROUTER_RODATA } from "./layouts.gen.ts";
 import { fileExists } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
+import { loadReason } from "./load_failure.ts";
 import { loadVariants } from "./program_variants.ts";
 import { type Machine, syscallNumber } from "./syscalls.ts";
 import { tracepointFault, type TracepointField } from "./tracepoint_format.ts";
@@ -198,8 +199,9 @@ export function loadRouter(
   const raw = attempt(RAW_OBJECT);
   if (btf instanceof Error) {
     if (!(raw instanceof Error)) return describe(RAW_OBJECT, raw, sources);
-    const reasons = `${reasonOf(btf)}; and without kernel BTF: ${reasonOf(raw)}`;
-    throw new UnsupportedError(`Cannot watch events: ${reasons}; run "ebpfmon doctor"`, { cause: btf });
+    const reasons = [...new Set([loadReason(btf), loadReason(raw)])];
+    const message = `Cannot watch events: ${reasons.join("; without the kernel's BTF: ")}`;
+    throw new UnsupportedError(message, { cause: btf.cause ?? btf });
   }
   if (raw instanceof Error) return describe(BTF_OBJECT, btf, sources);
   const [[object, better], [, worse]] = raw.undone.length < btf.undone.length
@@ -298,7 +300,7 @@ function describe(
     .map((source) => [source, waysBySource.get(source)!.join("; ")] as const);
   const lacking = undone.flatMap(({ job, error }) => {
     const { sources: served, unseen } = JOBS[job as RouterJob];
-    const why = `${unseen} are not seen: ${reasonOf(error)}`;
+    const why = `${unseen} are not seen: ${loadReason(error)}`;
     return served.filter((source) => sources.includes(source)).map((source) => ({
       source,
       why,
@@ -321,14 +323,6 @@ function noBtf(): string {
   return fileExists("/sys/kernel/btf/vmlinux")
     ? "this kernel refuses programs that use its BTF"
     : "this kernel has no BTF (CONFIG_DEBUG_INFO_BTF)";
-}
-
-/** Why a job cannot be done, in a few words. */
-function reasonOf(error: Error): string {
-  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
-    if (cause instanceof SystemError) return `the kernel refuses the program, ${errnoName(cause.errno)}`;
-  }
-  return error.message;
 }
 
 function remedyOf(error: Error, { remedy }: RouterObject): string {

@@ -244,7 +244,27 @@ static __always_inline void note_address(struct sock *sk, const struct noted_soc
 		bpf_map_delete_elem(&addressed_sockets, &address);
 }
 
-/* The running process uses the socket; `typed`: whether `sk` is a typed pointer, a constant. */
+/* Whether it is known that the running process uses the socket, and was noted lately. */
+static __always_inline bool is_noted(const struct noted_socket *noted, struct task_struct *task, __u32 ends,
+				     __u64 now_jiffies)
+{
+	return noted->used && is_same_process(task, has_typed_current(), &noted->identity) && noted->ends == ends &&
+	       now_jiffies - noted->noted_jiffies < NOTE_AGAIN_JIFFIES;
+}
+
+static __always_inline void fill_note(struct noted_socket *noted, struct task_struct *task, __u32 ends,
+				      __u64 now_jiffies)
+{
+	read_identity(task, has_typed_current(), &noted->identity);
+	noted->noted_jiffies = now_jiffies;
+	noted->ends = ends;
+	noted->used = 1;
+}
+
+/*
+ * The running process uses the socket; `typed`: whether `sk` is a typed pointer, a constant. The two places have code
+ * of their own, so that one does not cost the other anything.
+ */
 static __always_inline void note_use(struct sock *sk, bool typed)
 {
 	struct task_struct *task = current_task();
@@ -258,24 +278,26 @@ static __always_inline void note_use(struct sock *sk, bool typed)
 	protocol = protocol_of(sk, typed);
 	if (!protocol)
 		return;
-	noted = find_note(sk, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!noted && !by_address)
+	if (by_address) {
+		noted = find_note(sk, 0);
+		now_jiffies = bpf_jiffies64();
+		ends = ends_of(&sk->__sk_common, typed);
+		if (noted && is_noted(noted, task, ends, now_jiffies))
+			return;
+		__builtin_memset(&fresh, 0, sizeof(fresh));
+		fill_note(&fresh, task, ends, now_jiffies);
+		note_address(sk, &fresh);
+		put_owner(sk, typed, protocol, &fresh.identity);
+		return;
+	}
+	noted = bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!noted)
 		return;
 	now_jiffies = bpf_jiffies64();
 	ends = ends_of(&sk->__sk_common, typed);
-	if (noted && noted->used && is_same_process(task, has_typed_current(), &noted->identity) &&
-	    noted->ends == ends && now_jiffies - noted->noted_jiffies < NOTE_AGAIN_JIFFIES)
+	if (is_noted(noted, task, ends, now_jiffies))
 		return;
-	if (by_address) {
-		__builtin_memset(&fresh, 0, sizeof(fresh));
-		noted = &fresh;
-	}
-	read_identity(task, has_typed_current(), &noted->identity);
-	noted->noted_jiffies = now_jiffies;
-	noted->ends = ends;
-	noted->used = 1;
-	if (by_address)
-		note_address(sk, noted);
+	fill_note(noted, task, ends, now_jiffies);
 	put_owner(sk, typed, protocol, &noted->identity);
 }
 

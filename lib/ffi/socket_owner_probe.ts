@@ -143,15 +143,38 @@ function load(
   object.reuseMap("socket_owners", owners);
   if (byAddress) object.setMaxEntries("addressed_sockets", owners.spec.entriesMax);
   object.load();
-  // Some kernels take programs for functions, and only then refuse to call them there.
-  const links = new LibbpfLinks(libbpf, object);
-  try {
-    links.attach(parts.filter(isHook));
-  } finally {
-    links.detach();
-  }
   stack.move();
   return object;
+}
+
+/**
+ * Loads after it has tried to attach: some kernels take programs for functions, and only then refuse to call them there.
+ * What was attached for the try is loaded anew, since kernels before Linux 5.13 attach such a program only once.
+ */
+class HookLoader {
+  readonly #load: (parts: Variant) => BpfObject;
+  readonly #libbpf: Libbpf;
+  readonly #attached = new Set<string>();
+
+  constructor(libbpf: Libbpf, load: (parts: Variant) => BpfObject) {
+    this.#libbpf = libbpf;
+    this.#load = load;
+  }
+
+  load(parts: Variant): BpfObject {
+    const hooks = parts.filter(isHook);
+    if (hooks.length > 0 && !this.#attached.has(hooks.join())) {
+      using object = this.#load(parts);
+      const links = new LibbpfLinks(this.#libbpf, object);
+      try {
+        links.attach(hooks);
+      } finally {
+        links.detach();
+      }
+      this.#attached.add(hooks.join());
+    }
+    return this.#load(parts);
+  }
 }
 
 /**
@@ -198,9 +221,10 @@ export class SocketOwnerProbe implements Disposable {
     // One for all tries: it takes longer to make than the rest.
     const owners = stack.use(BpfMap.create(libbpf, ownersSpec(options.ownersMax)));
     this.#owners = owners;
+    const loader = new HookLoader(libbpf, (parts) => load(libbpf, elf, { parts, owners }));
     const { loaded: object, programs, variantOf, undone } = loadVariants(
       jobsFor(options),
-      (parts) => load(libbpf, elf, { parts, owners }),
+      (parts) => loader.load(parts),
     );
     this.#object = stack.use(object);
     this.#links = new LibbpfLinks(libbpf, this.#object);
@@ -220,7 +244,7 @@ export class SocketOwnerProbe implements Disposable {
     this.#owned = stack.move();
   }
 
-  /** Starts noting. @throws {SystemError} */
+  /** Starts noting; once only, since some kernels attach a program only once. @throws {SystemError} */
   attach(): void {
     this.#links.attach(this.#programs.filter((name) => name !== SCAN));
   }

@@ -1,13 +1,13 @@
 /**
  * The socket owner programs in the kernel, and the table that they fill.
  */
-import { SystemError } from "../errors.ts";
+import { PrivilegeError, SystemError, UnsupportedError } from "../errors.ts";
 import { BpfLink, LibbpfLinks } from "./bpf_link.ts";
 import { BpfObject } from "./bpf_object.ts";
 import { BpfMap, type MapSpec, MapType } from "./bpf_map.ts";
 import { writeField } from "./layout.ts";
 import { SOCKET_KEY, SOCKET_OWNER, SOCKET_OWNER_RODATA } from "./layouts.gen.ts";
-import { closeFd, keepAlive } from "./libc.ts";
+import { closeFd, fileExists, keepAlive } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
 import { ownNetns } from "./netdev.ts";
 import { loadVariants, type ProgramJob } from "./program_variants.ts";
@@ -93,6 +93,8 @@ function isHook(part: Part): part is Hook {
 
 const ATTACH_TRACE_ITER = 28;
 
+const KERNEL_BTF = "/sys/kernel/btf/vmlinux";
+
 const SYMBOLS = {
   // On another thread: the kernel looks at every descriptor of every process meanwhile.
   read: { parameters: ["i32", "buffer", "usize"], result: "isize", nonblocking: true },
@@ -177,6 +179,18 @@ class HookLoader {
   }
 }
 
+/** Names the one reason for all refusals where the kernel does not describe its own types. */
+function loadWithBtf<Loaded>(load: () => Loaded): Loaded {
+  try {
+    return load();
+  } catch (error) {
+    if (error instanceof PrivilegeError || fileExists(KERNEL_BTF)) throw error;
+    const message =
+      `Cannot see who uses sockets: there is no ${KERNEL_BTF}; it takes a kernel with CONFIG_DEBUG_INFO_BTF`;
+    throw new UnsupportedError(message, { cause: error });
+  }
+}
+
 /**
  * Notes who uses which socket, in all network namespaces. Attached by links: nothing outlives the process.
  *
@@ -222,9 +236,8 @@ export class SocketOwnerProbe implements Disposable {
     const owners = stack.use(BpfMap.create(libbpf, ownersSpec(options.ownersMax)));
     this.#owners = owners;
     const loader = new HookLoader(libbpf, (parts) => load(libbpf, elf, { parts, owners }));
-    const { loaded: object, programs, variantOf, undone } = loadVariants(
-      jobsFor(options),
-      (parts) => loader.load(parts),
+    const { loaded: object, programs, variantOf, undone } = loadWithBtf(
+      () => loadVariants(jobsFor(options), (parts) => loader.load(parts)),
     );
     this.#object = stack.use(object);
     this.#links = new LibbpfLinks(libbpf, this.#object);

@@ -161,12 +161,13 @@ run: native ebpfmon ## Watch an interface: make run IFACE=eth0
 .PHONY: test
 test: native ebpfmon lint $(TEST_OBJECTS) build/bin/promtool ## Lint, type check and run every test (as root)
 	$(Q)$(SUDO) env PATH="$$PATH" $(DENO) task --quiet test $(TESTS)
+	@echo "Kernels covered: $$(uname -r), which runs here; make test-kernels covers Debian's"
 
 # KERNELS="5.10 6.1" chooses kernels, SUBJECTS="flows top" tests, UPDATE=1 writes tests/kernels/expected.json anew.
 .PHONY: test-kernels
 test-kernels: ebpfmon build/stamps/newest-clang build/stamps/kernel-test-packages ## Boot Debian's kernels in qemu and test on each, or KERNELS="6.1 6.12" (as root)
 	$(Q)$(SUDO) env PATH="$$PATH" KERNELS="$(KERNELS)" SUBJECTS="$(SUBJECTS)" ARCH="$(ARCH)" UPDATE="$(UPDATE)" CI="$(CI)" \
-		$(DENO) run --quiet --no-prompt --allow-read --allow-write --allow-env --allow-run tests/kernels/run.ts
+		$(DENO) run --quiet --no-prompt --allow-read --allow-write --allow-env --allow-run --allow-ffi --allow-sys tests/kernels/run.ts
 
 # The newest clang that this machine's apt has compiles the same programs; both have to load.
 build/stamps/newest-clang: $(BPF_OBJECTS) $(wildcard bpf/*.[ch])
@@ -222,5 +223,5 @@ uninstall: ## Remove what install made
 
 .PHONY: help
 help: ## Show this
-	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' \
+	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' \
 		$(MAKEFILE_LIST)

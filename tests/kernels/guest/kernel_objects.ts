@@ -2,12 +2,19 @@
 import { delay } from "../../support/namespaces.ts";
 import { output } from "../command.ts";
 
-/** Ids of all programs and links; systemd has some of its own. */
+/** Programs of systemd, which it makes for units that others start. */
+const SYSTEMD_PROGRAM = /^sd_/;
+
+/** All programs and links but systemd's. */
 export async function kernelObjects(): Promise<Set<string>> {
   const all = new Set<string>();
   for (const kind of ["prog", "link"]) {
-    const rows: { id: number }[] = JSON.parse(await output("bpftool", ["-j", kind, "show"]) || "[]");
-    for (const { id } of rows) all.add(`${kind} ${id}`);
+    const rows: { id: number; name?: string; type?: string }[] = JSON.parse(
+      await output("bpftool", ["-j", kind, "show"]) || "[]",
+    );
+    for (const { id, name = "", type = "" } of rows) {
+      if (!SYSTEMD_PROGRAM.test(name)) all.add([kind, id, type, name].join(" ").trim());
+    }
   }
   return all;
 }

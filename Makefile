@@ -174,6 +174,10 @@ build/stamps/newest-clang: $(BPF_OBJECTS) $(wildcard bpf/*.[ch])
 	$(Q)tools/build_newest build/bpf-newest $(BPF_FLAGS)
 	$(Q)touch $@
 
+.PHONY: kernel-tables
+kernel-tables: | $(DENO) ## Write the README's and ARCHITECTURE's tables of kernels from tests/kernels/expected.json
+	$(Q)$(RUN) --allow-write=README.md,ARCHITECTURE.md tools/kernel_table.ts
+
 .PHONY: lint
 lint: build/stamps/node_modules build/stamps/layouts build/stamps/test-packages ## Check types, style and format
 	$(Q)$(DENO) check --quiet .

@@ -1,15 +1,19 @@
 /** What is expected of each kernel: expected.json, which `make test-kernels UPDATE=1` writes anew from what it saw. */
 import json from "./expected.json" with { type: "json" };
 
-/** True, or the way in which a feature works; false where it does not. */
-export type FeatureState = boolean | string;
+/** The way in which a feature works; false where it does not. */
+export type FeatureState = string | false;
 
 /** Row, then kernel. */
 export type Table<T> = Record<string, Record<string, T>>;
 
 export interface Expected {
-  /** What `ebpfmon doctor --json` says of each feature and command. */
+  /** Kernel to who ships it, for people who know their distribution and not its kernel. */
+  distributions: Record<string, string>;
+  /** What `ebpfmon doctor --json` says of each feature. */
   features: Table<FeatureState>;
+  /** Its verdict on each command. */
+  commands: Table<string>;
   /** Exit codes by command. */
   exit: Table<number>;
   /** Why a kernel refuses a program, `OBJECT PROGRAM`; all others load. */

@@ -20,7 +20,7 @@ Deno.test("withColumn() replaces one kernel's column and drops rows that no kern
 
 Deno.test("expected.json speaks only of kernels that are tested", () => {
   const names = KERNELS.map(({ name }) => name);
-  for (const table of [EXPECTED.features, EXPECTED.exit, EXPECTED.refused]) {
+  for (const table of [EXPECTED.features, EXPECTED.commands, EXPECTED.exit, EXPECTED.refused]) {
     for (const [row, columns] of Object.entries(table)) {
       assertEquals(Object.keys(columns).filter((name) => !names.includes(name)), [], row);
     }

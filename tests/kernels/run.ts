@@ -131,6 +131,7 @@ async function updateExpected(): Promise<void> {
       );
     if (facts.get("features") !== undefined) {
       expected.features = withColumn(expected.features, name, seen("features") as Record<string, FeatureState>);
+      expected.commands = withColumn(expected.commands, name, seen("commands") as Record<string, string>);
       expected.exit = withColumn(expected.exit, name, seen("exit") as Record<string, number>);
     }
     if (facts.get("verified") !== undefined) {

@@ -36,7 +36,9 @@ TEST_PACKAGES := clang-format curl iproute2 iputils-ping tcpdump util-linux libc
 # A C compiler's other half: the headers and the static libc of another architecture. clang makes the code.
 CROSS_PACKAGES_amd64 := gcc-x86-64-linux-gnu libc6-dev-amd64-cross
 CROSS_PACKAGES_arm64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-KERNEL_TEST_PACKAGES := qemu-system-x86 debootstrap e2fsprogs cpio xz-utils zstd kmod
+KERNEL_TEST_PACKAGES := debootstrap e2fsprogs cpio xz-utils zstd kmod
+KERNEL_TEST_PACKAGES_amd64 := qemu-system-x86
+KERNEL_TEST_PACKAGES_arm64 := qemu-system-arm
 BENCH_PACKAGES := bpftrace ethtool softflowd tshark nfdump
 
 DENO := build/bin/deno
@@ -165,8 +167,8 @@ test: native ebpfmon lint $(TEST_OBJECTS) build/bin/promtool ## Lint, type check
 
 # KERNELS="5.10 6.1" chooses kernels, SUBJECTS="flows top" tests, UPDATE=1 writes tests/kernels/expected.json anew.
 .PHONY: test-kernels
-test-kernels: ebpfmon build/stamps/newest-clang build/stamps/kernel-test-packages ## Boot Debian's kernels in qemu and test on each, or KERNELS="6.1 6.12" (as root)
-	$(Q)$(SUDO) env PATH="$$PATH" KERNELS="$(KERNELS)" SUBJECTS="$(SUBJECTS)" ARCH="$(ARCH)" UPDATE="$(UPDATE)" CI="$(CI)" \
+test-kernels: $(.DEFAULT_GOAL) build/stamps/newest-clang build/stamps/kernel-test-packages-$(ARCH) ## Boot Debian's kernels in qemu and test on each, or KERNELS="6.1 6.12" (as root)
+	$(Q)$(SUDO) env PATH="$$PATH" KERNELS="$(KERNELS)" SUBJECTS="$(SUBJECTS)" ARCH="$(MACHINE_$(ARCH))" UPDATE="$(UPDATE)" CI="$(CI)" \
 		$(DENO) run --quiet --no-prompt --allow-read --allow-write --allow-env --allow-run --allow-ffi --allow-sys tests/kernels/run.ts
 
 # The newest clang that this machine's apt has compiles the same programs; both have to load.
@@ -199,9 +201,9 @@ build/stamps/test-packages: tools/install_packages Makefile
 	$(Q)tools/install_packages $(TEST_PACKAGES)
 	$(Q)touch $@
 
-build/stamps/kernel-test-packages: tools/install_packages Makefile
+build/stamps/kernel-test-packages-%: tools/install_packages Makefile
 	$(Q)mkdir -p $(@D)
-	$(Q)tools/install_packages $(KERNEL_TEST_PACKAGES)
+	$(Q)tools/install_packages $(KERNEL_TEST_PACKAGES) $(KERNEL_TEST_PACKAGES_$*)
 	$(Q)touch $@
 
 build/stamps/bench-packages: tools/install_packages Makefile

@@ -7,7 +7,7 @@ export interface LoadedProgram {
   name: string;
   /** That the verifier went through; 0 for one that it refused. */
   instructions: number;
-  /** The last line of the verifier or libbpf; null for one that loads. */
+  /** What the verifier or libbpf said at last; null for one that loads. */
   refusal: string | null;
 }
 
@@ -17,9 +17,12 @@ const PROCESSED = /^processed (\d+) insns/m;
 /** What says that it failed and not why. */
 const NO_REASON = /^libbpf: |^--|^stack depth|^verification time|^insns processed|^processed \d+ insns/;
 
-function lastLine(log: string): string {
+function reasonOf(log: string): string {
   const lines = log.trim().split("\n").map((line) => line.trim()).filter((line) => line !== "");
-  return (lines.filter((line) => !NO_REASON.test(line)).at(-1) ?? lines[0] ?? "no reason given").slice(0, 200);
+  const verifier = lines.filter((line) => !NO_REASON.test(line)).at(-1);
+  // Where the verifier was not asked, the first of libbpf's complaints is the reason for the others.
+  const libbpf = lines.find((line) => /^libbpf: .*(fail|cannot|can't|unsupported|not )/i.test(line));
+  return (verifier ?? libbpf ?? lines.at(-1) ?? "no reason given").slice(0, 200);
 }
 
 /** Loads one program of an object. @returns whether it loads, and what the verifier and libbpf said */
@@ -44,7 +47,7 @@ function loadAlone(libbpf: Libbpf, object: string, elf: Uint8Array<ArrayBuffer>,
   const { loaded, log } = load(libbpf, { object, elf, program }, true);
   if (!loaded) {
     // With statistics there is nothing else in the log.
-    return { name, instructions: 0, refusal: lastLine(load(libbpf, { object, elf, program }, false).log) };
+    return { name, instructions: 0, refusal: reasonOf(load(libbpf, { object, elf, program }, false).log) };
   }
   const [, instructions] = PROCESSED.exec(log) ?? [];
   if (instructions === undefined) throw new Error(`Cannot tell how ${name} was verified: the log has no count`);

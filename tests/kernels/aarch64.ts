@@ -14,6 +14,8 @@ export const AARCH64 = {
     // Of the processors that have 4 KiB pages and atomics the cheapest to emulate: `max` signs pointers, bit by bit.
     args: ["-M", "virt", "-accel", "tcg,thread=multi", "-cpu", "neoverse-n1"],
   },
+  // One is what the time allows where the processor is emulated.
+  kernels: ["6.1"],
   console: "ttyAMA0",
   // Made by `make ARCH=arm64`.
   guest: {

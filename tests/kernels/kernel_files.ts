@@ -94,7 +94,7 @@ export async function sizeMegabytes(folder: string): Promise<number> {
 
 /** Fetches what is not below `cache` yet. @throws when it cannot be fetched */
 export async function kernelFiles(cache: string, kernel: Kernel, architecture: Architecture): Promise<KernelFiles> {
-  const folder = `${cache}/${kernel.name}`;
+  const folder = `${cache}/${kernel.suite}`;
   await makeOnce(folder, async (unfinished) => {
     await Deno.mkdir(unfinished, { recursive: true });
     const packages = `${unfinished}/packages`;

@@ -2,7 +2,7 @@
 import { AARCH64 } from "./aarch64.ts";
 
 export interface Kernel {
-  /** What KERNELS on the command line, results and expected.json call it. */
+  /** What results and expected.json call it: its version as KERNELS takes it, then the machine where that is not x86_64. */
   name: string;
   /** The Debian suite whose newest kernel it is. */
   suite: string;
@@ -26,6 +26,8 @@ export interface Architecture {
   kernelPackage: string;
   /** The program, and what chooses machine and processor. Emulated: KVM cannot be counted on where tests run. */
   qemu: { program: string; args: readonly string[] };
+  /** The kernels that are booted unless others are asked for. */
+  kernels: readonly string[];
   /** The kernel's name of the serial console. */
   console: string;
   /**
@@ -42,21 +44,23 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
     debian: "amd64",
     kernelPackage: "linux-image-cloud-amd64",
     qemu: { program: "qemu-system-x86_64", args: ["-accel", "tcg,thread=multi", "-cpu", "max"] },
+    kernels: KERNELS.map(({ name }) => name),
     console: "ttyS0",
     guest: { program: "ebpfmon", libraries: "build/app/lib", deno: "build/bin/deno", compiler: ["clang"] },
   },
   aarch64: AARCH64,
 };
 
-/** @returns the kernels that `names` lists, separated by spaces; all where it is empty */
-export function chosenKernels(names: string): readonly Kernel[] {
-  const wanted = names.split(/[\s,]+/).filter((name) => name !== "");
-  if (wanted.length === 0) return KERNELS;
-  return wanted.map((wantedName) => {
-    const kernel = KERNELS.find(({ name }) => name === wantedName);
-    if (kernel !== undefined) return kernel;
-    throw new RangeError(
-      `Cannot test kernel "${wantedName}": KERNELS takes ${KERNELS.map((it) => it.name).join(", ")}`,
-    );
+/** @returns the kernels that `names` lists, separated by spaces; the architecture's own choice where it is empty */
+export function chosenKernels(names: string, architecture: Architecture): readonly Kernel[] {
+  const listed = names.split(/[\s,]+/).filter((name) => name !== "");
+  return (listed.length === 0 ? architecture.kernels : listed).map((wanted) => {
+    const kernel = KERNELS.find(({ name }) => name === wanted);
+    if (kernel === undefined) {
+      throw new RangeError(
+        `Cannot test kernel "${wanted}": KERNELS takes ${KERNELS.map((it) => it.name).join(", ")}`,
+      );
+    }
+    return { ...kernel, name: architecture.name === "x86_64" ? kernel.name : `${kernel.name}-${architecture.name}` };
   });
 }

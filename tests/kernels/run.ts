@@ -47,7 +47,7 @@ if (architecture === undefined) {
     `Cannot test kernels on "${setting("ARCH")}": ARCH takes ${Object.keys(ARCHITECTURES).join(", ")}`,
   );
 }
-const kernels = chosenKernels(setting("KERNELS"));
+const kernels = chosenKernels(setting("KERNELS"), architecture);
 const chosen = setting("SUBJECTS").split(/[\s,]+/).filter((name) => name !== "");
 const subjects = SUBJECTS.filter(({ name }) => chosen.length === 0 || name === "install" || chosen.includes(name));
 const unknown = chosen.filter((name) => !SUBJECTS.some((subject) => subject.name === name));

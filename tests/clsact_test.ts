@@ -262,7 +262,10 @@ for (
     await ping(net);
     await net.run("watched", "tc", [...args]);
     const { message } = await both.until(({ type, alert }) => type === "alert" && alert === "hook_lost");
-    assertEquals(message, `egress of ${iface} is counted no more: another program detached what watched it`);
+    assertEquals(
+      message,
+      `egress of ${iface} is not counted any more, since another program detached what watched it; start ebpfmon again to watch it`,
+    );
     await net.run("watched", "ip", ["link", "delete", iface]);
     const result = await both.result();
     assertEquals(result.code, 1);

@@ -29,13 +29,13 @@ export function renderExamination({ features, facts }: Examination, colour: bool
   const commandLines = verdicts.map(({ command, verdict, missing }) => {
     const { word, colour } = VERDICTS[verdict];
     return `${paint(colour, word)}  ${fit(command, width)}${
-      missing.length === 0 ? "" : `  without ${missing.join(", ")}`
+      missing.length === 0 ? "" : `  missing: ${missing.join(", ")}`
     }`
       .trimEnd();
   });
   const indent = " ".repeat(width + 11);
   const featureLines = features.flatMap(({ name, works, way, why, remedy }) => {
-    const word = works ? paint(GREEN, "works  ") : paint(RED, "MISSING");
+    const word = works ? paint(GREEN, "works  ") : way === "" ? paint(RED, "MISSING") : paint(YELLOW, "partly ");
     const line = `${word}  ${fit(name, width)}  ${works ? way : why}`;
     const below = [...works && why !== "" ? [`limit: ${why}`] : [], ...remedy === "" ? [] : [`to do: ${remedy}`]];
     return [line, ...below.map((text) => indent + text)];
@@ -54,7 +54,9 @@ export function renderExamination({ features, facts }: Examination, colour: bool
     "This machine",
     ...factLines,
     "",
-    summaryOf(verdicts),
+    features.some(({ name, works }) => name === "privileges" && !works)
+      ? "Nothing can be tried without these privileges: run doctor with sudo."
+      : summaryOf(verdicts),
     "",
   ].join("\n");
 }

@@ -37,7 +37,7 @@ Deno.test("renderExamination() judges commands first, then says how each feature
 Deno.test("renderExamination() says why a feature is missing, what to do, and which command lacks it", () => {
   const limited = { ...base, why: "names are cut" };
   const lines = renderExamination({ features: [privileges, limited, noOwners], facts: [jit] }, false).split("\n");
-  assertEquals(lines[1], "partly   monitor          without owners of flows");
+  assertEquals(lines[1], "partly   monitor          missing: owners of flows");
   assertEquals(lines.slice(9), [
     "Features",
     "works    privileges       CAP_BPF is held",

@@ -8,7 +8,8 @@ const EXIT_CODES = `Exit codes:
   1  failed while running
   2  wrong usage
   3  missing privilege: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON
-  4  the kernel lacks something
+  4  the kernel lacks something, or another program holds the place
+  5  doctor found that only a part works here
 `;
 
 /** Help of the whole program. */

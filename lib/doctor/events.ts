@@ -24,9 +24,10 @@ export function checkEvents({ libbpf, assetsDir }: CheckContext): Feature[] {
     return EVENT_TYPES.map((event): Feature => {
       const kind = kindOf(event);
       const lack = probe.lacking.find(({ source }) => source === event);
-      // An event of which a part is not seen is not promised at all.
-      if (lack !== undefined) return { ...kind, works: false, way: "", why: lack.why, remedy: lack.remedy };
-      return working(kind, probe.ways.get(event) ?? "", { why: probe.limits.get(event) });
+      const way = probe.ways.get(event) ?? "";
+      // Of some types a part is seen: an event that may be missed is not promised.
+      if (lack !== undefined) return { ...kind, works: false, way, why: lack.why, remedy: lack.remedy };
+      return working(kind, way, { why: probe.limits.get(event) });
     });
   } catch (error) {
     return EVENT_TYPES.map((event) => broken(kindOf(event), error));

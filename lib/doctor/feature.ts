@@ -12,7 +12,7 @@ export interface Feature {
   works: boolean;
   /** Those of them that do nothing at all without it; the others do less. */
   neededBy: readonly Command[];
-  /** How it is done here, as there may be several ways; empty where it does not work. */
+  /** How it is done here, as there may be several ways; where it does not work, how a part of it is, or empty. */
   way: string;
   /** Why it does not work, or what this way cannot do; empty where there is nothing to say. */
   why: string;

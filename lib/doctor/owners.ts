@@ -10,6 +10,6 @@ export function checkOwners(context: CheckContext): Feature[] {
     using probe = new SocketOwnerProbe(context.libbpf, elfOf(context, "socket_owner"), { ownersMax: 1_024 });
     return [working(KIND, probe.way, { why: probe.notices.join("; ") })];
   } catch (error) {
-    return [broken(KIND, error)];
+    return [broken(KIND, error, "a kernel with CONFIG_DEBUG_INFO_BTF")];
   }
 }

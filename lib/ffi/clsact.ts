@@ -136,10 +136,10 @@ export function sweepFilters(options: { ifindexes?: readonly number[]; force?: b
   return sweep;
 }
 
-/** A filter in words: `"name" (bpf, priority 1, program 7)`. */
+/** A filter in words: `"name" (bpf, priority 1, program 7)`, or `one without a name (matchall, priority 1)`. */
 export function describeFilter({ kind, name, priority, programId }: TcFilter): string {
   const program = programId === 0 ? "" : `, program ${programId}`;
-  return `${name === "" ? "" : `${JSON.stringify(name)} `}(${kind}, priority ${priority}${program})`;
+  return `${name === "" ? "one without a name" : JSON.stringify(name)} (${kind}, priority ${priority}${program})`;
 }
 
 /** Filters of others that see a packet before the one of this tag does, and may end its way there. */

@@ -34,5 +34,8 @@ Deno.test("filtersInFront() is who sees a packet first, other instances and othe
 
 Deno.test("describeFilter() names what there is", () => {
   assertEquals(describeFilter(filter("cil_to_netdev")), '"cil_to_netdev" (bpf, priority 1, program 9)');
-  assertEquals(describeFilter(filter("", { kind: "flower", priority: 3, programId: 0 })), "(flower, priority 3)");
+  assertEquals(
+    describeFilter(filter("", { kind: "flower", priority: 3, programId: 0 })),
+    "one without a name (flower, priority 3)",
+  );
 });

@@ -104,7 +104,7 @@ export function resolveInterfaces(names: string[]): { name: string; ifindex: num
     const ifindex = name.includes("\0") ? 0 : ifindexOf(name);
     if (ifindex === 0) {
       throw new Error(
-        `Cannot watch ${JSON.stringify(name)}: no such interface; there are ${interfaceNames().join(", ")}`,
+        `Cannot find interface ${JSON.stringify(name)}: there are ${interfaceNames().join(", ")}`,
       );
     }
     return { name, ifindex };
@@ -532,7 +532,8 @@ export class FlowProbe implements Disposable {
       if (attachment.gone) changes.gone.push({ name, exists });
       else {
         for (const { direction } of lost) {
-          const message = `${direction} of ${name} is counted no more: another program detached what watched it`;
+          const message =
+            `${direction} of ${name} is not counted any more, since another program detached what watched it; start ebpfmon again to watch it`;
           changes.notices.push({ alert: "hook_lost", message });
         }
       }
@@ -550,7 +551,7 @@ export class FlowProbe implements Disposable {
         const inFront = hook.link.inFront().join(", ");
         if (inFront !== "" && inFront !== hook.inFront) {
           const message =
-            `${iface.name} ${hook.direction}: packets that a filter in front of ours ends are not counted: ${inFront}`;
+            `${iface.name} ${hook.direction}: these filters of others come first, and a packet that one of them ends is not counted: ${inFront}`;
           notices.push({ alert: "filter_in_front", message });
         }
         hook.inFront = inFront;

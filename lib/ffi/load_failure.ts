@@ -110,7 +110,7 @@ export function loadRefused(failure: LoadFailure, limits = processLimits): Privi
     return new (privilege ? PrivilegeError : UnsupportedError)(`${cause.message}; ${reason}`, { cause });
   }
   const what = found === undefined ? cause.message : `Cannot load BPF object "${object}": ${found.what(found.match!)}`;
-  return new UnsupportedError(`${what} (${errnoName(errno)})`, { cause });
+  return new UnsupportedError(found?.unsupported === true ? what : `${what} (${errnoName(errno)})`, { cause });
 }
 
 /** Why programs did not load, for a line that says already what they are for. */

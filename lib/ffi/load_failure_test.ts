@@ -27,7 +27,7 @@ Deno.test("loadRefused() names the program that the verifier refuses, and keeps 
   });
   assertInstanceOf(error, UnsupportedError);
   const what = `this kernel's verifier refuses program "syscall_exit"`;
-  assertEquals(error.message, `Cannot load BPF object "router": ${what} (EINVAL)`);
+  assertEquals(error.message, `Cannot load BPF object "router": ${what}`);
   assertInstanceOf(error.cause, SystemError);
   assertEquals(error.cause.log.includes("infinite loop detected at insn 186"), true);
 });
@@ -37,8 +37,7 @@ Deno.test("loadRefused() names what a program is attached to where the kernel la
     "libbpf: prog 'socket_send': failed to load: -3";
   assertEquals(
     refused({ errno: 3, messages }).message,
-    `Cannot load BPF object "router": program "socket_send" needs "sock_send_length", which this kernel does not have ` +
-      "(errno 3)",
+    `Cannot load BPF object "router": program "socket_send" needs "sock_send_length", which this kernel does not have`,
   );
 });
 
@@ -54,7 +53,7 @@ Deno.test("loadRefused() names the map that cannot be made", () => {
 Deno.test("loadRefused() says that the kernel has no BTF", () => {
   const messages = "libbpf: kernel BTF is missing at '/sys/kernel/btf/vmlinux', was CONFIG_DEBUG_INFO_BTF enabled?";
   const what = "this kernel has no type information (BTF, CONFIG_DEBUG_INFO_BTF)";
-  assertEquals(refused({ errno: 2, messages }).message, `Cannot load BPF object "router": ${what} (ENOENT)`);
+  assertEquals(refused({ errno: 2, messages }).message, `Cannot load BPF object "router": ${what}`);
 });
 
 Deno.test("loadRefused() tells missing capabilities from everything else that is not permitted", () => {

@@ -51,7 +51,7 @@ interface Way {
 }
 
 const RAW_LIMITS = [
-  "the start of a process is not known, so two processes that had one number in a window are one row",
+  "the start of a process is not known, so two processes that had one pid in a window are one row",
   "a process whose first thread makes no call in a window has the name of another of its threads",
 ] as const;
 

@@ -11,8 +11,11 @@ const SOURCE = ["packaging", "tools/install_packages"];
 /** The compiled programs, for tests that load them without ebpfmon. */
 const BUILT = ["build/bpf", "build/bpf-newest"];
 
+/** Run by the subject without-btf. */
+const SCRIPTS = ["events_check.py", "top_check.py"];
+
 /** Programs whose deeds the tests watch: static, so that no loader opens files and every Debian runs them. */
-const ACTORS = { router_actor: [], syscall_actor: ["-pthread"] };
+const ACTORS = { router_actor: [], syscall_actor: ["-pthread"], one_call: ["-nostdlib"] };
 
 /** As systemd starts it. Results go to a port of the guest, everything else to the console. */
 const RUN = `#!/bin/bash
@@ -67,6 +70,8 @@ export async function makeDataImage(folder: string, image: string, architecture:
     await output(program, [...flags, "-O2", "-static", ...more, `tests/support/${name}.c`, "-o", `${folder}/${name}`]);
   }
   await bundle(`${folder}/guest.js`);
+  await Deno.mkdir(`${folder}/scripts`);
+  for (const name of SCRIPTS) await Deno.copyFile(`tests/kernels/guest/${name}`, `${folder}/scripts/${name}`);
   await Deno.writeTextFile(`${folder}/run`, RUN);
   for (const name of ["run", "deno"]) await Deno.chmod(`${folder}/${name}`, 0o755);
   await makeImage(folder, image, Math.ceil(await sizeMegabytes(folder) * 1.1) + 64);

@@ -11,7 +11,7 @@
 import { makeDataImage } from "./data_image.ts";
 import { EXPECTED, type FeatureState, withColumn } from "./expected.ts";
 import { bootGuest } from "./guest.ts";
-import { SUBJECTS } from "./guest/list.ts";
+import { chosenSubjects, SUBJECTS } from "./guest/list.ts";
 import { testNames } from "./guest/subject.ts";
 import { type KernelFiles, kernelFiles } from "./kernel_files.ts";
 import { ARCHITECTURES, chosenKernels, type Kernel } from "./kernels.ts";
@@ -49,7 +49,7 @@ if (architecture === undefined) {
 }
 const kernels = chosenKernels(setting("KERNELS"), architecture);
 const chosen = setting("SUBJECTS").split(/[\s,]+/).filter((name) => name !== "");
-const subjects = SUBJECTS.filter(({ name }) => chosen.length === 0 || name === "install" || chosen.includes(name));
+const subjects = chosenSubjects(chosen);
 const unknown = chosen.filter((name) => !SUBJECTS.some((subject) => subject.name === name));
 if (unknown.length > 0) {
   throw new RangeError(

@@ -11,6 +11,7 @@ import { replay } from "./replay.ts";
 import { service } from "./service.ts";
 import type { Subject } from "./subject.ts";
 import { top } from "./top.ts";
+import { withoutBtf } from "./without_btf.ts";
 
 export const SUBJECTS: readonly Subject[] = [
   install,
@@ -24,4 +25,11 @@ export const SUBJECTS: readonly Subject[] = [
   service,
   badDays,
   lockdown,
+  withoutBtf,
 ];
+
+/** Those that were asked for, and `install`, which the others need; without names all but the longest. */
+export function chosenSubjects(names: readonly string[]): readonly Subject[] {
+  if (names.length === 0) return SUBJECTS.filter(({ onRequest }) => onRequest !== true);
+  return SUBJECTS.filter(({ name }) => name === install.name || names.includes(name));
+}

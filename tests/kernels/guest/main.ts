@@ -4,7 +4,7 @@
  *     main.ts PORT KERNEL DATA [SUBJECT,...]
  */
 import type { GuestLine } from "../results.ts";
-import { SUBJECTS } from "./list.ts";
+import { chosenSubjects } from "./list.ts";
 import { runSubjects } from "./runner.ts";
 
 const [results, kernel, data, chosen] = Deno.args;
@@ -16,6 +16,5 @@ function report(line: GuestLine): void {
 }
 
 const names = (chosen ?? "").split(",").filter((name) => name !== "");
-const subjects = SUBJECTS.filter(({ name }) => names.length === 0 || names.includes(name));
-await runSubjects(subjects, { kernel, data, ebpfmon: Deno.env.get("EBPFMON")! }, report);
+await runSubjects(chosenSubjects(names), { kernel, data, ebpfmon: Deno.env.get("EBPFMON")! }, report);
 Deno.exit(0);

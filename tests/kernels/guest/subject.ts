@@ -19,6 +19,8 @@ export interface Guest {
 
 export interface Subject {
   readonly name: string;
+  /** It takes so long that it runs only where it is asked for by name. */
+  readonly onRequest?: boolean;
   /** In an emulated machine, which is 5 to 20 times slower. */
   readonly limitSeconds: number;
   /** Names of its checks. */
@@ -37,6 +39,7 @@ export class Skip extends Error {}
  */
 export function subject<Evidence>({ gather, checks, ...rest }: {
   name: string;
+  onRequest?: boolean;
   limitSeconds: number;
   gather(guest: Guest): Promise<Evidence>;
   checks: Record<string, (evidence: Evidence, guest: Guest) => void | Promise<void>>;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks `ebpfmon events` on the running kernel, field by field: for a guest, as root.
 
-    events_guest.py EBPFMON btf|raw
+    events_check.py EBPFMON btf|raw
 
 `raw` hides the kernel's BTF first, so that the programs without it are used. Real processes exec, exit, open, connect,
 are denied, meet limits, and are killed for want of memory; the script also makes 32-bit system calls, which must not be

@@ -244,7 +244,10 @@ Deno.test("a filter that nothing can come before is named at the start, and what
   const { objects } = await stop(cli);
   const notices = alertsIn(objects, "notice");
   assertEquals(notices.length, 1);
-  assertStringIncludes(notices[0], `${iface} egress: packets that a filter in front of ours ends are not counted`);
+  assertStringIncludes(
+    notices[0],
+    `${iface} egress: these filters of others come first, and a packet that one of them ends is not counted: `,
+  );
   assertMatch(notices[0], /accept\.bpf\.o.*\(bpf, priority 1, program \d+\)/);
   assertEquals(answersIn(objects), PINGS); // those over IPv6
 });

@@ -13,7 +13,9 @@ const RULED = "/nonexistent/ruled";
 const DEBUG_RING_BYTES = 8_192;
 const ACTOR = "router_actor";
 const O_WRONLY = 1, O_RDWR = 2, O_CREAT = 0o100, O_TRUNC = 0o1000, O_APPEND = 0o2000;
-const O_DIRECTORY = 0o200000, O_CLOEXEC = 0o2000000;
+const O_CLOEXEC = 0o2000000;
+/** On arm64 this flag and O_DIRECT have each other's value. */
+const O_DIRECTORY = Deno.build.arch === "x86_64" ? 0o200000 : 0o40000;
 const EACCES = -13, ENOENT = -2, EMFILE = -24, EAGAIN = -11, ECONNREFUSED = -111;
 const HAS_OLD_OPENS = Deno.build.arch === "x86_64";
 const HOG_MEGABYTES = 200;

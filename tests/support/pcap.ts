@@ -49,7 +49,7 @@ export class Capture {
   /** Returns once tcpdump listens. */
   static async start(net: TestNet, side: NetSide): Promise<Capture> {
     // deno-fmt-ignore
-    const args = ["-i", ENDS[side].iface, "-n", "-U", "--immediate-mode", "-s", "0", "-B", "32768", "-w", "-"];
+    const args = ["-i", ENDS[side].iface, "-n", "-U", "--immediate-mode", "-s", "0", "-B", "131072", "-w", "-"];
     const capture = new Capture(net.spawn(side, "tcpdump", args));
     let said = "";
     while (!said.includes("listening on")) {

@@ -19,7 +19,7 @@ const PACKAGES = [
   "bpftool",
   "libcap2-bin",
   "tcpdump",
-  "python3-minimal",
+  "python3",
   "passwd",
 ];
 

@@ -69,6 +69,12 @@ export class SystemError extends Error {
   }
 }
 
+/** The refused call behind an error: the error itself, or the cause of one that explains it; null where there is none. */
+export function refusalOf(error: unknown): SystemError | null {
+  const causes = error instanceof Error ? [error, error.cause] : [];
+  return causes.find((it) => it instanceof SystemError) ?? null;
+}
+
 /** The process lacks a capability. Exits 3. */
 export class PrivilegeError extends Error {
   override readonly name = "PrivilegeError";

@@ -1,6 +1,6 @@
 /// <reference lib="deno.worker" />
 /** A worker's own end: requests one after another, one run at a time, whatever fails as a report. */
-import { exitCodeOf, SystemError } from "./errors.ts";
+import { exitCodeOf, refusalOf } from "./errors.ts";
 import type { WorkerFailure } from "./worker_handle.ts";
 
 function textOf(error: unknown): string {
@@ -10,8 +10,7 @@ function textOf(error: unknown): string {
 /** The log of the system call that failed, or else the stack, becomes the detail. */
 function failureOf(error: unknown): WorkerFailure {
   const message = error instanceof Error ? error.message : String(error);
-  const cause = error instanceof Error && error.cause instanceof SystemError ? error.cause : error;
-  const log = cause instanceof SystemError ? cause.log : "";
+  const log = refusalOf(error)?.log;
   return { message, exitCode: exitCodeOf(error), detail: log || (error instanceof Error && error.stack) || "" };
 }
 

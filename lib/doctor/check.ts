@@ -1,5 +1,5 @@
 /** What the checks of `doctor` share: what they are given, and how a refusal becomes a feature that does not work. */
-import { SystemError } from "../errors.ts";
+import { refusalOf } from "../errors.ts";
 import type { Libbpf } from "../ffi/libbpf.ts";
 import { loadReason } from "../ffi/load_failure.ts";
 import type { Feature } from "./feature.ts";
@@ -28,7 +28,7 @@ export function working(kind: FeatureKind, way: string, { why = "", remedy = "" 
 /** @param remedy what to do; the default suits what no kernel that ebpfmon supports refuses */
 export function broken(kind: FeatureKind, error: unknown, remedy = REPORT): Feature {
   const refusal = error instanceof Error ? error : new Error(String(error));
-  const log = [refusal, refusal.cause].find((it) => it instanceof SystemError)?.log ?? "";
+  const log = refusalOf(error)?.log ?? "";
   return { ...kind, works: false, way: "", why: loadReason(refusal), remedy, log };
 }
 

@@ -1,4 +1,5 @@
 /** Settings of the machine that make ebpfmon slower, or make it take another way. */
+import { hasKernelBtf, KERNEL_BTF } from "../ffi/kernel_btf.ts";
 import { fileExists, readKernelFile } from "../ffi/libc.ts";
 import type { Fact } from "./feature.ts";
 
@@ -22,10 +23,10 @@ function jit(): Fact {
 }
 
 function btf(): Fact {
-  const there = fileExists("/sys/kernel/btf/vmlinux");
+  const there = hasKernelBtf();
   return {
     name: "kernel BTF",
-    value: there ? "there" : "no /sys/kernel/btf/vmlinux",
+    value: there ? "there" : `no ${KERNEL_BTF}`,
     advice: there ? "" : "a kernel with CONFIG_DEBUG_INFO_BTF tells more of each event",
   };
 }

@@ -2,7 +2,7 @@
  * Choosing programs by trying them: what one kernel's verifier takes another's refuses, and neither a version number nor
  * a list of features says which.
  */
-import { EAGAIN, EINTR, EMFILE, ENFILE, ENOMEM, PrivilegeError, SystemError, UnsupportedError } from "../errors.ts";
+import { EAGAIN, EINTR, EMFILE, ENFILE, ENOMEM, PrivilegeError, refusalOf, UnsupportedError } from "../errors.ts";
 
 /** One job that has to be done in the kernel, and the sets of programs that can do it. */
 export interface ProgramJob<Name extends string> {
@@ -89,6 +89,6 @@ function firstThatLoads<Name extends string>(
 const PASSING: readonly number[] = [EINTR, EAGAIN, ENOMEM, EMFILE, ENFILE];
 
 function isPassing(error: unknown): boolean {
-  const causes = error instanceof Error ? [error, error.cause] : [];
-  return causes.some((it) => it instanceof SystemError && PASSING.includes(it.errno));
+  const refusal = refusalOf(error);
+  return refusal !== null && PASSING.includes(refusal.errno);
 }

@@ -7,7 +7,7 @@ import { EVENT_TYPES, type EventType } from "../router/protocol.ts";
 import { BpfObject } from "./bpf_object.ts";
 import { type StructLayout, writeField } from "./layout.ts";
 import { ROUTER_BSS, ROUTER_RAW_BSS, ROUTER_RAW_RODATA, ROUTER_RODATA } from "./layouts.gen.ts";
-import { fileExists } from "./libc.ts";
+import { hasKernelBtf } from "./kernel_btf.ts";
 import type { Libbpf } from "./libbpf.ts";
 import { loadReason } from "./load_failure.ts";
 import { loadVariants } from "./program_variants.ts";
@@ -320,7 +320,7 @@ function describe(
 }
 
 function noBtf(): string {
-  return fileExists("/sys/kernel/btf/vmlinux")
+  return hasKernelBtf()
     ? "this kernel refuses programs that use its BTF"
     : "this kernel has no BTF (CONFIG_DEBUG_INFO_BTF)";
 }

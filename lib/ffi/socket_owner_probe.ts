@@ -7,7 +7,8 @@ import { BpfObject } from "./bpf_object.ts";
 import { BpfMap, type MapSpec, MapType } from "./bpf_map.ts";
 import { writeField } from "./layout.ts";
 import { SOCKET_KEY, SOCKET_OWNER, SOCKET_OWNER_RODATA } from "./layouts.gen.ts";
-import { closeFd, fileExists, keepAlive } from "./libc.ts";
+import { hasKernelBtf, KERNEL_BTF } from "./kernel_btf.ts";
+import { closeFd, keepAlive } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
 import { ownNetns } from "./netdev.ts";
 import { loadVariants, type ProgramJob } from "./program_variants.ts";
@@ -92,8 +93,6 @@ function isHook(part: Part): part is Hook {
 }
 
 const ATTACH_TRACE_ITER = 28;
-
-const KERNEL_BTF = "/sys/kernel/btf/vmlinux";
 
 const SYMBOLS = {
   // On another thread: the kernel looks at every descriptor of every process meanwhile.
@@ -184,7 +183,7 @@ function loadWithBtf<Loaded>(load: () => Loaded): Loaded {
   try {
     return load();
   } catch (error) {
-    if (error instanceof PrivilegeError || fileExists(KERNEL_BTF)) throw error;
+    if (error instanceof PrivilegeError || hasKernelBtf()) throw error;
     const message =
       `Cannot see who uses sockets: there is no ${KERNEL_BTF}; it takes a kernel with CONFIG_DEBUG_INFO_BTF`;
     throw new UnsupportedError(message, { cause: error });

@@ -3,7 +3,7 @@
  * pipeline with what was in it. Composition root of lib/ffi and the feed; the protocol is in protocol.ts.
  */
 /// <reference lib="deno.worker" />
-import { SystemError } from "../errors.ts";
+import { refusalOf } from "../errors.ts";
 import { requireCapabilities } from "../ffi/capabilities.ts";
 import { openLibbpf } from "../ffi/libbpf.ts";
 import { RouterProbe } from "../ffi/router_probe.ts";
@@ -176,8 +176,8 @@ class Run implements Disposable {
         this.#probe.resize(ring, bytes, (data, offset, length) => this.#feed.takeLast(ring, data, offset, length));
       } catch (error) {
         // No memory for it, mostly. The old one goes on, and what it cannot hold is counted.
-        if (!(error instanceof SystemError)) throw error;
-        this.#notices.push(`ring ${ring} keeps its ${capacityBytes / 1024} KiB: ${error.message}`);
+        if (refusalOf(error) === null) throw error;
+        this.#notices.push(`ring ${ring} keeps its ${capacityBytes / 1024} KiB: ${(error as Error).message}`);
         return;
       }
       this.#feed.flush(laneOf(ring));

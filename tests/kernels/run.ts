@@ -169,6 +169,8 @@ if (setting("UPDATE") === "1") await updateExpected();
 const order = kernels.map(({ name }) => name);
 rows.sort((a, b) => order.indexOf(a.kernel) - order.indexOf(b.kernel));
 console.log(`\n${renderTable(rows, results)}\n`);
+// Said again, because the lines above may be far away, or cut from a long log.
+for (const result of results.filter(({ outcome }) => outcome === "failed")) console.log(renderResult(result));
 console.log(`logs are in ${logs}; ${((performance.now() - startMs) / 1000).toFixed(0)} s`);
 console.log(renderSum(results));
 Deno.exit(isGood(results) ? 0 : 1);

@@ -26,7 +26,8 @@ export class Monitor {
   readonly ready: Ready;
   readonly #child: Deno.ChildProcess;
   readonly #reports: AsyncGenerator<AggregatorReport>;
-  readonly #windows: FlowWindow[] = [];
+  /** Those that have been read so far. */
+  readonly windows: FlowWindow[] = [];
   /** Kinds of what it had to say, so far. */
   readonly alerts: string[] = [];
 
@@ -57,6 +58,13 @@ export class Monitor {
     }
   }
 
+  /** Waits until its windows have so many packets of ingress in all. */
+  async counted(packets: number): Promise<void> {
+    const { windows } = this;
+    const seen = () => totalsOf(windows).totals.seen.ingress.packets;
+    while (seen() < packets) await this.nextWindow();
+  }
+
   /** The report's window; null where it has none. */
   #take(report: AggregatorReport | undefined): FlowWindow | null {
     if (report?.kind === "notice") {
@@ -64,7 +72,7 @@ export class Monitor {
       return null;
     }
     if (report?.kind !== "window") throw new Error(`Cannot go on: the aggregator says ${JSON.stringify(report)}`);
-    this.#windows.push(report.window);
+    this.windows.push(report.window);
     return report.window;
   }
 
@@ -73,7 +81,7 @@ export class Monitor {
     await this.#child.stdin.close();
     for await (const report of this.#reports) this.#take(report);
     await this.#child.status;
-    return this.#windows;
+    return this.windows;
   }
 }
 

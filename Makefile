@@ -98,7 +98,7 @@ build/%.bpf.o: %.bpf.c $(wildcard bpf/*.h) | build/stamps/packages
 	$(Q)rm build/$*.raw.o
 
 build/stamps/layouts: $(BPF_OBJECTS) tools/layouts.ts | $(DENO)
-	$(Q)$(RUN) --allow-write=lib/ffi --allow-run=bpftool tools/layouts.ts
+	$(Q)$(RUN) --allow-write=lib/wire --allow-run=bpftool tools/layouts.ts
 	$(Q)touch $@
 
 build/stamps/app: $(SOURCES) tools/bundle.ts build/stamps/node_modules build/stamps/layouts
@@ -144,10 +144,10 @@ build/commit: FORCE
 FORCE:
 
 .PHONY: layouts
-layouts: build/stamps/layouts ## Generate lib/ffi/layouts.gen.ts from the BPF objects' BTF
+layouts: build/stamps/layouts ## Generate lib/wire/layouts.gen.ts from the BPF objects' BTF
 
 .PHONY: proto
-proto: build/stamps/node_modules build/stamps/test-packages ## Generate lib/export/proto from the .proto files
+proto: build/stamps/node_modules build/stamps/test-packages ## Generate lib/fleet/proto from the .proto files
 	$(Q)$(RUN) --allow-write --allow-run tools/proto.ts
 
 .PHONY: clean

@@ -15,8 +15,8 @@ import { monitor } from "./lib/cli/monitor.ts";
 import { pipeline } from "./lib/cli/pipeline.ts";
 import { replay } from "./lib/cli/replay.ts";
 import { top } from "./lib/cli/top.ts";
-import { exitCodeOf } from "./lib/errors.ts";
-import { WorkerError } from "./lib/worker_handle.ts";
+import { exitCodeOf } from "./lib/runtime/errors.ts";
+import { WorkerError } from "./lib/runtime/worker_handle.ts";
 
 function versionText(): string {
   const { version, commit, packaging, deno, libbpf } = buildInfo();

@@ -3,10 +3,10 @@
  * loop that copies the same records from array to array in one thread, where a channel has two.
  */
 import { openLibbpf } from "../lib/ffi/libbpf.ts";
-import { QueueChannel, type QueueChannelDescription } from "../lib/ffi/queue_channel.ts";
-import { addEvent, envelopeLengthOf, EnvelopeWriter } from "../lib/pipeline/envelope.ts";
-import { EventBatch } from "../lib/pipeline/event_batch.ts";
-import { SharedChannel, type SharedChannelDescription } from "../lib/pipeline/shared_channel.ts";
+import { QueueChannel, type QueueChannelDescription } from "../lib/pipeline/channel/queue_channel.ts";
+import { addEvent, envelopeLengthOf, EnvelopeWriter } from "../lib/pipeline/channel/envelope.ts";
+import { EventBatch } from "../lib/events/event_batch.ts";
+import { SharedChannel, type SharedChannelDescription } from "../lib/pipeline/channel/shared_channel.ts";
 import type { ChannelBenchRequest } from "./channels_worker.ts";
 import { median } from "./support.ts";
 

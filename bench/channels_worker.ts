@@ -1,10 +1,10 @@
 /// <reference lib="deno.worker" />
 /** One end of the channel that bench/channels.ts measures. */
 import { openLibbpf } from "../lib/ffi/libbpf.ts";
-import { QueueChannel, type QueueChannelDescription } from "../lib/ffi/queue_channel.ts";
-import type { Channel } from "../lib/pipeline/channel.ts";
-import { EventBatch } from "../lib/pipeline/event_batch.ts";
-import { SharedChannel, type SharedChannelDescription } from "../lib/pipeline/shared_channel.ts";
+import { QueueChannel, type QueueChannelDescription } from "../lib/pipeline/channel/queue_channel.ts";
+import type { Channel } from "../lib/pipeline/channel/channel.ts";
+import { EventBatch } from "../lib/events/event_batch.ts";
+import { SharedChannel, type SharedChannelDescription } from "../lib/pipeline/channel/shared_channel.ts";
 
 export interface ChannelBenchRequest {
   role: "send" | "receive";

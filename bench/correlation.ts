@@ -2,11 +2,11 @@
  * Bench: records a second through the correlation engine, in the order of their times and as networks deliver them, and
  * beside it what comes before any correlation: taking each record's time and sorting by it.
  */
-import { BUILTIN_CORRELATION_RULES } from "../lib/server/correlation/builtin_rules.ts";
-import { CorrelationEngine } from "../lib/server/correlation/engine.ts";
-import type { FleetRecord } from "../lib/server/correlation/protocol.ts";
-import { toUs, unixNsOf } from "../lib/server/correlation/record.ts";
-import { ReorderBuffer } from "../lib/server/correlation/reorder_buffer.ts";
+import { BUILTIN_CORRELATION_RULES } from "../lib/fleet/correlation/builtin_rules.ts";
+import { CorrelationEngine } from "../lib/fleet/correlation/engine.ts";
+import type { FleetRecord } from "../lib/fleet/correlation/correlated_group.ts";
+import { toUs, unixNsOf } from "../lib/fleet/correlation/record.ts";
+import { ReorderBuffer } from "../lib/fleet/correlation/reorder_buffer.ts";
 import { makeCorpus } from "../tests/correlation_corpus.ts";
 import { Random } from "../tests/support/random.ts";
 import { median } from "./support.ts";

@@ -1,7 +1,8 @@
 /** What the benches of critical events share: the load, and a router that sends every event it sees. */
 import { PIPELINE_DEFAULTS, STOP_DEADLINE_MS } from "../lib/cli/event_run.ts";
 import { Pipeline } from "../lib/pipeline/pipeline.ts";
-import type { RouterEvent, RouterOptions } from "../lib/router/protocol.ts";
+import type { RouterEvent } from "../lib/events/event.ts";
+import type { RouterOptions } from "../lib/router/router_messages.ts";
 import { Router } from "../lib/router/router.ts";
 import { compileC, run } from "./support.ts";
 

@@ -5,14 +5,15 @@
 import { LibbpfLink } from "../lib/ffi/bpf_link.ts";
 import { BpfMap, MapType } from "../lib/ffi/bpf_map.ts";
 import { BpfObject } from "../lib/ffi/bpf_object.ts";
-import { writeField } from "../lib/ffi/layout.ts";
-import { ROUTER_PROGRAM, ROUTER_RODATA } from "../lib/ffi/layouts.gen.ts";
+import { writeField } from "../lib/wire/layout.ts";
+import { ROUTER_PROGRAM, ROUTER_RODATA } from "../lib/wire/layouts.gen.ts";
 import { openLibbpf } from "../lib/ffi/libbpf.ts";
 import { RingReader } from "../lib/ffi/ring_reader.ts";
-import { ringSizeBytes } from "../lib/ffi/router_probe.ts";
-import { type Machine, syscallRules } from "../lib/ffi/syscalls.ts";
-import { EventDecoder } from "../lib/router/event_decoder.ts";
-import type { RouterEvent } from "../lib/router/protocol.ts";
+import { ringSizeBytes } from "../lib/router/router_probe.ts";
+import type { Machine } from "../lib/wire/syscalls.ts";
+import { syscallRules } from "../lib/router/syscall_rules.ts";
+import { EventDecoder } from "../lib/events/event_decoder.ts";
+import type { RouterEvent } from "../lib/events/event.ts";
 import { isOfLoad, type Load, routeLoad, runLoad, SEND_ALL } from "./critical_load.ts";
 
 const PROGRAM = "syscall_exit";

@@ -10,7 +10,7 @@ import { FixedSides, InnerSides } from "../lib/ffi/double_buffer_sides.ts";
 import { RcuFence } from "../lib/ffi/double_buffer_slot.ts";
 import { DoubleBufferedArray } from "../lib/ffi/double_buffered_array.ts";
 import { DoubleBufferedHash } from "../lib/ffi/double_buffered_table.ts";
-import { DOUBLE_BUFFER } from "../lib/ffi/layouts.gen.ts";
+import { DOUBLE_BUFFER } from "../lib/wire/layouts.gen.ts";
 import { openLibbpf } from "../lib/ffi/libbpf.ts";
 import { testRun } from "../lib/ffi/test_run.ts";
 import { BUILD_DIR, median } from "./support.ts";

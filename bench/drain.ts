@@ -2,9 +2,9 @@
  * Bench 2: ending a window of 100,000 flows (swap, drain, decode, ten largest), ours over plain C on libbpf doing the
  * same to the same maps. Rounds of both alternate.
  */
-import { FlowReducer } from "../lib/aggregate/flow_reducer.ts";
-import { TickClock } from "../lib/aggregate/tick_clock.ts";
-import { FlowProbe } from "../lib/ffi/flow_probe.ts";
+import { FlowReducer } from "../lib/aggregate/flows/flow_reducer.ts";
+import { TickClock } from "../lib/aggregate/windows/tick_clock.ts";
+import { FlowProbe } from "../lib/aggregate/flows/flow_probe.ts";
 import { openLibbpf } from "../lib/ffi/libbpf.ts";
 import { testRun } from "../lib/ffi/test_run.ts";
 import { benchFrame, compileC, DRIVER_OBJECT, FLOW_OBJECT, LOOPBACK, median, openDriver, run } from "./support.ts";

@@ -4,12 +4,12 @@
  * baseline.
  */
 import { monotonicNs } from "../lib/ffi/libc.ts";
-import { ProcSource } from "../lib/ffi/proc_source.ts";
-import { EVENT, EVENT_TYPE } from "../lib/ffi/layouts.gen.ts";
+import { ProcSource } from "../lib/processes/proc_source.ts";
+import { EVENT, EVENT_TYPE } from "../lib/wire/layouts.gen.ts";
 import { EnrichStage } from "../lib/pipeline/enrich_stage.ts";
-import { EventBatch } from "../lib/pipeline/event_batch.ts";
-import { ProcessCache } from "../lib/pipeline/process_cache.ts";
-import { Users } from "../lib/pipeline/users.ts";
+import { EventBatch } from "../lib/events/event_batch.ts";
+import { ProcessCache } from "../lib/processes/process_cache.ts";
+import { Users } from "../lib/processes/users.ts";
 import { median } from "./support.ts";
 
 const EVENTS = 1_000;

@@ -6,7 +6,7 @@ import { DatabaseSync } from "node:sqlite";
 import { queryTop } from "../lib/history/query.ts";
 import { HistoryReader } from "../lib/history/reader.ts";
 import { HistoryWriter } from "../lib/history/writer.ts";
-import type { FlowWindow } from "../lib/aggregate/protocol.ts";
+import type { FlowWindow } from "../lib/aggregate/windows/flow_window.ts";
 import { ALL, STORE, StoreDir } from "../tests/support/history_store.ts";
 import { DAY_START_NS, madeWindow, NS_PER_S } from "../tests/support/history_windows.ts";
 import { Random } from "../tests/support/random.ts";

@@ -3,10 +3,10 @@
  * them and in maps that do not: nanoseconds a packet over those of a program that only passes, records a window, and how
  * many of the largest hundred flows are named.
  */
-import { drainWindow } from "../lib/aggregate/drain_window.ts";
-import { FlowReducer } from "../lib/aggregate/flow_reducer.ts";
-import { largestFlows } from "../lib/aggregate/overflow_rank.ts";
-import { FlowProbe } from "../lib/ffi/flow_probe.ts";
+import { drainWindow } from "../lib/aggregate/flows/drain_window.ts";
+import { FlowReducer } from "../lib/aggregate/flows/flow_reducer.ts";
+import { largestFlows } from "../lib/aggregate/flows/overflow_rank.ts";
+import { FlowProbe } from "../lib/aggregate/flows/flow_probe.ts";
 import { type Libbpf, openLibbpf } from "../lib/ffi/libbpf.ts";
 import { countsOf, FlowSequence, sequenceAddress, zipf } from "../tests/support/flow_sequence.ts";
 import { DRIVER_OBJECT, FLOW_OBJECT, LOOPBACK, median, openDriver } from "./support.ts";

@@ -2,7 +2,7 @@
  * Bench 1: nanoseconds a packet of the shipped XDP program, less those of a program that only passes, over the same
  * for the simplest flow counter. One flow, then 100,000; TCP and UDP.
  */
-import { FlowProbe } from "../lib/ffi/flow_probe.ts";
+import { FlowProbe } from "../lib/aggregate/flows/flow_probe.ts";
 import { openLibbpf } from "../lib/ffi/libbpf.ts";
 import { testRun } from "../lib/ffi/test_run.ts";
 import { benchFrame, DRIVER_OBJECT, FLOW_OBJECT, LOOPBACK, median, openDriver } from "./support.ts";

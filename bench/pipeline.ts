@@ -4,11 +4,11 @@
  */
 import { AggregateStage } from "../lib/pipeline/aggregate_stage.ts";
 import { EnrichStage } from "../lib/pipeline/enrich_stage.ts";
-import type { EventBatch } from "../lib/pipeline/event_batch.ts";
+import type { EventBatch } from "../lib/events/event_batch.ts";
 import { DEFAULT_DROP_RULES, FilterStage } from "../lib/pipeline/filter_stage.ts";
-import { ProcessCache } from "../lib/pipeline/process_cache.ts";
+import { ProcessCache } from "../lib/processes/process_cache.ts";
 import { runStage } from "../lib/pipeline/runner.ts";
-import { Users } from "../lib/pipeline/users.ts";
+import { Users } from "../lib/processes/users.ts";
 import { SyntheticEvents } from "../lib/simulate/synthetic_events.ts";
 import { batchOf } from "../tests/support/records.ts";
 import { median, run } from "./support.ts";

@@ -8,9 +8,9 @@ import { BpfObject } from "../lib/ffi/bpf_object.ts";
 import { type Libbpf, openLibbpf } from "../lib/ffi/libbpf.ts";
 import type { TakeSample } from "../lib/ffi/ring_cursor.ts";
 import { RingReader } from "../lib/ffi/ring_reader.ts";
-import type { Machine } from "../lib/ffi/syscalls.ts";
-import { EventDecoder } from "../lib/router/event_decoder.ts";
-import type { RouterEvent } from "../lib/router/protocol.ts";
+import type { Machine } from "../lib/wire/syscalls.ts";
+import { EventDecoder } from "../lib/events/event_decoder.ts";
+import type { RouterEvent } from "../lib/events/event.ts";
 import { BUILD_DIR, compileC, median, run } from "./support.ts";
 
 const OBJECT = `${BUILD_DIR}/bpf/ring_read.bpf.o`;

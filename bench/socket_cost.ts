@@ -5,7 +5,7 @@
 import { LibbpfLink } from "../lib/ffi/bpf_link.ts";
 import { BpfObject } from "../lib/ffi/bpf_object.ts";
 import { type Libbpf, openLibbpf } from "../lib/ffi/libbpf.ts";
-import { SocketOwnerProbe } from "../lib/ffi/socket_owner_probe.ts";
+import { SocketOwnerProbe } from "../lib/aggregate/owners/socket_owner_probe.ts";
 import { BUILD_DIR, compileC, median, run } from "./support.ts";
 
 const EMPTY_OBJECT = `${BUILD_DIR}/bpf/socket_cost.bpf.o`;

@@ -4,11 +4,11 @@
  */
 import { parseEventFilter } from "../lib/filter/language.ts";
 import { AggregateStage } from "../lib/pipeline/aggregate_stage.ts";
-import type { EventBatch } from "../lib/pipeline/event_batch.ts";
+import type { EventBatch } from "../lib/events/event_batch.ts";
 import { DEFAULT_DROP_RULES, FilterStage } from "../lib/pipeline/filter_stage.ts";
 import { LatencyHistogram } from "../lib/pipeline/latency_histogram.ts";
 import type { Stage } from "../lib/pipeline/stage.ts";
-import { EVENT_TYPES, SEVERITIES } from "../lib/router/protocol.ts";
+import { EVENT_TYPES, SEVERITIES } from "../lib/events/event.ts";
 import { Random } from "../tests/support/random.ts";
 import { batchOf, eventRecord, processInfo } from "../tests/support/records.ts";
 import { median } from "./support.ts";

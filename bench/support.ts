@@ -1,6 +1,6 @@
 /** What the benches share: compiling their baselines, medians over interleaved rounds, the frame they send. */
 import { BpfObject } from "../lib/ffi/bpf_object.ts";
-import type { FlowProbe } from "../lib/ffi/flow_probe.ts";
+import type { FlowProbe } from "../lib/aggregate/flows/flow_probe.ts";
 import type { Libbpf } from "../lib/ffi/libbpf.ts";
 
 export const BUILD_DIR = "build/bench";

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * Wire format of the event rings: what router.bpf.c submits and lib/router/event_decoder.ts reads. A record is a
+ * Wire format of the event rings: what router.bpf.c submits and lib/events/event_decoder.ts reads. A record is a
  * struct event and `data_len` bytes of payload: the struct of its type, then that type's text. Every byte is zeroed or
- * written before it is sent. Offsets reach TypeScript through BTF (lib/ffi/layouts.gen.ts).
+ * written before it is sent. Offsets reach TypeScript through BTF (lib/wire/layouts.gen.ts).
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
  * Wire format of the flow maps: what flow.bpf.c writes and lib/aggregate/ reads. The TypeScript side takes every
- * offset from this header's BTF (lib/ffi/layouts.gen.ts); tests/layout_test.ts fails when the two drift.
+ * offset from this header's BTF (lib/wire/layouts.gen.ts); tests/layout_test.ts fails when the two drift.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 /*
  * Never loaded. A global of every type that crosses between the kernel and TypeScript, because a type only reaches BTF
- * through something that uses it; tools/layouts.ts turns that BTF into lib/ffi/layouts.gen.ts. Add new types here.
+ * through something that uses it; tools/layouts.ts turns that BTF into lib/wire/layouts.gen.ts. Add new types here.
  */
 #include <linux/bpf.h>
 

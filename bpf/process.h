@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * What process.bpf.c counts and lib/aggregate/process_reducer.ts reads: system calls by process and kind.
+ * What process.bpf.c counts and lib/aggregate/activity/process_reducer.ts reads: system calls by process and kind.
  */
 #pragma once
 

@@ -14,7 +14,8 @@
 
 static const struct call no_call = {};
 
-/* task -> its call; userspace sets max_entries to the threads that there can be, see lib/ffi/process_probe.ts */
+/* task -> its call; userspace sets max_entries to the threads that there can be, see
+ * lib/aggregate/activity/process_probe.ts */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, __u64);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * What retransmit.bpf.c counts and lib/aggregate/retransmit_table.ts reads: a __u64 of segments by struct socket_key,
- * with the namespace in each key, since two of them may use the same addresses.
+ * What retransmit.bpf.c counts and lib/aggregate/retransmits/retransmit_table.ts reads: a __u64 of segments by struct
+ * socket_key, with the namespace in each key, since two of them may use the same addresses.
  */
 #pragma once
 

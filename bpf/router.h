@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * What lib/ffi/router_probe.ts and router.bpf.c share beside the records: counters, rules, what is watched.
+ * What lib/router/router_probe.ts and router.bpf.c share beside the records: counters, rules, what is watched.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * What lib/ffi/event_simulator.ts and simulate.bpf.c share: where simulated events say that they come from.
+ * What lib/simulate/event_simulator.ts and simulate.bpf.c share: where simulated events say that they come from.
  */
 #pragma once
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * What is kept of flows that found no room in their map. Read by lib/aggregate/overflow.ts. Exact: packets and bytes by
- * source network. Estimated: any flow's packets and bytes, by a count-min sketch (Cormode and Muthukrishnan, An
- * improved data stream summary, 2005), which says how many but not of whom; and candidates, the flows that it is worth
- * asking about, chosen by majority vote in each set of slots (Boyer and Moore, 1981; in slots by hash: Tang, Huang and
- * Lee, MV-Sketch, 2019).
+ * What is kept of flows that found no room in their map. Read by lib/aggregate/flows/overflow.ts. Exact: packets and
+ * bytes by source network. Estimated: any flow's packets and bytes, by a count-min sketch (Cormode and Muthukrishnan,
+ * An improved data stream summary, 2005), which says how many but not of whom; and candidates, the flows that it is
+ * worth asking about, chosen by majority vote in each set of slots (Boyer and Moore, 1981; in slots by hash: Tang,
+ * Huang and Lee, MV-Sketch, 2019).
  *
  * Contract: a key is a multiple of 8 bytes, aligned to 8, no longer than struct flow6_key. The sketch is shared by all
  * CPUs and added to atomically, so that it never has less than a flow had; a conservative update would read four cells

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * Whose socket an end of a flow is: what socket_owner.bpf.c notes and lib/aggregate/socket_owners.ts looks up.
+ * Whose socket an end of a flow is: what socket_owner.bpf.c notes and lib/aggregate/owners/socket_owners.ts looks up.
  */
 #pragma once
 

@@ -1,9 +1,9 @@
 /** Workers that die in the middle of their work, for real: nothing is lost, nothing comes twice. */
 import { assert, assertEquals, assertGreater } from "./assert.ts";
 import { threadEnded } from "../lib/ffi/thread.ts";
-import { CommitJournal } from "../lib/pipeline/commit_journal.ts";
-import { EventBatch } from "../lib/pipeline/event_batch.ts";
-import { SharedChannel } from "../lib/pipeline/shared_channel.ts";
+import { CommitJournal } from "../lib/pipeline/channel/commit_journal.ts";
+import { EventBatch } from "../lib/events/event_batch.ts";
+import { SharedChannel } from "../lib/pipeline/channel/shared_channel.ts";
 import "./support/bpf.ts";
 import { type MortalWorkerRequest, passes } from "./support/mortal_worker.ts";
 import { Random } from "./support/random.ts";

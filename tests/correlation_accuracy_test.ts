@@ -1,15 +1,15 @@
 /** How often the engine is right, on hosts of which the truth is known; and that order, copies and restarts change nothing. */
-import { BUILTIN_CORRELATION_RULES } from "../lib/server/correlation/builtin_rules.ts";
-import { CorrelationEngine } from "../lib/server/correlation/engine.ts";
+import { BUILTIN_CORRELATION_RULES } from "../lib/fleet/correlation/builtin_rules.ts";
+import { CorrelationEngine } from "../lib/fleet/correlation/engine.ts";
 import {
   type CorrelatedGroup,
   type CorrelationOptions,
   type FleetRecord,
   RULE_KINDS,
   type RuleKind,
-} from "../lib/server/correlation/protocol.ts";
-import { partitionKeys } from "../lib/server/correlation/partition.ts";
-import { unixNsOf } from "../lib/server/correlation/record.ts";
+} from "../lib/fleet/correlation/correlated_group.ts";
+import { partitionKeys } from "../lib/fleet/correlation/partition.ts";
+import { unixNsOf } from "../lib/fleet/correlation/record.ts";
 import { assert, assertEquals, assertGreaterOrEqual, assertNotEquals } from "./assert.ts";
 import { type Corpus, makeCorpus, memberName, type TrueGroup } from "./correlation_corpus.ts";
 import { Random } from "./support/random.ts";

@@ -3,7 +3,7 @@
  * nothing. Some of what makes it hard in earnest is in it: pids that come again, children that never exec, exits that
  * were lost, kills that only happen to follow a shortage, tuples that two hosts use for themselves.
  */
-import type { FleetRecord, RuleKind } from "../lib/server/correlation/protocol.ts";
+import type { FleetRecord, RuleKind } from "../lib/fleet/correlation/correlated_group.ts";
 import { FakeHost } from "./correlation_records.ts";
 import { Random } from "./support/random.ts";
 

@@ -2,9 +2,9 @@
  * Floods an engine and checks its bounds all the while. A program of its own, so that its memory can be limited: it dies
  * where the engine holds more than it should. Says on stdout how many groups there were.
  */
-import { BUILTIN_CORRELATION_RULES } from "../lib/server/correlation/builtin_rules.ts";
-import { CorrelationEngine } from "../lib/server/correlation/engine.ts";
-import type { CorrelationOptions, FleetRecord } from "../lib/server/correlation/protocol.ts";
+import { BUILTIN_CORRELATION_RULES } from "../lib/fleet/correlation/builtin_rules.ts";
+import { CorrelationEngine } from "../lib/fleet/correlation/engine.ts";
+import type { CorrelationOptions, FleetRecord } from "../lib/fleet/correlation/correlated_group.ts";
 import { assert, assertEquals, assertGreater, assertLess } from "./assert.ts";
 import { FakeHost } from "./correlation_records.ts";
 import { Random } from "./support/random.ts";

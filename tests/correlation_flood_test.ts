@@ -1,6 +1,6 @@
 /** The engine keeps to its bounds, whatever it is sent, and counts what it leaves out. */
-import { BUILTIN_CORRELATION_RULES } from "../lib/server/correlation/builtin_rules.ts";
-import { CorrelationEngine } from "../lib/server/correlation/engine.ts";
+import { BUILTIN_CORRELATION_RULES } from "../lib/fleet/correlation/builtin_rules.ts";
+import { CorrelationEngine } from "../lib/fleet/correlation/engine.ts";
 import { assertEquals, assertMatch } from "./assert.ts";
 import { FakeHost } from "./correlation_records.ts";
 import { Random } from "./support/random.ts";

@@ -1,6 +1,6 @@
 /** Records of made-up hosts, for tests of the correlation engine: only what matters is named, the rest is ordinary. */
-import type { EventBase, EventType, RouterEvent } from "../lib/router/protocol.ts";
-import type { Enrichment, FleetEvent, FleetFlow } from "../lib/server/correlation/protocol.ts";
+import type { EventBase, EventType, RouterEvent } from "../lib/events/event.ts";
+import type { Enrichment, FleetEvent, FleetFlow } from "../lib/fleet/correlation/correlated_group.ts";
 
 /** 2026-01-01T00:00:00Z. */
 export const EPOCH_NS = 1_767_225_600_000_000_000n;

@@ -1,8 +1,8 @@
 /** Runs records through an engine of their own. */
-import { CorrelationEngine } from "../lib/server/correlation/engine.ts";
-import type { CorrelatedGroup, CorrelationOptions, FleetRecord } from "../lib/server/correlation/protocol.ts";
-import { unixNsOf } from "../lib/server/correlation/record.ts";
-import { parseCorrelationRules } from "../lib/server/correlation/rules.ts";
+import { CorrelationEngine } from "../lib/fleet/correlation/engine.ts";
+import type { CorrelatedGroup, CorrelationOptions, FleetRecord } from "../lib/fleet/correlation/correlated_group.ts";
+import { unixNsOf } from "../lib/fleet/correlation/record.ts";
+import { parseCorrelationRules } from "../lib/fleet/correlation/rules.ts";
 
 const HOUR_NS = 3_600_000_000_000n;
 

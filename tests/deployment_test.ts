@@ -3,12 +3,12 @@ import { parse, parseAllDocuments } from "yaml";
 import { parseCommandLine } from "../lib/cli/args.ts";
 import { renderMetrics } from "../lib/export/metrics.ts";
 import { addEventMetrics } from "../lib/export/event_json.ts";
-import { PrometheusText } from "../lib/export/prometheus.ts";
-import { renderServerMetrics } from "../lib/server/metrics.ts";
+import { PrometheusText } from "../lib/metrics/prometheus.ts";
+import { renderServerMetrics } from "../lib/fleet/server/metrics.ts";
 import { assert, assertEquals, assertGreater, assertMatch } from "./assert.ts";
 import { fullMetricsSnapshot, fullServerSnapshot } from "./support/full_snapshots.ts";
 
-const PACKAGING = decodeURIComponent(new URL("../packaging/", import.meta.url).pathname);
+const PACKAGING = decodeURIComponent(new URL("../packaging", import.meta.url).pathname);
 const CAPABILITIES = ["BPF", "NET_ADMIN", "PERFMON"];
 const read = (path: string) => Deno.readTextFileSync(PACKAGING + path);
 

@@ -1,15 +1,15 @@
 /** Enrichment of real processes: events from the kernel, facts from /proc. */
 import { assertEquals, assertGreater, assertGreaterOrEqual, assertLessOrEqual } from "./assert.ts";
 import { cgroupId } from "../lib/ffi/cgroup.ts";
-import { EVENT_TYPE } from "../lib/ffi/layouts.gen.ts";
+import { EVENT_TYPE } from "../lib/wire/layouts.gen.ts";
 import { monotonicNs, readKernelFile } from "../lib/ffi/libc.ts";
-import { ProcSource } from "../lib/ffi/proc_source.ts";
+import { ProcSource } from "../lib/processes/proc_source.ts";
 import { EnrichStage } from "../lib/pipeline/enrich_stage.ts";
-import { EventBatch } from "../lib/pipeline/event_batch.ts";
-import { ProcessCache } from "../lib/pipeline/process_cache.ts";
-import type { ProcessInfo } from "../lib/pipeline/process_info.ts";
-import { parsePasswd, Users } from "../lib/pipeline/users.ts";
-import { RINGS } from "../lib/router/protocol.ts";
+import { EventBatch } from "../lib/events/event_batch.ts";
+import { ProcessCache } from "../lib/processes/process_cache.ts";
+import type { ProcessInfo } from "../lib/processes/process_info.ts";
+import { parsePasswd, Users } from "../lib/processes/users.ts";
+import { RINGS } from "../lib/events/event.ts";
 import { ACTOR, Actor, EVERYTHING, Watch } from "./support/router.ts";
 
 const MOUNT = /^\S+ \S+ \S+ \S+ (\S+) .* - cgroup2 /m.exec(readKernelFile("/proc/self/mountinfo"))![1];

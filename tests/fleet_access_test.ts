@@ -1,10 +1,10 @@
 /** Who gets in, and what others cannot do to those who have: TLS, tokens, limits, garbage. On loopback. */
 import * as grpc from "@grpc/grpc-js";
-import { AgentMessage, Batch, ServerMessage } from "../lib/export/proto/ebpfmon.gen.ts";
+import { AgentMessage, Batch, ServerMessage } from "../lib/fleet/proto/ebpfmon.gen.ts";
 import { encodeEvent } from "../lib/fleet/codec.ts";
 import { bufferOf, encodeHello, frameBatch, STREAM_PATH } from "../lib/fleet/method.ts";
-import { FleetServer, type FleetServerOptions } from "../lib/server/grpc_service.ts";
-import { tokenHash } from "../lib/server/tokens.ts";
+import { FleetServer, type FleetServerOptions } from "../lib/fleet/server/grpc_service.ts";
+import { tokenHash } from "../lib/fleet/server/tokens.ts";
 import { assert, assertEquals, assertStringIncludes } from "./assert.ts";
 import { TestAgent, until } from "./support/fleet_agent.ts";
 import { CertificateFolder } from "./support/fleet_certificates.ts";

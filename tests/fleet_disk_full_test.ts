@@ -1,5 +1,5 @@
 /** A spool on a disk that is really full: a file system of a few hundred kilobytes, in memory. */
-import { Spool } from "../lib/agent/spool.ts";
+import { Spool } from "../lib/fleet/agent/spool.ts";
 import { assert, assertEquals, assertStringIncludes } from "./assert.ts";
 
 async function run(command: string, args: string[]): Promise<void> {

@@ -1,6 +1,6 @@
 /** An agent's spool, batcher and link against the gRPC service, in one process on loopback. */
 import { decodeEvent } from "../lib/fleet/codec.ts";
-import { FleetServer, type FleetServerOptions } from "../lib/server/grpc_service.ts";
+import { FleetServer, type FleetServerOptions } from "../lib/fleet/server/grpc_service.ts";
 import { assert, assertEquals, assertGreater, assertStringIncludes } from "./assert.ts";
 import { TestAgent, until } from "./support/fleet_agent.ts";
 import { fleetEvent, fleetEventNumber } from "./support/fleet_events.ts";

@@ -1,6 +1,6 @@
 /** Flow maps that grow from one window to the next, while packets are counted. */
 import { assertEquals, assertGreater, assertRejects, assertThrows } from "./assert.ts";
-import { FlowProbe } from "../lib/ffi/flow_probe.ts";
+import { FlowProbe } from "../lib/aggregate/flows/flow_probe.ts";
 import { testRun } from "../lib/ffi/test_run.ts";
 import { ASSETS_DIR, loadFlowProbe, openSystemLibbpf, takeWindow } from "./support/bpf.ts";
 

@@ -1,6 +1,7 @@
 /** Full speed: packets made in the kernel, millions of them, against the receiving end's own counters. */
 import { assert, assertEquals, assertGreater } from "./assert.ts";
-import type { AggregatorOptions, FlowWindow } from "../lib/aggregate/protocol.ts";
+import type { AggregatorOptions } from "../lib/aggregate/aggregator_messages.ts";
+import type { FlowWindow } from "../lib/aggregate/windows/flow_window.ts";
 import { linesOf } from "./support/lines.ts";
 import { Monitor, totalsOf } from "./support/monitor.ts";
 import { TestNet } from "./support/namespaces.ts";

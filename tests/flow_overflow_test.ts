@@ -1,10 +1,10 @@
 /** Flow maps that are much too small: what is exact stays exact, and the largest flows are named all the same. */
 import { assert, assertEquals, assertGreater } from "./assert.ts";
-import { drainWindow } from "../lib/aggregate/drain_window.ts";
-import { FlowReducer, type ReducerOptions } from "../lib/aggregate/flow_reducer.ts";
-import { largestFlows } from "../lib/aggregate/overflow_rank.ts";
-import type { FlowRow, FlowWindow } from "../lib/aggregate/protocol.ts";
-import type { FlowProbe, FlowProbeOptions } from "../lib/ffi/flow_probe.ts";
+import { drainWindow } from "../lib/aggregate/flows/drain_window.ts";
+import { FlowReducer, type ReducerOptions } from "../lib/aggregate/flows/flow_reducer.ts";
+import { largestFlows } from "../lib/aggregate/flows/overflow_rank.ts";
+import type { FlowRow, FlowWindow } from "../lib/aggregate/windows/flow_window.ts";
+import type { FlowProbe, FlowProbeOptions } from "../lib/aggregate/flows/flow_probe.ts";
 import { testRun } from "../lib/ffi/test_run.ts";
 import { loadFlowProbe, openSystemLibbpf } from "./support/bpf.ts";
 import { countsOf, FlowSequence, SEQUENCE_FRAME_BYTES, sequenceAddress, zipf } from "./support/flow_sequence.ts";

@@ -1,9 +1,9 @@
 /** TCP over a cable that loses packets: what is said to be sent again is what the kernel itself says. */
 import { assert, assertEquals, assertGreater, assertGreaterOrEqual } from "./assert.ts";
-import type { FlowRow, FlowWindow, WindowRetransmits } from "../lib/aggregate/protocol.ts";
-import { RetransmitTable } from "../lib/aggregate/retransmit_table.ts";
+import type { FlowRow, FlowWindow, WindowRetransmits } from "../lib/aggregate/windows/flow_window.ts";
+import { RetransmitTable } from "../lib/aggregate/retransmits/retransmit_table.ts";
 import { BpfObject } from "../lib/ffi/bpf_object.ts";
-import { RetransmitProbe } from "../lib/ffi/retransmit_probe.ts";
+import { RetransmitProbe } from "../lib/aggregate/retransmits/retransmit_probe.ts";
 import { RcuFence } from "../lib/ffi/double_buffer_slot.ts";
 import { ASSETS_DIR, assetsWithout, BUILD_DIR, openSystemLibbpf } from "./support/bpf.ts";
 import { Cli, monitorArgs } from "./support/cli.ts";

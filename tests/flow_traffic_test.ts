@@ -1,6 +1,6 @@
 /** Real traffic between two namespaces: the aggregator against tcpdump and the kernel's own counters. */
 import { assert, assertEquals, assertGreater } from "./assert.ts";
-import type { AggregatorOptions } from "../lib/aggregate/protocol.ts";
+import type { AggregatorOptions } from "../lib/aggregate/aggregator_messages.ts";
 import { type Bytes, sampleFrames } from "./support/frames.ts";
 import { linesOf } from "./support/lines.ts";
 import { Monitor, totalsOf } from "./support/monitor.ts";

@@ -1,7 +1,7 @@
 /** The store: sums, levels, limits, and what happens to it when everything else fails. */
 import { DatabaseSync } from "node:sqlite";
-import { formatAddress } from "../lib/aggregate/address.ts";
-import { LEVELS, TRAFFIC_CLASSES } from "../lib/aggregate/levels.ts";
+import { formatAddress } from "../lib/net/address.ts";
+import { LEVELS, TRAFFIC_CLASSES } from "../lib/history/levels.ts";
 import { parseFlowFilter } from "../lib/filter/language.ts";
 import { History } from "../lib/history/history.ts";
 import { queryFlows, querySeries, queryTop } from "../lib/history/query.ts";
@@ -9,7 +9,7 @@ import { HistoryReader } from "../lib/history/reader.ts";
 import { SCHEMA_VERSION } from "../lib/history/schema.ts";
 import { StoreError } from "../lib/history/store_error.ts";
 import { HistoryWriter } from "../lib/history/writer.ts";
-import { WorkerError } from "../lib/worker_handle.ts";
+import { WorkerError } from "../lib/runtime/worker_handle.ts";
 import { assert, assertEquals, assertGreater, assertLess, assertRejects, assertThrows } from "./assert.ts";
 import { ALL, ALWAYS, assertWhole, STORE, StoreDir, storedWindow, sumsOf, windowsAt } from "./support/history_store.ts";
 import { DAY_START_NS, type MadeWindow, madeWindow, NS_PER_S } from "./support/history_windows.ts";

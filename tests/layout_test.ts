@@ -1,7 +1,7 @@
 import { assertEquals, assertNotEquals, assertThrows } from "./assert.ts";
 import { type BtfObject, generateLayouts, readObjects } from "../tools/layouts.ts";
 
-const COMMITTED = new URL("../lib/ffi/layouts.gen.ts", import.meta.url);
+const COMMITTED = new URL("../lib/wire/layouts.gen.ts", import.meta.url);
 const OBJECTS_DIR = new URL("../build/bpf", import.meta.url).pathname;
 
 /** The built objects with one change to a type. */
@@ -15,7 +15,7 @@ function structNamed(types: BtfObject["types"], name: string) {
   return types.find((type) => type.kind === "STRUCT" && type.name === name)!;
 }
 
-Deno.test("lib/ffi/layouts.gen.ts agrees with the BTF of the built objects", async () => {
+Deno.test("lib/wire/layouts.gen.ts agrees with the BTF of the built objects", async () => {
   assertEquals(generateLayouts(await readObjects(OBJECTS_DIR)), await Deno.readTextFile(COMMITTED));
 });
 

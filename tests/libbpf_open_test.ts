@@ -1,6 +1,6 @@
 /** Opening libbpf, and what it says when a load goes wrong. */
 import { assert, assertEquals, assertMatch, assertThrows } from "./assert.ts";
-import { SystemError, UnsupportedError } from "../lib/errors.ts";
+import { SystemError, UnsupportedError } from "../lib/runtime/errors.ts";
 import { BpfObject } from "../lib/ffi/bpf_object.ts";
 import { openLibbpf } from "../lib/ffi/libbpf.ts";
 import { readKernelFile } from "../lib/ffi/libc.ts";

@@ -1,6 +1,6 @@
 /** Entries of a real hash map, and a real ring, by their references. */
 import { assertEquals, assertInstanceOf, assertLess, assertThrows } from "./assert.ts";
-import { E2BIG, SystemError } from "../lib/errors.ts";
+import { E2BIG, SystemError } from "../lib/runtime/errors.ts";
 import { BpfMap, type MapSpec, MapType } from "../lib/ffi/bpf_map.ts";
 import type { Libbpf } from "../lib/ffi/libbpf.ts";
 import { MapEntries } from "../lib/ffi/map_entry.ts";

@@ -1,11 +1,11 @@
 /** Traces as an independent receiver gets them, and what happens when it is not there. */
-import { OtlpExporter, type OtlpExporterOptions } from "../lib/export/otlp_exporter.ts";
-import { openOtlpHttp } from "../lib/export/otlp_http.ts";
-import { otlpSettings } from "../lib/export/otlp_settings.ts";
-import { CorrelationEngine } from "../lib/server/correlation/engine.ts";
-import type { CorrelatedGroup, FleetRecord } from "../lib/server/correlation/protocol.ts";
-import { parseCorrelationRules } from "../lib/server/correlation/rules.ts";
-import { after } from "../lib/timers.ts";
+import { OtlpExporter, type OtlpExporterOptions } from "../lib/fleet/traces/otlp_exporter.ts";
+import { openOtlpHttp } from "../lib/fleet/traces/otlp_http.ts";
+import { otlpSettings } from "../lib/fleet/traces/otlp_settings.ts";
+import { CorrelationEngine } from "../lib/fleet/correlation/engine.ts";
+import type { CorrelatedGroup, FleetRecord } from "../lib/fleet/correlation/correlated_group.ts";
+import { parseCorrelationRules } from "../lib/fleet/correlation/rules.ts";
+import { after } from "../lib/runtime/timers.ts";
 import { assert, assertEquals, assertLess, assertMatch } from "./assert.ts";
 import { at, FakeHost } from "./correlation_records.ts";
 import { OtlpReceiver, type ReceivedSpan } from "./support/otlp_receiver.ts";

@@ -1,6 +1,6 @@
 /** Traces over TLS: to whom the certificate that the settings name vouches for, and to nobody else. */
-import { openOtlpHttp } from "../lib/export/otlp_http.ts";
-import { otlpSettings } from "../lib/export/otlp_settings.ts";
+import { openOtlpHttp } from "../lib/fleet/traces/otlp_http.ts";
+import { otlpSettings } from "../lib/fleet/traces/otlp_settings.ts";
 import { assert, assertEquals, assertRejects } from "./assert.ts";
 import { OtlpReceiver } from "./support/otlp_receiver.ts";
 

@@ -1,8 +1,8 @@
 /** in = filtered + aggregated + dead-lettered + dropped + in flight: whatever the placement, the channels, the policy. */
 import { assert, assertEquals, assertGreater, assertLess } from "./assert.ts";
-import type { OverflowPolicy } from "../lib/pipeline/channel.ts";
-import { makeSharedChannel, queueChannelMaker } from "../lib/pipeline/open_channel.ts";
-import type { Placement } from "../lib/pipeline/protocol.ts";
+import type { OverflowPolicy } from "../lib/pipeline/channel/channel.ts";
+import { makeSharedChannel, queueChannelMaker } from "../lib/pipeline/channel/open_channel.ts";
+import type { Placement } from "../lib/pipeline/pipeline_messages.ts";
 import { makeSmallChannel, outcomesOf, PipelineRun } from "./support/pipeline_run.ts";
 
 const NONE = { filtered: 0, aggregated: 0, deadLettered: 0, dropped: 0, inFlight: 0 };

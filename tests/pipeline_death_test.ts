@@ -1,8 +1,8 @@
 /** Workers of a pipeline that die, hang or never begin: nothing is lost uncounted, and order is kept. */
 import { assert, assertEquals, assertGreater, assertRejects, assertStringIncludes } from "./assert.ts";
-import { queueChannelMaker } from "../lib/pipeline/open_channel.ts";
-import type { Placement } from "../lib/pipeline/protocol.ts";
-import { WorkerError } from "../lib/worker_handle.ts";
+import { queueChannelMaker } from "../lib/pipeline/channel/open_channel.ts";
+import type { Placement } from "../lib/pipeline/pipeline_messages.ts";
+import { WorkerError } from "../lib/runtime/worker_handle.ts";
 import type { Fault } from "./support/pipeline_faults.ts";
 import { makeSmallChannel, outcomesOf, PipelineRun } from "./support/pipeline_run.ts";
 

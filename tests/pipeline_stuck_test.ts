@@ -1,6 +1,6 @@
 /** A worker that nothing can end: the run ends without it, in time, and says what is left. */
 import { assertEquals, assertGreater } from "./assert.ts";
-import type { Placement } from "../lib/pipeline/protocol.ts";
+import type { Placement } from "../lib/pipeline/pipeline_messages.ts";
 import type { StuckRequest, StuckResult } from "./support/stuck_pipeline_program.ts";
 
 const PROGRAM = decodeURIComponent(new URL("support/stuck_pipeline_program.ts", import.meta.url).pathname);

@@ -8,10 +8,10 @@ import {
   assertLessOrEqual,
   assertThrows,
 } from "./assert.ts";
-import { percentile, samplingError } from "../lib/aggregate/process_histogram.ts";
+import { percentile, samplingError } from "../lib/aggregate/activity/process_histogram.ts";
 import { fileExists, readKernelFile } from "../lib/ffi/libc.ts";
 import { delay } from "./support/namespaces.ts";
-import { PROCESS_WAYS, type ProcessWay } from "../lib/ffi/process_probe.ts";
+import { PROCESS_WAYS, type ProcessWay } from "../lib/aggregate/activity/process_probe.ts";
 import { callsOf, loadableWays, ProcessWatch, rowsOf, SyscallActor } from "./support/processes.ts";
 
 const LOADABLE = loadableWays();

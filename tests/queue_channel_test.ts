@@ -1,10 +1,10 @@
 /** The contract of a channel over a real queue map. */
 import { assert, assertEquals, assertFalse } from "./assert.ts";
-import { QueueChannel } from "../lib/ffi/queue_channel.ts";
-import { ENVELOPE_MAX_BYTES, type OverflowPolicy } from "../lib/pipeline/channel.ts";
-import { CommitJournal } from "../lib/pipeline/commit_journal.ts";
-import { EventBatch } from "../lib/pipeline/event_batch.ts";
-import { decodeProcess } from "../lib/pipeline/process_codec.ts";
+import { QueueChannel } from "../lib/pipeline/channel/queue_channel.ts";
+import { ENVELOPE_MAX_BYTES, type OverflowPolicy } from "../lib/pipeline/channel/channel.ts";
+import { CommitJournal } from "../lib/pipeline/channel/commit_journal.ts";
+import { EventBatch } from "../lib/events/event_batch.ts";
+import { decodeProcess } from "../lib/processes/process_codec.ts";
 import { openSystemLibbpf } from "./support/bpf.ts";
 import { testChannel } from "./support/channel_suite.ts";
 

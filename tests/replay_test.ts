@@ -1,8 +1,8 @@
 /** Captures through the flow program by BPF_PROG_TEST_RUN: against tshark, against the oracle, on their own time line. */
-import { EINTR } from "../lib/errors.ts";
+import { EINTR } from "../lib/runtime/errors.ts";
 import { assert, assertEquals, assertGreater } from "./assert.ts";
-import { FlowReducer } from "../lib/aggregate/flow_reducer.ts";
-import type { FlowWindow } from "../lib/aggregate/protocol.ts";
+import { FlowReducer } from "../lib/aggregate/flows/flow_reducer.ts";
+import type { FlowWindow } from "../lib/aggregate/windows/flow_window.ts";
 import { replayCapture } from "../lib/replay/replay.ts";
 import { ReplayedWindows } from "../lib/replay/replayed_windows.ts";
 import { ASSETS_DIR, loadFlowProbe, openSystemLibbpf, takeWindow } from "./support/bpf.ts";

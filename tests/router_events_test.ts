@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertGreater, assertGreaterOrEqual, assertMatch } from "./assert.ts";
 import { monotonicNs } from "../lib/ffi/libc.ts";
 import { ACTOR, Actor, EVERYTHING, RING_BYTES, Watch } from "./support/router.ts";
-import type { RouterEvent } from "../lib/router/protocol.ts";
+import type { RouterEvent } from "../lib/events/event.ts";
 
 const O_WRONLY = 1, O_RDWR = 2, O_CREAT = 0o100, O_TRUNC = 0o1000, O_APPEND = 0o2000;
 const O_CLOEXEC = 0o2000000;

@@ -1,6 +1,6 @@
 /** Rings of their own for processes and cgroups, under a flood from others. */
 import { assertEquals, assertGreater, assertThrows } from "./assert.ts";
-import { SystemError } from "../lib/errors.ts";
+import { SystemError } from "../lib/runtime/errors.ts";
 import { cgroupId } from "../lib/ffi/cgroup.ts";
 import { readKernelFile } from "../lib/ffi/libc.ts";
 import { Actor, sumOf, Watch } from "./support/router.ts";

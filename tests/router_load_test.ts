@@ -1,7 +1,8 @@
 /** Floods, full rings, limits and swaps: every count is accounted for, and nothing critical is lost. */
 import { assert, assertEquals, assertGreater, assertLess } from "./assert.ts";
-import type { RuleSet, Severity, SharedRing } from "../lib/router/protocol.ts";
-import { EVENT, VIOLATION_PAYLOAD } from "../lib/ffi/layouts.gen.ts";
+import type { RuleSet } from "../lib/events/rule_set.ts";
+import type { Severity, SharedRing } from "../lib/events/event.ts";
+import { EVENT, VIOLATION_PAYLOAD } from "../lib/wire/layouts.gen.ts";
 import { ACTOR, Actor, EVERYTHING, RING_BYTES, sumOf, Watch } from "./support/router.ts";
 
 const FLOODERS = 3;

@@ -1,8 +1,8 @@
 /** Which programs are chosen, and what the ones without the kernel's BTF see where this kernel takes them. */
 import { assert, assertEquals, assertGreater, assertThrows } from "./assert.ts";
-import { UnsupportedError } from "../lib/errors.ts";
-import { readRouterElfs, type RouterElfs } from "../lib/ffi/router_programs.ts";
-import { EVENT_TYPES, type EventType, type RouterEvent } from "../lib/router/protocol.ts";
+import { UnsupportedError } from "../lib/runtime/errors.ts";
+import { readRouterElfs, type RouterElfs } from "../lib/router/router_programs.ts";
+import { EVENT_TYPES, type EventType, type RouterEvent } from "../lib/events/event.ts";
 import { ASSETS_DIR, openSystemLibbpf } from "./support/bpf.ts";
 import { Actor, Watch } from "./support/router.ts";
 

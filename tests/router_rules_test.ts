@@ -1,16 +1,10 @@
 /** Filters, watch lists, limits and sampling of a rule set, by what real processes do. */
 import { assert, assertEquals, assertGreater, assertLess, assertThrows } from "./assert.ts";
-import { parseCidr } from "../lib/aggregate/address.ts";
-import { SystemError } from "../lib/errors.ts";
+import { parseCidr } from "../lib/net/address.ts";
+import { SystemError } from "../lib/runtime/errors.ts";
 import { readKernelFile } from "../lib/ffi/libc.ts";
-import {
-  type EventFilter,
-  type FilterMatch,
-  type RuleSet,
-  SEVERITIES,
-  type Severity,
-  type WatchList,
-} from "../lib/router/protocol.ts";
+import type { EventFilter, FilterMatch, RuleSet, WatchList } from "../lib/events/rule_set.ts";
+import { SEVERITIES, type Severity } from "../lib/events/event.ts";
 import { ACTOR, Actor, sumOf, Watch } from "./support/router.ts";
 
 function cidrs(...texts: string[]): WatchList["nets"] {

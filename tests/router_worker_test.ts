@@ -1,10 +1,11 @@
 /** The router as commands have it: a worker that feeds the pipeline, its reports, a clean end. */
 import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "./assert.ts";
 import { BUILT_IN_RULES_ONLY, type EventRunHandlers, PIPELINE_DEFAULTS, runEvents } from "../lib/cli/event_run.ts";
-import type { PipelineEvent } from "../lib/pipeline/protocol.ts";
+import type { PipelineEvent } from "../lib/pipeline/pipeline_messages.ts";
 import { type PipelineStats, unaccounted } from "../lib/pipeline/stats.ts";
-import { EVENT_TYPES, type HealthReport, type RouterOptions } from "../lib/router/protocol.ts";
-import { WorkerError } from "../lib/worker_handle.ts";
+import { EVENT_TYPES } from "../lib/events/event.ts";
+import type { HealthReport, RouterOptions } from "../lib/router/router_messages.ts";
+import { WorkerError } from "../lib/runtime/worker_handle.ts";
 import { ASSETS_DIR } from "./support/bpf.ts";
 import { ACTOR, Actor, EVERYTHING, RING_BYTES } from "./support/router.ts";
 

@@ -1,8 +1,8 @@
 /** `ebpfmon agent` and `ebpfmon serve` as their users meet them: processes of their own, events of the kernel. */
-import type { Machine } from "../lib/ffi/syscalls.ts";
-import { EventDecoder } from "../lib/router/event_decoder.ts";
-import type { RouterEvent } from "../lib/router/protocol.ts";
-import { tokenHash } from "../lib/server/tokens.ts";
+import type { Machine } from "../lib/wire/syscalls.ts";
+import { EventDecoder } from "../lib/events/event_decoder.ts";
+import type { RouterEvent } from "../lib/events/event.ts";
+import { tokenHash } from "../lib/fleet/server/tokens.ts";
 import { assert, assertEquals, assertGreater, assertStringIncludes } from "./assert.ts";
 import { eventually, FleetProcess, FleetServe, startAgent, TestFolder } from "./support/fleet_cli.ts";
 import { storedEvents, storedRecords } from "./support/fleet_log.ts";

@@ -1,8 +1,8 @@
 /** Simulated events: the kernel's and ours are the same, rings add up, and nothing but the kernel needs privilege. */
 import { assert, assertEquals, assertGreater, assertLess, assertStringIncludes } from "./assert.ts";
-import { EventSimulator, SIMULATED_BURST_MAX } from "../lib/ffi/event_simulator.ts";
-import { EVENT } from "../lib/ffi/layouts.gen.ts";
-import { SHARED_RINGS, type SharedRing } from "../lib/router/protocol.ts";
+import { EventSimulator, SIMULATED_BURST_MAX } from "../lib/simulate/event_simulator.ts";
+import { EVENT } from "../lib/wire/layouts.gen.ts";
+import { SHARED_RINGS, type SharedRing } from "../lib/events/event.ts";
 import { SyntheticEvents } from "../lib/simulate/synthetic_events.ts";
 import { ASSETS_DIR, openSystemLibbpf } from "./support/bpf.ts";
 import { runPipeline } from "./support/pipeline_cli.ts";

@@ -3,12 +3,12 @@
  * that this machine's kernel takes. tests/kernels has the others.
  */
 import { assertEquals, assertGreater, assertLessOrEqual, assertNotEquals } from "./assert.ts";
-import { parseAddress } from "../lib/aggregate/address.ts";
-import { hostProcessDetails } from "../lib/aggregate/host_details.ts";
-import { OwnerWatch as MonitorOwners } from "../lib/aggregate/owner_watch.ts";
+import { parseAddress } from "../lib/net/address.ts";
+import { hostProcessDetails } from "../lib/processes/host_details.ts";
+import { OwnerWatch as MonitorOwners } from "../lib/aggregate/owners/owner_watch.ts";
 import { monotonicNs } from "../lib/ffi/libc.ts";
-import type { OwnedFlow, SocketOwners } from "../lib/aggregate/socket_owners.ts";
-import type { SocketOwnerProbeOptions } from "../lib/ffi/socket_owner_probe.ts";
+import type { OwnedFlow, SocketOwners } from "../lib/aggregate/owners/socket_owners.ts";
+import type { SocketOwnerProbeOptions } from "../lib/aggregate/owners/socket_owner_probe.ts";
 import type { FilterableFlow } from "../lib/filter/flows.ts";
 import { ASSETS_DIR, openSystemLibbpf } from "./support/bpf.ts";
 import { Monitor } from "./support/monitor.ts";

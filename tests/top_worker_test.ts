@@ -1,10 +1,11 @@
 /** The aggregator worker on process activity alone: how its map grows, how its rows are arranged, what it can lack. */
 import { assert, assertEquals, assertGreater, assertRejects } from "./assert.ts";
 import { Aggregator } from "../lib/aggregate/aggregator.ts";
-import type { ActivityOptions, ProcessWindow } from "../lib/aggregate/process_protocol.ts";
-import { DEFAULT_ARRANGEMENT, noCalls, processBalance } from "../lib/aggregate/process_reducer.ts";
-import type { AggregatorOptions } from "../lib/aggregate/protocol.ts";
-import { WorkerError } from "../lib/worker_handle.ts";
+import type { ActivityOptions } from "../lib/aggregate/activity/activity_options.ts";
+import type { ProcessWindow } from "../lib/aggregate/activity/process_window.ts";
+import { DEFAULT_ARRANGEMENT, noCalls, processBalance } from "../lib/aggregate/activity/process_reducer.ts";
+import type { AggregatorOptions } from "../lib/aggregate/aggregator_messages.ts";
+import { WorkerError } from "../lib/runtime/worker_handle.ts";
 import { ASSETS_DIR, assetsWithout } from "./support/bpf.ts";
 import { Monitor } from "./support/monitor.ts";
 import { TestNet } from "./support/namespaces.ts";

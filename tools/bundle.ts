@@ -1,23 +1,18 @@
 /**
- * Bundles main.ts and every lib/NAME/worker.ts into build/app: what is packed needs no node_modules, no import map and no
+ * Bundles main.ts and the module of every worker into build/app: what is packed needs no node_modules, no import map and no
  * network. A worker is one module; what main.ts imports when a command needs it is in modules of its own, so that the
  * others start without it. esbuild, because `deno bundle` panics where JSR cannot be reached.
  */
 import * as esbuild from "esbuild";
+import { WORKER_FOLDERS } from "../lib/runtime/worker_url.ts";
 import { denoSpecifiers, type ImportMap } from "./deno_specifiers.ts";
 
 const OUTPUT_DIR = "build/app";
 
-/** Modules of the workers, by the names that lib/worker_url.ts knows. */
-async function workerEntries(): Promise<Record<string, string>> {
-  const entries: Record<string, string> = {};
-  for await (const { name, isDirectory } of Deno.readDir("lib")) {
-    const worker = `lib/${name}/worker.ts`;
-    const isWorker = isDirectory && await Deno.stat(worker).then(() => true, () => false);
-    if (isWorker) entries[`${name}_worker`] = worker;
-  }
-  return entries;
-}
+/** Modules of the workers, by the names that they have in the packed program. */
+const WORKER_ENTRIES = Object.fromEntries(
+  Object.entries(WORKER_FOLDERS).map(([name, folder]) => [`${name}_worker`, `lib/${folder}/worker.ts`]),
+);
 
 /**
  * Deno fetches what a literal `import("jsr:…")` names when the program starts, asked for or not, and says so on
@@ -52,7 +47,7 @@ async function bundle(options: esbuild.BuildOptions): Promise<esbuild.OutputFile
 
 const files = await Promise.all([
   bundle({ entryPoints: { main: "main.ts" }, splitting: true, chunkNames: "main-[hash]" }),
-  bundle({ entryPoints: await workerEntries() }),
+  bundle({ entryPoints: WORKER_ENTRIES }),
 ]).then((outputs) => outputs.flat()).finally(() => esbuild.stop());
 
 await Deno.mkdir(OUTPUT_DIR, { recursive: true });

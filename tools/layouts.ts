@@ -1,15 +1,15 @@
 /**
- * Writes lib/ffi/layouts.gen.ts from the BTF of the built BPF objects, so that TypeScript never states an offset of its
+ * Writes lib/wire/layouts.gen.ts from the BTF of the built BPF objects, so that TypeScript never states an offset of its
  * own. From layout_check.bpf.o it takes every struct and enum that has a global there, from every other object the
  * variables of its data sections. Run by `make layouts`, after `bpftool gen object`: before it, the offsets in a data
  * section are all zero. Whatever it cannot describe exactly (bit-fields, unions, pointers) it refuses.
  */
-import type { ArrayLayout, FieldLayout, IntegerLayout, StructLayout } from "../lib/ffi/layout.ts";
+import type { ArrayLayout, FieldLayout, IntegerLayout, StructLayout } from "../lib/wire/layout.ts";
 
 /** The object whose globals name the shared types; it is never loaded. */
 const TYPES_OBJECT = "layout_check";
 const OBJECTS_DIR = "build/bpf";
-const OUTPUT = "lib/ffi/layouts.gen.ts";
+const OUTPUT = "lib/wire/layouts.gen.ts";
 
 /** One type, as `bpftool -j btf dump` has it; which members are there depends on `kind`. */
 export interface BtfType {
@@ -66,7 +66,7 @@ class Btf {
   }
 }
 
-/** @returns the text of lib/ffi/layouts.gen.ts, the same for the same types */
+/** @returns the text of lib/wire/layouts.gen.ts, the same for the same types */
 export function generateLayouts(objects: BtfObject[]): string {
   const declarations: [string, string][] = [];
   for (const object of objects.toSorted((a, b) => a.name < b.name ? -1 : 1)) {

@@ -8,7 +8,7 @@
  */
 
 /** Where imports are looked for: a file's name begins behind one of these. */
-const ROOTS = ["lib/export", "lib/export/proto"];
+const ROOTS = ["lib/fleet/proto"];
 const SOURCES = ["ebpfmon.proto", "grpc/health/v1/health.proto", "grpc/reflection/v1/reflection.proto"];
 
 const OPTIONS = [
@@ -26,7 +26,7 @@ const OPTIONS = [
 
 const HEADER = "// Generated from SOURCE by tools/proto.ts (`make proto`). Do not edit.\n// deno-lint-ignore-file\n";
 
-const outputDir = Deno.args[0] ?? "lib/export/proto";
+const outputDir = Deno.args[0] ?? "lib/fleet/proto";
 
 async function run(command: string, args: string[]): Promise<void> {
   const { success, stderr } = await new Deno.Command(command, { args, stdin: "null" }).output();

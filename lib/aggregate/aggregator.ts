@@ -1,7 +1,7 @@
 /** The main thread's handle on the aggregator worker. */
-import { WorkerHandle } from "../worker_handle.ts";
-import type { ActivityArrangement } from "./process_protocol.ts";
-import type { AggregatorOptions, AggregatorReport, AggregatorRequest } from "./protocol.ts";
+import { WorkerHandle } from "../runtime/worker_handle.ts";
+import type { ActivityArrangement } from "./activity/activity_options.ts";
+import type { AggregatorOptions, AggregatorReport, AggregatorRequest } from "./aggregator_messages.ts";
 
 export class Aggregator implements Disposable {
   readonly #worker: WorkerHandle<AggregatorRequest, AggregatorReport>;

@@ -1,20 +1,20 @@
 /**
  * The aggregator worker: owns libbpf and what watches flows and process activity, ends their windows when they are due
- * and posts what was in them. The protocol is in protocol.ts.
+ * and posts what was in them. The protocol is in aggregator_messages.ts.
  */
 /// <reference lib="deno.worker" />
 import { requireCapabilities } from "../ffi/capabilities.ts";
-import { resolveInterfaces } from "../ffi/flow_probe.ts";
+import { resolveInterfaces } from "./flows/flow_probe.ts";
 import { monotonicNs } from "../ffi/libc.ts";
 import { openLibbpf } from "../ffi/libbpf.ts";
-import { WorkerMain } from "../worker_main.ts";
-import { type ActivityWatch, tryActivity } from "./activity_watch.ts";
-import { FlowWatch } from "./flow_watch.ts";
-import { OwnerWatch } from "./owner_watch.ts";
-import { hostProcessDetails } from "./host_details.ts";
-import { RetransmitWatch } from "./retransmit_watch.ts";
-import type { AggregatorOptions, AggregatorReport, AggregatorRequest } from "./protocol.ts";
-import { WindowController } from "./window_controller.ts";
+import { WorkerMain } from "../runtime/worker_main.ts";
+import { type ActivityWatch, tryActivity } from "./activity/activity_watch.ts";
+import { FlowWatch } from "./flows/flow_watch.ts";
+import { OwnerWatch } from "./owners/owner_watch.ts";
+import { hostProcessDetails } from "../processes/host_details.ts";
+import { RetransmitWatch } from "./retransmits/retransmit_watch.ts";
+import type { AggregatorOptions, AggregatorReport, AggregatorRequest } from "./aggregator_messages.ts";
+import { WindowController } from "./windows/window_controller.ts";
 
 function report(message: AggregatorReport, transfer: Transferable[] = []): void {
   self.postMessage(message, transfer);

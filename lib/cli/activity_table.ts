@@ -1,16 +1,10 @@
 /** Tables of process activity: which columns, what is in them, and which give way where there is no room. */
-import { percentile } from "../aggregate/process_histogram.ts";
-import type {
-  Activity,
-  ActivityGrouping,
-  ActivityOrder,
-  ProcessRow,
-  ProcessWindow,
-  SyscallAbi,
-} from "../aggregate/process_protocol.ts";
-import { compareActivity } from "../aggregate/process_reducer.ts";
-import { NO_CONTAINER_GROUP } from "../aggregate/rollup.ts";
-import { displayWidth, escapeControls, fit, humanBytes, humanCount, humanSeconds } from "./text.ts";
+import { percentile } from "../aggregate/activity/process_histogram.ts";
+import type { Activity, ProcessRow, ProcessWindow, SyscallAbi } from "../aggregate/activity/process_window.ts";
+import type { ActivityGrouping, ActivityOrder } from "../aggregate/activity/activity_options.ts";
+import { compareActivity } from "../aggregate/activity/process_reducer.ts";
+import { NO_CONTAINER_GROUP } from "../history/rollup.ts";
+import { displayWidth, escapeControls, fit, humanBytes, humanCount, humanSeconds } from "../runtime/text.ts";
 
 export interface ActivityTableOptions {
   /** May be newer than the window's, whose rows are then arranged as far as they go. */

@@ -1,27 +1,29 @@
 /** `ebpfmon agent`: what `monitor` counts and watches, streamed to a server. */
-import { Batcher } from "../agent/batcher.ts";
-import { CongestionSampling, withFleetFilter } from "../agent/fleet_rules.ts";
-import { agentId, bootId } from "../agent/identity.ts";
-import { AgentLink } from "../agent/link.ts";
-import { enrichedEvent } from "../agent/pipeline_event.ts";
-import { Spool, type SpoolCounts } from "../agent/spool.ts";
-import type { Totals } from "../aggregate/totals.ts";
-import type { AgentCounts } from "../export/agent_metrics.ts";
+import { Batcher } from "../fleet/agent/batcher.ts";
+import { CongestionSampling, withFleetFilter } from "../fleet/agent/fleet_rules.ts";
+import { agentId, bootId } from "../fleet/agent/identity.ts";
+import { AgentLink } from "../fleet/agent/link.ts";
+import { enrichedEvent } from "../fleet/agent/pipeline_event.ts";
+import { Spool, type SpoolCounts } from "../fleet/agent/spool.ts";
+import type { Totals } from "../aggregate/flows/totals.ts";
+import { addAgentMetrics, type AgentCounts } from "../fleet/agent/agent_metrics.ts";
 import { eventsSummaryObject } from "../export/event_json.ts";
 import { alertObject, jsonLine, readyObject, summaryObject } from "../export/json_lines.ts";
 import { downloadLibbpf } from "../ffi/libbpf_download.ts";
 import { monotonicNs } from "../ffi/libc.ts";
-import { BATCH_RECORDS_MAX, type FleetFilter, LANES } from "../fleet/protocol.ts";
+import { BATCH_RECORDS_MAX, type FleetFilter, LANES } from "../fleet/fleet_types.ts";
 import { SaidOnce } from "../fleet/said_once.ts";
 import { formatServerAddress } from "../fleet/server_address.ts";
-import type { PipelineEvent } from "../pipeline/protocol.ts";
+import type { PipelineEvent } from "../pipeline/pipeline_messages.ts";
 import { AlertEngine } from "../router/alerts.ts";
 import { HEALTH_MS, ROUTER_DEFAULTS } from "../router/defaults.ts";
-import { EventTotals } from "../router/event_totals.ts";
-import { EVENT_TYPES, type HealthReport, type RuleSet } from "../router/protocol.ts";
-import { RULES_MAX } from "../router/rules.ts";
-import { WorkerError } from "../worker_handle.ts";
-import { assetsDir } from "../worker_url.ts";
+import { EventTotals } from "../pipeline/event_totals.ts";
+import { EVENT_TYPES } from "../events/event.ts";
+import type { HealthReport } from "../router/router_messages.ts";
+import type { RuleSet } from "../events/rule_set.ts";
+import { RULES_MAX } from "../events/rules.ts";
+import { WorkerError } from "../runtime/worker_handle.ts";
+import { assetsDir } from "../runtime/worker_url.ts";
 import { readToken } from "./api_token.ts";
 import { buildInfo } from "./build_info.ts";
 import { print, unixNs, warn } from "./console.ts";
@@ -338,7 +340,7 @@ export async function agent(options: AgentOptions, host: string, stop: AbortCont
         build: { version: buildInfo().version },
         events: sender.totals,
         rules: { source: () => sender.rules, token: () => readToken(options.apiTokenFile) },
-        agent: () => sender.counts,
+        addFamilies: (text) => addAgentMetrics(text, sender.counts),
       },
       {
         ready(report, listen) {

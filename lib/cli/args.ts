@@ -1,20 +1,21 @@
 /** The command line: from words to what is to be done. */
 
 import type { IpfixTarget } from "../export/ipfix_transport.ts";
-import type { ListenAddress } from "../http/serve.ts";
+import type { ListenAddress } from "../net/listen_address.ts";
 import { parseEventFilter, parseFlowFilter } from "../filter/language.ts";
-import type { OverflowPolicy } from "../pipeline/channel.ts";
-import type { Placement } from "../pipeline/protocol.ts";
-import type { ActivityArrangement, ActivityOptions } from "../aggregate/process_protocol.ts";
-import { DEFAULT_ARRANGEMENT } from "../aggregate/process_reducer.ts";
-import type { AggregatorOptions, FlowOrder } from "../aggregate/protocol.ts";
-import { LEVELS } from "../aggregate/levels.ts";
-import type { Cidr } from "../aggregate/address.ts";
-import type { GroupBy } from "../aggregate/rollup.ts";
-import type { StoreOptions } from "../history/protocol.ts";
+import type { OverflowPolicy } from "../pipeline/channel/channel.ts";
+import type { Placement } from "../pipeline/pipeline_messages.ts";
+import type { ActivityArrangement, ActivityOptions } from "../aggregate/activity/activity_options.ts";
+import { DEFAULT_ARRANGEMENT } from "../aggregate/activity/process_reducer.ts";
+import type { AggregatorOptions } from "../aggregate/aggregator_messages.ts";
+import type { FlowOrder } from "../aggregate/windows/flow_window.ts";
+import { LEVELS } from "../history/levels.ts";
+import type { Cidr } from "../net/address.ts";
+import type { GroupBy } from "../history/rollup.ts";
+import type { StoreOptions } from "../history/history_messages.ts";
 import type { RouterChoices } from "../router/defaults.ts";
-import { parseRuleSet } from "../router/rules.ts";
-import { parseArgs } from "../std.ts";
+import { parseRuleSet } from "../events/rules.ts";
+import { parseArgs } from "../runtime/std.ts";
 import {
   COMMAND_NAMES,
   type CommandName,
@@ -31,7 +32,7 @@ import { formatOf } from "./live_rules.ts";
 import { commandHelp, programHelp } from "./help.ts";
 import type { TimeSpec } from "./history_time.ts";
 import { type AgentOptions, agentOptions, type ServeOptions, serveOptions } from "./fleet_args.ts";
-import { nearest } from "./suggest.ts";
+import { nearest } from "../runtime/suggest.ts";
 
 /** Wrong usage. The message is one line that names the mistake and the help to read. */
 export class UsageError extends Error {

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertObjectMatch, assertStringIncludes, assertThrows } from "../../tests/assert.ts";
-import { DEFAULT_ARRANGEMENT } from "../aggregate/process_reducer.ts";
+import { DEFAULT_ARRANGEMENT } from "../aggregate/activity/process_reducer.ts";
 import { type MonitorOptions, parseCommandLine, UsageError } from "./args.ts";
 import { COMMAND_NAMES, COMMANDS, type CommandSpec } from "./commands.ts";
 import { EXIT } from "./exit.ts";

@@ -1,5 +1,5 @@
 /** What this program was built from, and how it is packed. */
-import { assetsDir } from "../worker_url.ts";
+import { assetsDir } from "../runtime/worker_url.ts";
 
 export interface BuildInfo {
   version: string;

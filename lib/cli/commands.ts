@@ -1,16 +1,17 @@
 /** The table of commands: parsing, help and shell completions are all made from it. */
 
-import { type Cidr, parseCidr } from "../aggregate/address.ts";
-import { FLOW_ORDERS, SEEN_ORDERS } from "../aggregate/protocol.ts";
-import { LEVEL_NAMES } from "../aggregate/levels.ts";
-import { ACTIVITY_GROUPINGS, ACTIVITY_ORDERS } from "../aggregate/process_protocol.ts";
-import { type GroupBy, GROUPINGS } from "../aggregate/rollup.ts";
-import { isSyscallName } from "../ffi/syscalls.ts";
+import { type Cidr, parseCidr } from "../net/address.ts";
+import { FLOW_ORDERS, SEEN_ORDERS } from "../aggregate/windows/flow_window.ts";
+import { LEVEL_NAMES } from "../history/levels.ts";
+import { ACTIVITY_GROUPINGS, ACTIVITY_ORDERS } from "../aggregate/activity/activity_options.ts";
+import { type GroupBy, GROUPINGS } from "../history/rollup.ts";
+import { isSyscallName } from "../wire/syscalls.ts";
 import { ROUTER_DEFAULTS } from "../router/defaults.ts";
 import type { IpfixTarget } from "../export/ipfix_transport.ts";
 import { ENRICH_WORKERS_MAX } from "../pipeline/plan.ts";
-import { EVENT_TYPES, type IsolateTarget, SHARED_RINGS } from "../router/protocol.ts";
-import { COMM_MAX_BYTES, isText } from "../router/rules.ts";
+import { EVENT_TYPES, SHARED_RINGS } from "../events/event.ts";
+import type { IsolateTarget } from "../router/router_messages.ts";
+import { COMM_MAX_BYTES, isText } from "../events/rules.ts";
 import {
   choiceFlag,
   fileFlag,

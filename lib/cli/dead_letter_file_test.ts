@@ -1,7 +1,7 @@
 import { assertEquals, assertGreater, assertMatch, assertThrows } from "../../tests/assert.ts";
 import { eventRecord } from "../../tests/support/records.ts";
 import type { DeadLetter } from "../pipeline/dead_letters.ts";
-import { EventDecoder } from "../router/event_decoder.ts";
+import { EventDecoder } from "../events/event_decoder.ts";
 import { DeadLetterFile, readDeadLetters } from "./dead_letter_file.ts";
 
 const CONTEXT = { host: "h", decoder: new EventDecoder("x86_64"), bootUnixNs: 0n };

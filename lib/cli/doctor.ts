@@ -2,11 +2,11 @@
 import { type CommandVerdict, examine, type Fact, type Feature, judge } from "../doctor/mod.ts";
 import { jsonLine, rfc3339 } from "../export/json_lines.ts";
 import { openLibbpf } from "../ffi/libbpf.ts";
-import { assetsDir } from "../worker_url.ts";
+import { assetsDir } from "../runtime/worker_url.ts";
 import type { OutputOptions } from "./args.ts";
 import { print, unixNs, warn } from "./console.ts";
 import { EXIT, type ExitCode } from "./exit.ts";
-import { fit } from "./text.ts";
+import { fit } from "../runtime/text.ts";
 
 export interface Examination {
   features: readonly Feature[];

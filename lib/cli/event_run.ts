@@ -1,12 +1,13 @@
 /** What `events`, `monitor` and `pipeline` share: events from the kernel, through the pipeline, to the last record. */
-import { makeSharedChannel } from "../pipeline/open_channel.ts";
+import { makeSharedChannel } from "../pipeline/channel/open_channel.ts";
 import { Pipeline, type PipelineOptions } from "../pipeline/pipeline.ts";
-import type { PipelineEvent } from "../pipeline/protocol.ts";
+import type { PipelineEvent } from "../pipeline/pipeline_messages.ts";
 import type { DeadLetter } from "../pipeline/dead_letters.ts";
-import type { HealthReport, RouterOptions, RouterReport, RuleSet } from "../router/protocol.ts";
+import type { HealthReport, RouterOptions, RouterReport } from "../router/router_messages.ts";
+import type { RuleSet } from "../events/rule_set.ts";
 import { Router } from "../router/router.ts";
-import { allRules } from "../router/rules.ts";
-import { assetsDir } from "../worker_url.ts";
+import { allRules } from "../events/rules.ts";
+import { assetsDir } from "../runtime/worker_url.ts";
 import { onHangup } from "./hangup.ts";
 import { LiveRules, NO_RULES } from "./live_rules.ts";
 import { StopOn } from "./stop_on.ts";

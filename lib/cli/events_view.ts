@@ -1,14 +1,15 @@
 /** What `events` shows: a line an event, the table of the rings, the summary at the end. Text only, no terminal. */
 
-import { errnoName } from "../errors.ts";
+import { errnoName } from "../runtime/errors.ts";
 import { rfc3339 } from "../export/json_lines.ts";
-import type { EventTotals } from "../router/event_totals.ts";
+import type { EventTotals } from "../pipeline/event_totals.ts";
 import { dropRate } from "../router/health.ts";
-import { isKnown } from "../router/subject.ts";
-import type { PipelineEvent } from "../pipeline/protocol.ts";
-import type { HealthReport, RingCounters, RouterEvent, Severity } from "../router/protocol.ts";
+import { isKnown } from "../events/subject.ts";
+import type { PipelineEvent } from "../pipeline/pipeline_messages.ts";
+import type { HealthReport, RingCounters } from "../router/router_messages.ts";
+import type { RouterEvent, Severity } from "../events/event.ts";
 import { renderOutcomes } from "./pipeline_view.ts";
-import { escapeControls, fit, humanCount, humanDuration } from "./text.ts";
+import { escapeControls, fit, humanCount, humanDuration } from "../runtime/text.ts";
 
 const SGR: Record<Severity, string> = { critical: "1;37;41", error: "31", warning: "33", info: "", debug: "2" };
 const SEVERITY_WIDTH = 8; // "critical"

@@ -1,9 +1,9 @@
 import { assert, assertEquals } from "../../tests/assert.ts";
 import { healthReport, pipelineEvent, ringCounters } from "../../tests/support/events.ts";
 import { pipelineStats } from "../../tests/support/pipeline.ts";
-import { EventTotals } from "../router/event_totals.ts";
-import type { PipelineEvent } from "../pipeline/protocol.ts";
-import { UID_UNKNOWN } from "../router/protocol.ts";
+import { EventTotals } from "../pipeline/event_totals.ts";
+import type { PipelineEvent } from "../pipeline/pipeline_messages.ts";
+import { UID_UNKNOWN } from "../events/event.ts";
 import { renderOutcomes } from "./pipeline_view.ts";
 import { renderEvent, renderEventsSummary, renderHealthLine, renderRings } from "./events_view.ts";
 

@@ -1,5 +1,5 @@
 /** Kinds of flags and arguments: what a value must look like, and what it becomes. */
-import type { ListenAddress } from "../http/serve.ts";
+import type { ListenAddress } from "../net/listen_address.ts";
 
 /** A flag or a positional argument that takes a value. */
 export interface ValueSpec<T> {

@@ -1,15 +1,15 @@
 /** From the flags of `agent` and `serve` to what they are to do. */
-import type { LinkOptions } from "../agent/link.ts";
-import type { FleetFilter } from "../fleet/protocol.ts";
+import type { LinkOptions } from "../fleet/agent/link.ts";
+import type { FleetFilter } from "../fleet/fleet_types.ts";
 import { formatServerAddress, isLoopback, type ServerAddress } from "../fleet/server_address.ts";
 import type { TlsFiles } from "../fleet/tls.ts";
-import type { ListenAddress } from "../http/serve.ts";
-import { parseAgentFilter } from "../server/agent_filter.ts";
-import { BUILTIN_CORRELATION_RULES } from "../server/correlation/builtin_rules.ts";
-import type { CorrelationOptions, CorrelationRule } from "../server/correlation/protocol.ts";
-import { parseCorrelationRules, withBuiltin } from "../server/correlation/rules.ts";
-import type { NatsOptions } from "../server/nats/protocol.ts";
-import type { FleetStoreOptions } from "../server/protocol.ts";
+import type { ListenAddress } from "../net/listen_address.ts";
+import { parseAgentFilter } from "../fleet/server/agent_filter.ts";
+import { BUILTIN_CORRELATION_RULES } from "../fleet/correlation/builtin_rules.ts";
+import type { CorrelationOptions, CorrelationRule } from "../fleet/correlation/correlated_group.ts";
+import { parseCorrelationRules, withBuiltin } from "../fleet/correlation/rules.ts";
+import type { NatsOptions } from "../fleet/server/nats/streams.ts";
+import type { FleetStoreOptions } from "../fleet/server/store_messages.ts";
 import type { AttachOptions, OutputOptions } from "./args.ts";
 import type { COMMANDS } from "./commands.ts";
 import type { RuleSource } from "./event_run.ts";

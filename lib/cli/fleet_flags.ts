@@ -1,5 +1,5 @@
 /** Flags of `agent` and `serve`. */
-import type { StoreOptions } from "../history/protocol.ts";
+import type { StoreOptions } from "../history/history_messages.ts";
 import { parseServerAddress, type ServerAddress } from "../fleet/server_address.ts";
 import { choiceFlag, fileFlag, integerFlag, switchFlag, type ValueSpec } from "./flags.ts";
 

@@ -8,21 +8,23 @@ import {
   addAttribution,
   emptyActivityTotals,
   emptyAttributionTotals,
-} from "../aggregate/activity_totals.ts";
+} from "../aggregate/activity/activity_totals.ts";
 import { Aggregator } from "../aggregate/aggregator.ts";
-import type { ProcessWindow } from "../aggregate/process_protocol.ts";
-import type { AggregatorOptions, AggregatorReport, FlowWindow } from "../aggregate/protocol.ts";
-import { addWindow, emptyTotals, otherTotal, type Totals } from "../aggregate/totals.ts";
-import { Histogram, SECONDS_BOUNDS } from "../export/histogram.ts";
-import type { AgentCounts } from "../export/agent_metrics.ts";
+import type { ProcessWindow } from "../aggregate/activity/process_window.ts";
+import type { AggregatorOptions, AggregatorReport } from "../aggregate/aggregator_messages.ts";
+import type { FlowWindow } from "../aggregate/windows/flow_window.ts";
+import { addWindow, emptyTotals, otherTotal, type Totals } from "../aggregate/flows/totals.ts";
+import { Histogram, SECONDS_BOUNDS } from "../metrics/histogram.ts";
+import type { PrometheusText } from "../metrics/prometheus.ts";
 import type { IpfixExporter } from "../export/ipfix_exporter.ts";
 import type { MetricsSnapshot } from "../export/metrics.ts";
 import type { History } from "../history/history.ts";
 import { createApp } from "../http/app.ts";
 import { isLoopback } from "../http/guard.ts";
 import type { RulesPage } from "../http/rules_routes.ts";
-import { formatListen, type ListenAddress, serve } from "../http/serve.ts";
-import type { EventTotals } from "../router/event_totals.ts";
+import { formatListen, type ListenAddress } from "../net/listen_address.ts";
+import { serve } from "../http/serve.ts";
+import type { EventTotals } from "../pipeline/event_totals.ts";
 import { processUsage, startedUnixSeconds } from "./process_usage.ts";
 import { StopOn } from "./stop_on.ts";
 
@@ -43,7 +45,7 @@ export interface FlowRunOptions {
   /** The store that windows go to; absent where there is none. */
   history?: History;
   /** Of the link to a server; absent where there is none. */
-  agent?: () => AgentCounts;
+  addFamilies?: (text: PrometheusText) => void;
 }
 
 /** What a command does with the run's events; called in order, on the main thread. */
@@ -105,7 +107,7 @@ export async function runFlows(
     events: options.events,
     ipfix: options.ipfix?.counts,
     history: options.history?.counts,
-    agent: options.agent?.(),
+    addFamilies: options.addFamilies,
     attribution,
     activity: countsCalls ? { totals: activityTotals, lastWindow: lastActivity } : undefined,
     programs: lastWindow?.programs ?? [],

@@ -1,8 +1,8 @@
 /** Rows of the tables of flows: what is shown of a flow, and how an endpoint is shortened. */
 
-import { hasPorts, PROTO_ICMP, PROTO_ICMP6, protocolName, tcpFlagLetters } from "../aggregate/iana.ts";
-import type { FlowRow } from "../aggregate/protocol.ts";
-import { escapeControls, truncate } from "./text.ts";
+import { hasPorts, PROTO_ICMP, PROTO_ICMP6, protocolName, tcpFlagLetters } from "../net/iana.ts";
+import type { FlowRow } from "../aggregate/windows/flow_window.ts";
+import { escapeControls, truncate } from "../runtime/text.ts";
 
 /** One column: its title, and its text for a flow. */
 export interface FlowColumn {

@@ -1,12 +1,12 @@
 /** What `history` prints for programs: JSON lines, or comma-separated values. */
 
-import { formatAddress } from "../aggregate/address.ts";
-import { type BoundedTraffic, TRAFFIC_CLASSES, type TrafficClass } from "../aggregate/levels.ts";
-import type { TrafficTotal } from "../aggregate/totals.ts";
+import { formatAddress } from "../net/address.ts";
+import { type BoundedTraffic, TRAFFIC_CLASSES, type TrafficClass } from "../history/levels.ts";
+import type { TrafficTotal } from "../aggregate/flows/totals.ts";
 import { commonFlowFields, estimateFields, head, type JsonObject, rfc3339, type Stamp } from "../export/json_lines.ts";
 import type { FlowsAnswer, FlowSummary, RangeSummary, SeriesAnswer, TopAnswer } from "../history/query.ts";
 import { remainderOf } from "./history_view.ts";
-import { escapeControls } from "./text.ts";
+import { escapeControls } from "../runtime/text.ts";
 
 /** Rows of a table, the titles first. */
 export type Cells = (string | number | bigint)[][];

@@ -1,5 +1,5 @@
 /** Times and spans as `history` and `--retention` take them. */
-import { LEVEL_NAMES, type LevelName } from "../aggregate/levels.ts";
+import { LEVEL_NAMES, type LevelName } from "../history/levels.ts";
 
 /** A moment, or one so long before now. */
 export type TimeSpec = { unixNs: bigint } | { beforeNs: bigint };

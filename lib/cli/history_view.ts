@@ -1,17 +1,25 @@
 /** What `history` prints for people: tables and charts. Text only. */
 
-import { type BoundedTraffic, LEVEL_NAMES } from "../aggregate/levels.ts";
-import { OTHER_CLASSES } from "../aggregate/protocol.ts";
-import type { TrafficTotal } from "../aggregate/totals.ts";
-import { protocolName, tcpFlagLetters } from "../aggregate/iana.ts";
-import { formatAddress } from "../aggregate/address.ts";
+import { type BoundedTraffic, LEVEL_NAMES } from "../history/levels.ts";
+import { OTHER_CLASSES } from "../wire/traffic.ts";
+import type { TrafficTotal } from "../aggregate/flows/totals.ts";
+import { protocolName, tcpFlagLetters } from "../net/iana.ts";
+import { formatAddress } from "../net/address.ts";
 import { rfc3339 } from "../export/json_lines.ts";
 import type { FlowsAnswer, FlowSummary, RangeSummary, Rank, SeriesAnswer, TopAnswer } from "../history/query.ts";
 import type { TimeRange } from "../history/reader.ts";
 import { endpoint } from "./flow_table.ts";
 import { chart, sparkline } from "./history_chart.ts";
 import { estimateMark } from "./monitor_view.ts";
-import { displayWidth, escapeControls, fit, humanBitRate, humanBytes, humanCount, humanDuration } from "./text.ts";
+import {
+  displayWidth,
+  escapeControls,
+  fit,
+  humanBitRate,
+  humanBytes,
+  humanCount,
+  humanDuration,
+} from "../runtime/text.ts";
 
 /** Columns of a chart. */
 const CHART_COLUMNS = 72n;

@@ -1,13 +1,13 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../../tests/assert.ts";
 import { DAY_START_NS, NS_PER_S } from "../../tests/support/history_windows.ts";
-import { levelOf, noClasses } from "../aggregate/levels.ts";
+import { levelOf, noClasses } from "../history/levels.ts";
 import { flowRow, flowWindow } from "../../tests/support/windows.ts";
 import { jsonLine } from "../export/json_lines.ts";
 import type { FlowsAnswer, RangeSummary, SeriesAnswer, TopAnswer } from "../history/query.ts";
 import { chart, sparkline } from "./history_chart.ts";
 import { csv, flowObjects, flowsCells, seriesCells, seriesObjects, topCells, topObjects } from "./history_export.ts";
 import { renderFlows, renderNothing, renderSeries, renderTop } from "./history_view.ts";
-import { displayWidth } from "./text.ts";
+import { displayWidth } from "../runtime/text.ts";
 
 const HOSTILE = '=\x1b[2J\u202e,"\n';
 const RANGE = { fromNs: DAY_START_NS, toNs: DAY_START_NS + 600n * NS_PER_S };

@@ -2,8 +2,8 @@
  * The rules of a run while it runs: from a file, again on SIGHUP or when it changes, or from the API. Changes are made one
  * after another; one that is wrong leaves everything as it was.
  */
-import type { RuleSet } from "../router/protocol.ts";
-import { parseRuleSet } from "../router/rules.ts";
+import type { RuleSet } from "../events/rule_set.ts";
+import { parseRuleSet } from "../events/rules.ts";
 
 /** What is in force. */
 export interface ActiveRules {

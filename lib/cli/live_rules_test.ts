@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "../../tests/assert.ts";
-import type { RuleSet } from "../router/protocol.ts";
+import type { RuleSet } from "../events/rule_set.ts";
 import { LiveRules, NO_RULES } from "./live_rules.ts";
 
 /** A kernel that takes rules, a file, and ears. */

@@ -1,10 +1,10 @@
 /** `ebpfmon measure`: how much aggregation saves on real traffic. */
-import type { Measurement } from "../aggregate/reduction.ts";
-import type { Totals } from "../aggregate/totals.ts";
+import type { Measurement } from "../aggregate/flows/reduction.ts";
+import type { Totals } from "../aggregate/flows/totals.ts";
 import { jsonLine, measureObject, readyObject, summaryObject } from "../export/json_lines.ts";
-import { FLOW4_KEY, FLOW_VALUE } from "../ffi/layouts.gen.ts";
+import { FLOW4_KEY, FLOW_VALUE } from "../wire/layouts.gen.ts";
 import { downloadLibbpf } from "../ffi/libbpf_download.ts";
-import { assetsDir } from "../worker_url.ts";
+import { assetsDir } from "../runtime/worker_url.ts";
 import type { MeasureOptions } from "./args.ts";
 import { buildInfo } from "./build_info.ts";
 import { print, unixNs, warn } from "./console.ts";

@@ -1,8 +1,8 @@
 /** What `measure` prints: progress while it counts, then the report. Text only. */
 
-import { type Measurement, reduction } from "../aggregate/reduction.ts";
-import type { Totals } from "../aggregate/totals.ts";
-import { humanBytes, humanCount } from "./text.ts";
+import { type Measurement, reduction } from "../aggregate/flows/reduction.ts";
+import type { Totals } from "../aggregate/flows/totals.ts";
+import { humanBytes, humanCount } from "../runtime/text.ts";
 
 const BAR = 20;
 

@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "../../tests/assert.ts";
-import { emptyTotals } from "../aggregate/totals.ts";
+import { emptyTotals } from "../aggregate/flows/totals.ts";
 import { renderMeasurement, renderProgress } from "./measure_view.ts";
 
 const RUN = {

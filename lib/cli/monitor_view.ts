@@ -1,17 +1,12 @@
 /** What `monitor` shows: the live screen, the windows of a pipe, the summary at the end. Text only, no terminal. */
 
-import type { OverflowDetail } from "../aggregate/overflow_protocol.ts";
-import {
-  type AttachedInterface,
-  type FlowOrder,
-  type FlowRow,
-  type FlowWindow,
-  OTHER_CLASSES,
-} from "../aggregate/protocol.ts";
-import { addWindow, balance, emptyTotals, isBalanced, otherTotal, type Totals } from "../aggregate/totals.ts";
-import { attributedShare } from "../aggregate/activity_totals.ts";
-import type { ProcessWindow } from "../aggregate/process_protocol.ts";
-import type { HealthReport } from "../router/protocol.ts";
+import type { FlowOrder, FlowRow, FlowWindow, OverflowDetail } from "../aggregate/windows/flow_window.ts";
+import type { AttachedInterface } from "../aggregate/flows/flow_options.ts";
+import { OTHER_CLASSES } from "../wire/traffic.ts";
+import { addWindow, balance, emptyTotals, isBalanced, otherTotal, type Totals } from "../aggregate/flows/totals.ts";
+import { attributedShare } from "../aggregate/activity/activity_totals.ts";
+import type { ProcessWindow } from "../aggregate/activity/process_window.ts";
+import type { HealthReport } from "../router/router_messages.ts";
 import { activityTable } from "./activity_table.ts";
 import { renderHealthLine } from "./events_view.ts";
 import {
@@ -35,7 +30,7 @@ import {
   humanCount,
   humanDuration,
   humanSeconds,
-} from "./text.ts";
+} from "../runtime/text.ts";
 
 /** Everything the live screen depends on. */
 export interface LiveState {

@@ -2,10 +2,10 @@ import { assert, assertEquals, assertStringIncludes } from "../../tests/assert.t
 import { ringCounters } from "../../tests/support/events.ts";
 import { processWindow } from "../../tests/support/activity.ts";
 import { flowRow, flowWindow, interfaceTraffic, RETRANSMITS } from "../../tests/support/windows.ts";
-import type { FlowWindow } from "../aggregate/protocol.ts";
-import { addWindow, emptyTotals, type Totals } from "../aggregate/totals.ts";
+import type { FlowWindow } from "../aggregate/windows/flow_window.ts";
+import { addWindow, emptyTotals, type Totals } from "../aggregate/flows/totals.ts";
 import { type LiveState, renderLive, renderPiped, renderSummary } from "./monitor_view.ts";
-import { displayWidth } from "./text.ts";
+import { displayWidth } from "../runtime/text.ts";
 
 const TOP = [
   flowRow(),

@@ -3,9 +3,9 @@ import { rfc3339 } from "../export/json_lines.ts";
 import type { DeadLetter } from "../pipeline/dead_letters.ts";
 import type { LatencyHistogram } from "../pipeline/latency_histogram.ts";
 import { type PipelineStats, unaccounted } from "../pipeline/stats.ts";
-import type { EventDecoder } from "../router/event_decoder.ts";
-import type { SimulateResult } from "../simulate/protocol.ts";
-import { escapeControls, fit, humanCount, humanDuration } from "./text.ts";
+import type { EventDecoder } from "../events/event_decoder.ts";
+import type { SimulateResult } from "../simulate/simulate_messages.ts";
+import { escapeControls, fit, humanCount, humanDuration } from "../runtime/text.ts";
 
 const NAME_WIDTH = 12;
 const TOP_ROWS = 5;

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertFalse } from "../../tests/assert.ts";
 import { pipelineStats } from "../../tests/support/pipeline.ts";
 import { eventRecord } from "../../tests/support/records.ts";
-import { EventDecoder } from "../router/event_decoder.ts";
+import { EventDecoder } from "../events/event_decoder.ts";
 import { renderDeadLetter, renderOutcomes, renderPipelineSummary } from "./pipeline_view.ts";
 
 const OUTCOMES = "Pipeline: 1000 in = 200 filtered + 700 aggregated + 40 dead-lettered + 35 dropped + 25 in flight";

@@ -1,10 +1,10 @@
 /** `ebpfmon replay`: a capture in windows of its own time, counted by the program that counts live packets. */
-import { addWindow, emptyTotals, type Totals } from "../aggregate/totals.ts";
-import { largestFlows } from "../aggregate/overflow_rank.ts";
+import { addWindow, emptyTotals, type Totals } from "../aggregate/flows/totals.ts";
+import { largestFlows } from "../aggregate/flows/overflow_rank.ts";
 import { jsonLine, summaryObject, windowObject } from "../export/json_lines.ts";
 import { downloadLibbpf } from "../ffi/libbpf_download.ts";
 import { replayCapture, type ReplayResult } from "../replay/replay.ts";
-import { assetsDir } from "../worker_url.ts";
+import { assetsDir } from "../runtime/worker_url.ts";
 import type { ReplayCommandOptions } from "./args.ts";
 import { print, unixNs, warn } from "./console.ts";
 import { EXIT, type ExitCode } from "./exit.ts";

@@ -1,5 +1,5 @@
 /** Lines of a live screen: text first, colour last. */
-import { escapeControls, truncate } from "./text.ts";
+import { escapeControls, truncate } from "../runtime/text.ts";
 
 export type Style = "bold" | "dim" | "green" | "yellow" | "alarm";
 

@@ -1,12 +1,12 @@
 /** `ebpfmon top`: processes by their system calls, on a screen, as tables, or as JSON, until told to stop. */
-import { type ActivityTotals, addActivityWindow, emptyActivityTotals } from "../aggregate/activity_totals.ts";
+import { type ActivityTotals, addActivityWindow, emptyActivityTotals } from "../aggregate/activity/activity_totals.ts";
 import { Aggregator } from "../aggregate/aggregator.ts";
-import type { ProcessWindow } from "../aggregate/process_protocol.ts";
-import type { AggregatorOptions } from "../aggregate/protocol.ts";
+import type { ProcessWindow } from "../aggregate/activity/process_window.ts";
+import type { AggregatorOptions } from "../aggregate/aggregator_messages.ts";
 import { alertObject, jsonLine, readyObject } from "../export/json_lines.ts";
 import { activitySummaryObject, processesObject } from "../export/process_activity.ts";
 import { downloadLibbpf } from "../ffi/libbpf_download.ts";
-import { assetsDir } from "../worker_url.ts";
+import { assetsDir } from "../runtime/worker_url.ts";
 import type { TopOptions } from "./args.ts";
 import { print, unixNs, warn } from "./console.ts";
 import { EXIT, type ExitCode } from "./exit.ts";

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "../../tests/assert.ts";
-import { DEFAULT_ARRANGEMENT } from "../aggregate/process_reducer.ts";
+import { DEFAULT_ARRANGEMENT } from "../aggregate/activity/process_reducer.ts";
 import { parseCommandLine, type TopOptions, UsageError } from "./args.ts";
 
 function top(...words: string[]): TopOptions {

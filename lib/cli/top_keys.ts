@@ -1,5 +1,9 @@
 /** The keys of `top`: what each changes, and the line that is typed after `/`. */
-import { ACTIVITY_GROUPINGS, type ActivityArrangement, type ActivityOrder } from "../aggregate/process_protocol.ts";
+import {
+  ACTIVITY_GROUPINGS,
+  type ActivityArrangement,
+  type ActivityOrder,
+} from "../aggregate/activity/activity_options.ts";
 
 const ORDER_KEYS: Record<string, ActivityOrder> = {
   c: "calls",

@@ -1,6 +1,6 @@
 import { assertEquals } from "../../tests/assert.ts";
-import type { ActivityArrangement } from "../aggregate/process_protocol.ts";
-import { DEFAULT_ARRANGEMENT } from "../aggregate/process_reducer.ts";
+import type { ActivityArrangement } from "../aggregate/activity/activity_options.ts";
+import { DEFAULT_ARRANGEMENT } from "../aggregate/activity/process_reducer.ts";
 import { TopKeys } from "./top_keys.ts";
 
 function keysOf(): { keys: TopKeys; told: ActivityArrangement[]; type(text: string): boolean[] } {

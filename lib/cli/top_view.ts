@@ -1,15 +1,11 @@
 /** What `top` shows: the live screen, the windows of a pipe, the summary at the end. Text only, no terminal. */
-import { activityBalance, type ActivityTotals, isActivityBalanced } from "../aggregate/activity_totals.ts";
-import type {
-  ActivityArrangement,
-  ActivityGrouping,
-  ActivityOrder,
-  ProcessWindow,
-} from "../aggregate/process_protocol.ts";
-import { processBalance } from "../aggregate/process_reducer.ts";
+import { activityBalance, type ActivityTotals, isActivityBalanced } from "../aggregate/activity/activity_totals.ts";
+import type { ActivityArrangement, ActivityGrouping, ActivityOrder } from "../aggregate/activity/activity_options.ts";
+import type { ProcessWindow } from "../aggregate/activity/process_window.ts";
+import { processBalance } from "../aggregate/activity/process_reducer.ts";
 import { activityTable } from "./activity_table.ts";
 import { alertLine, ALERTS_MAX, type Line, paint } from "./styled_line.ts";
-import { escapeControls, humanCount, humanDuration, humanSeconds } from "./text.ts";
+import { escapeControls, humanCount, humanDuration, humanSeconds } from "../runtime/text.ts";
 
 /** Everything the live screen depends on. */
 export interface TopState {

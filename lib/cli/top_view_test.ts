@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertStringIncludes } from "../../tests/assert.ts";
 import { processRow, processWindow } from "../../tests/support/activity.ts";
-import { addActivityWindow, emptyActivityTotals } from "../aggregate/activity_totals.ts";
-import { ACTIVITY_GROUPINGS, ACTIVITY_ORDERS, type ProcessWindow } from "../aggregate/process_protocol.ts";
-import { DEFAULT_ARRANGEMENT } from "../aggregate/process_reducer.ts";
-import { displayWidth } from "./text.ts";
+import { addActivityWindow, emptyActivityTotals } from "../aggregate/activity/activity_totals.ts";
+import { ACTIVITY_GROUPINGS, ACTIVITY_ORDERS } from "../aggregate/activity/activity_options.ts";
+import type { ProcessWindow } from "../aggregate/activity/process_window.ts";
+import { DEFAULT_ARRANGEMENT } from "../aggregate/activity/process_reducer.ts";
+import { displayWidth } from "../runtime/text.ts";
 import { renderTop, renderTopPiped, renderTopSummary, type TopState } from "./top_view.ts";
 
 const GROUPED = processWindow({

@@ -1,4 +1,4 @@
-import { ProcessProbe } from "../ffi/process_probe.ts";
+import { ProcessProbe } from "../aggregate/activity/process_probe.ts";
 import { broken, type CheckContext, elfOf, type FeatureKind, working } from "./check.ts";
 import type { Feature } from "./feature.ts";
 

@@ -1,5 +1,5 @@
 /** What the checks of `doctor` share: what they are given, and how a refusal becomes a feature that does not work. */
-import { refusalOf } from "../errors.ts";
+import { refusalOf } from "../runtime/errors.ts";
 import type { Libbpf } from "../ffi/libbpf.ts";
 import { loadReason } from "../ffi/load_failure.ts";
 import type { Feature } from "./feature.ts";

@@ -1,7 +1,7 @@
-import { readRouterElfs } from "../ffi/router_programs.ts";
-import { RouterProbe } from "../ffi/router_probe.ts";
+import { readRouterElfs } from "../router/router_programs.ts";
+import { RouterProbe } from "../router/router_probe.ts";
 import { ROUTER_DEFAULTS } from "../router/defaults.ts";
-import { EVENT_TYPES, type EventType } from "../router/protocol.ts";
+import { EVENT_TYPES, type EventType } from "../events/event.ts";
 import { broken, type CheckContext, type FeatureKind, working } from "./check.ts";
 import type { Feature } from "./feature.ts";
 

@@ -1,4 +1,4 @@
-import { SocketOwnerProbe } from "../ffi/socket_owner_probe.ts";
+import { SocketOwnerProbe } from "../aggregate/owners/socket_owner_probe.ts";
 import { broken, type CheckContext, elfOf, type FeatureKind, working } from "./check.ts";
 import type { Feature } from "./feature.ts";
 

@@ -1,4 +1,4 @@
-import { RetransmitProbe } from "../ffi/retransmit_probe.ts";
+import { RetransmitProbe } from "../aggregate/retransmits/retransmit_probe.ts";
 import { broken, type CheckContext, elfOf, type FeatureKind, working } from "./check.ts";
 import type { Feature } from "./feature.ts";
 

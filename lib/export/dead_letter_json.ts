@@ -1,9 +1,9 @@
 /** Dead letters as JSON lines, and back. */
-import { categorise, priorityOf } from "../pipeline/categorise.ts";
+import { categorise, priorityOf } from "../events/categorise.ts";
 import type { DeadLetter } from "../pipeline/dead_letters.ts";
-import type { PipelineEvent } from "../pipeline/protocol.ts";
-import type { EventDecoder } from "../router/event_decoder.ts";
-import { EVENT_TYPES, type RouterEvent, SEVERITIES } from "../router/protocol.ts";
+import type { PipelineEvent } from "../pipeline/pipeline_messages.ts";
+import type { EventDecoder } from "../events/event_decoder.ts";
+import { EVENT_TYPES, type RouterEvent, SEVERITIES } from "../events/event.ts";
 import { eventObject } from "./event_json.ts";
 import { head, type JsonObject } from "./json_lines.ts";
 

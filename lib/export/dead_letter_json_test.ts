@@ -1,7 +1,7 @@
 import { assertEquals } from "../../tests/assert.ts";
 import { eventRecord } from "../../tests/support/records.ts";
 import type { DeadLetter } from "../pipeline/dead_letters.ts";
-import { EventDecoder } from "../router/event_decoder.ts";
+import { EventDecoder } from "../events/event_decoder.ts";
 import { deadLetterObject, parseDeadLetters } from "./dead_letter_json.ts";
 import { jsonLine } from "./json_lines.ts";
 

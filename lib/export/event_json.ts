@@ -1,16 +1,17 @@
 /** The objects of `--json` and the metrics that the event router adds. */
 
-import { errnoName } from "../errors.ts";
+import { errnoName } from "../runtime/errors.ts";
 import type { Alert } from "../router/alerts.ts";
-import type { EventTotals } from "../router/event_totals.ts";
+import type { EventTotals } from "../pipeline/event_totals.ts";
 import { dropRate } from "../router/health.ts";
-import type { PipelineEvent } from "../pipeline/protocol.ts";
-import { isKnown } from "../router/subject.ts";
-import type { EventType, HealthReport, RingCounters, RouterEvent } from "../router/protocol.ts";
+import type { PipelineEvent } from "../pipeline/pipeline_messages.ts";
+import { isKnown } from "../events/subject.ts";
+import type { EventType, RouterEvent } from "../events/event.ts";
+import type { HealthReport, RingCounters } from "../router/router_messages.ts";
 import { outcomeFields } from "./pipeline_json.ts";
 import { addPipelineMetrics } from "./pipeline_metrics.ts";
 import { alertObject, head, type JsonObject, type Stamp } from "./json_lines.ts";
-import type { PrometheusText, Sample } from "./prometheus.ts";
+import type { PrometheusText, Sample } from "../metrics/prometheus.ts";
 
 /** `ready`: the sources that are attached. `listen` is where HTTP answers, or null. */
 export function eventsReadyObject(

@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertObjectMatch } from "../../tests/assert.ts";
 import { healthReport, pipelineEvent, ringCounters } from "../../tests/support/events.ts";
 import { pipelineStats } from "../../tests/support/pipeline.ts";
-import { EventTotals } from "../router/event_totals.ts";
-import type { PipelineEvent } from "../pipeline/protocol.ts";
-import { type RouterEvent, UID_UNKNOWN } from "../router/protocol.ts";
+import { EventTotals } from "../pipeline/event_totals.ts";
+import type { PipelineEvent } from "../pipeline/pipeline_messages.ts";
+import { type RouterEvent, UID_UNKNOWN } from "../events/event.ts";
 import {
   addEventMetrics,
   eventObject,
@@ -13,7 +13,7 @@ import {
   ringAlertObject,
 } from "./event_json.ts";
 import { jsonLine } from "./json_lines.ts";
-import { PrometheusText } from "./prometheus.ts";
+import { PrometheusText } from "../metrics/prometheus.ts";
 
 const BOOT_NS = 1_767_323_040_000_000_006n; // five seconds before the events of pipelineEvent()
 const STAMP = { unixNs: BOOT_NS + 5_000_000_000n, host: "h" };

@@ -1,6 +1,6 @@
 /** The metrics of the store that `monitor --store` writes to. */
 import type { HistoryCounts } from "../history/history.ts";
-import type { PrometheusText } from "./prometheus.ts";
+import type { PrometheusText } from "../metrics/prometheus.ts";
 
 /** Adds the history's families to a page of metrics: stored + dropped = windows, but for those on their way. */
 export function addHistoryMetrics(text: PrometheusText, counts: HistoryCounts): void {

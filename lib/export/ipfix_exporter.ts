@@ -2,8 +2,8 @@
  * Sends flow records to an IPFIX collector. Windows never wait for it: messages are queued up to a bound, and what
  * finds no room, or is lost with a connection, is counted and told to the collector in the statistics record.
  */
-import { Backoff } from "../backoff.ts";
-import { sleep } from "../timers.ts";
+import { Backoff } from "../runtime/backoff.ts";
+import { sleep } from "../runtime/timers.ts";
 import {
   flowsIn,
   type IpfixStatistics,
@@ -11,7 +11,7 @@ import {
   stampMessage,
   statisticsMessage,
   templateMessages,
-} from "./ipfix_layout.ts";
+} from "../aggregate/flows/ipfix_layout.ts";
 import { type IpfixTarget, type IpfixTransport, openTransport } from "./ipfix_transport.ts";
 
 /** About four windows of 131,072 flows. */

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "../../tests/assert.ts";
 import { IpfixDecoder, type IpfixMessage } from "../../tests/support/ipfix.ts";
-import { FLOW_TEMPLATES, RECORDS_AT, writeMessageHeader } from "./ipfix_layout.ts";
+import { FLOW_TEMPLATES, RECORDS_AT, writeMessageHeader } from "../aggregate/flows/ipfix_layout.ts";
 import { IpfixExporter, type IpfixExporterOptions } from "./ipfix_exporter.ts";
 import type { IpfixTarget, IpfixTransport } from "./ipfix_transport.ts";
 

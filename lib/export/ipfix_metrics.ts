@@ -1,6 +1,6 @@
 /** The metrics of the export to an IPFIX collector. */
 import type { IpfixCounts } from "./ipfix_exporter.ts";
-import type { PrometheusText } from "./prometheus.ts";
+import type { PrometheusText } from "../metrics/prometheus.ts";
 
 export function addIpfixMetrics(text: PrometheusText, counts: IpfixCounts): void {
   const counter = (name: string, help: string, value: number | bigint) =>

@@ -1,6 +1,6 @@
 import { assertEquals } from "../../tests/assert.ts";
 import { addIpfixMetrics } from "./ipfix_metrics.ts";
-import { PrometheusText } from "./prometheus.ts";
+import { PrometheusText } from "../metrics/prometheus.ts";
 
 Deno.test("addIpfixMetrics() gives each count its metric", () => {
   const text = new PrometheusText();

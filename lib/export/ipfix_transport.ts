@@ -1,5 +1,5 @@
 /** How IPFIX messages reach a collector: datagrams, or one stream of them (RFC 7011, section 10). */
-import type { ListenAddress } from "../http/serve.ts";
+import type { ListenAddress } from "../net/listen_address.ts";
 
 export interface IpfixTarget extends ListenAddress {
   protocol: "udp" | "tcp";

@@ -1,14 +1,10 @@
 /** The objects of `--json`, and how they become lines. */
 
-import { protocolName, tcpFlagLetters } from "../aggregate/iana.ts";
-import {
-  type AttachedInterface,
-  type FlowRow,
-  type FlowWindow,
-  OTHER_CLASSES,
-  type OtherClass,
-} from "../aggregate/protocol.ts";
-import { type Measurement, reduction } from "../aggregate/reduction.ts";
+import { protocolName, tcpFlagLetters } from "../net/iana.ts";
+import type { AttachedInterface } from "../aggregate/flows/flow_options.ts";
+import type { FlowRow, FlowWindow } from "../aggregate/windows/flow_window.ts";
+import { OTHER_CLASSES, type OtherClass } from "../wire/traffic.ts";
+import { type Measurement, reduction } from "../aggregate/flows/reduction.ts";
 import {
   addWindow,
   type Breakdown,
@@ -18,7 +14,7 @@ import {
   type RetransmitTotals,
   type Totals,
   type TrafficTotal,
-} from "../aggregate/totals.ts";
+} from "../aggregate/flows/totals.ts";
 
 /** When, and on which host, something was. */
 export interface Stamp {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertObjectMatch } from "../../tests/assert.ts";
 import { flowRow, flowWindow, interfaceTraffic, RETRANSMITS } from "../../tests/support/windows.ts";
-import { addWindow, emptyTotals } from "../aggregate/totals.ts";
+import { addWindow, emptyTotals } from "../aggregate/flows/totals.ts";
 import {
   alertObject,
   jsonLine,

@@ -1,19 +1,19 @@
 /** The metrics of a run, as Prometheus scrapes them. */
 
-import { type FlowWindow, OTHER_CLASSES, type ProgramStats } from "../aggregate/protocol.ts";
-import type { AttributionTotals } from "../aggregate/activity_totals.ts";
-import type { RetransmitTotals, Totals, TrafficTotal } from "../aggregate/totals.ts";
-import { addAgentMetrics, type AgentCounts } from "./agent_metrics.ts";
-import type { Histogram } from "./histogram.ts";
+import type { FlowWindow, ProgramStats } from "../aggregate/windows/flow_window.ts";
+import { OTHER_CLASSES } from "../wire/traffic.ts";
+import type { AttributionTotals } from "../aggregate/activity/activity_totals.ts";
+import type { RetransmitTotals, Totals, TrafficTotal } from "../aggregate/flows/totals.ts";
+import type { Histogram } from "../metrics/histogram.ts";
 import { addEventMetrics } from "./event_json.ts";
 import { addHistoryMetrics } from "./history_metrics.ts";
 import type { HistoryCounts } from "../history/history.ts";
-import type { EventTotals } from "../router/event_totals.ts";
+import type { EventTotals } from "../pipeline/event_totals.ts";
 import type { IpfixCounts } from "./ipfix_exporter.ts";
 import { addIpfixMetrics } from "./ipfix_metrics.ts";
 import { type ActivitySnapshot, addActivityMetrics, addAttributionMetrics } from "./process_activity_metrics.ts";
 import { addProcessMetrics, type BuildLabels, type ProcessSnapshot } from "./process_metrics.ts";
-import { PrometheusText, type Sample } from "./prometheus.ts";
+import { PrometheusText, type Sample } from "../metrics/prometheus.ts";
 
 export interface MetricsSnapshot {
   build: BuildLabels;
@@ -23,8 +23,8 @@ export interface MetricsSnapshot {
   drainSeconds: Histogram;
   /** null: events are not watched. */
   events: EventTotals | null;
-  /** Of the link to a server; absent where there is none. */
-  agent?: AgentCounts;
+  /** Adds the families of what runs beside the flows, such as an agent's link to its server. */
+  addFamilies?: (text: PrometheusText) => void;
   /** Of the export of flows; absent where there is none. */
   ipfix?: IpfixCounts;
   /** Of the store; absent where there is none. */
@@ -96,7 +96,7 @@ export function renderMetrics(snapshot: MetricsSnapshot): string {
   );
   if (snapshot.ipfix !== undefined) addIpfixMetrics(text, snapshot.ipfix);
   if (snapshot.history !== undefined) addHistoryMetrics(text, snapshot.history);
-  if (snapshot.agent !== undefined) addAgentMetrics(text, snapshot.agent);
+  snapshot.addFamilies?.(text);
   if (snapshot.attribution !== undefined) addAttributionMetrics(text, snapshot.attribution);
   if (snapshot.activity !== undefined) addActivityMetrics(text, snapshot.activity);
   if (snapshot.events !== null) addEventMetrics(text, snapshot.events);

@@ -1,6 +1,6 @@
 /** The metrics of a pipeline. */
 import type { PipelineStats, StageStats } from "../pipeline/stats.ts";
-import type { PrometheusText, Sample } from "./prometheus.ts";
+import type { PrometheusText, Sample } from "../metrics/prometheus.ts";
 
 /** Adds the families of a pipeline to a page of metrics. */
 export function addPipelineMetrics(text: PrometheusText, stats: PipelineStats): void {

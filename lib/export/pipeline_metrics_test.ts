@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "../../tests/assert.ts";
 import { pipelineStats } from "../../tests/support/pipeline.ts";
 import { addPipelineMetrics } from "./pipeline_metrics.ts";
-import { PrometheusText } from "./prometheus.ts";
+import { PrometheusText } from "../metrics/prometheus.ts";
 
 function page(stats = pipelineStats()): string {
   const text = new PrometheusText();

@@ -1,6 +1,6 @@
 /** The JSON objects of process activity. */
-import { type ActivityTotals, isActivityBalanced } from "../aggregate/activity_totals.ts";
-import { percentile } from "../aggregate/process_histogram.ts";
+import { type ActivityTotals, isActivityBalanced } from "../aggregate/activity/activity_totals.ts";
+import { percentile } from "../aggregate/activity/process_histogram.ts";
 import type {
   Activity,
   ActivityGroup,
@@ -9,8 +9,8 @@ import type {
   ProcessSyscall,
   ProcessWindow,
   SyscallRow,
-} from "../aggregate/process_protocol.ts";
-import { processBalance } from "../aggregate/process_reducer.ts";
+} from "../aggregate/activity/process_window.ts";
+import { processBalance } from "../aggregate/activity/process_reducer.ts";
 import { head, type JsonObject, type Stamp } from "./json_lines.ts";
 
 /** Kinds of calls that a process's row names; the rest are in its sums. */

@@ -1,7 +1,7 @@
 /** The metrics of process activity and of flows' owners. */
-import type { ActivityTotals, AttributionTotals } from "../aggregate/activity_totals.ts";
-import type { ProcessTotal, ProcessWindow } from "../aggregate/process_protocol.ts";
-import type { PrometheusText, Sample } from "./prometheus.ts";
+import type { ActivityTotals, AttributionTotals } from "../aggregate/activity/activity_totals.ts";
+import type { ProcessTotal, ProcessWindow } from "../aggregate/activity/process_window.ts";
+import type { PrometheusText, Sample } from "../metrics/prometheus.ts";
 
 /** Of a run that counts system calls. */
 export interface ActivitySnapshot {

@@ -6,8 +6,8 @@ import {
   addAttribution,
   emptyActivityTotals,
   emptyAttributionTotals,
-} from "../aggregate/activity_totals.ts";
-import { DEFAULT_ARRANGEMENT } from "../aggregate/process_reducer.ts";
+} from "../aggregate/activity/activity_totals.ts";
+import { DEFAULT_ARRANGEMENT } from "../aggregate/activity/process_reducer.ts";
 import { jsonLine, windowObject } from "./json_lines.ts";
 import { renderMetrics } from "./metrics.ts";
 import { activitySummaryObject, processesObject } from "./process_activity.ts";

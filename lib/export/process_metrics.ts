@@ -1,5 +1,5 @@
 /** The families that every page of metrics has, whatever is watched. */
-import type { PrometheusText } from "./prometheus.ts";
+import type { PrometheusText } from "../metrics/prometheus.ts";
 
 /** Labels of `ebpfmon_build_info`. */
 export type BuildLabels = { version: string } & Record<string, string>;

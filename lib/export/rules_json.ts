@@ -1,6 +1,6 @@
 /** A rule set as plain data, in the shape that a rule file has: what `GET /api/v1/rules` shows, `PUT` takes back. */
-import { formatAddress } from "../aggregate/address.ts";
-import type { EventFilter, FilterMatch, RuleSet, SeverityRule, WatchList } from "../router/protocol.ts";
+import { formatAddress } from "../net/address.ts";
+import type { EventFilter, FilterMatch, RuleSet, SeverityRule, WatchList } from "../events/rule_set.ts";
 
 export function ruleSetObject(
   { rules, filters, watch, minimumSeverity, rateLimit, debugOneIn }: RuleSet,

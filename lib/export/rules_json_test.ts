@@ -1,5 +1,5 @@
 import { assertEquals } from "../../tests/assert.ts";
-import { parseRuleSet } from "../router/rules.ts";
+import { parseRuleSet } from "../events/rules.ts";
 import { ruleSetObject } from "./rules_json.ts";
 
 const FILE = `

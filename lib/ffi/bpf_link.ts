@@ -1,7 +1,7 @@
 /**
  * Attaching programs. A link lives as long as its file descriptor: however the process dies, the kernel detaches.
  */
-import { EINVAL, ENODEV, SystemError } from "../errors.ts";
+import { EINVAL, ENODEV, SystemError } from "../runtime/errors.ts";
 import { objectInfo } from "./bpf_map.ts";
 import { closeFd, lastErrno } from "./libc.ts";
 import type { BpfObject } from "./bpf_object.ts";

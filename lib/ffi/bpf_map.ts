@@ -1,8 +1,8 @@
 /**
  * A BPF map by its file descriptor. Keys and values are byte arrays in the layout of the C struct.
  */
-import { E2BIG, EINVAL, ENOENT, ENOSPC, ENOTSUPP, EOPNOTSUPP, SystemError } from "../errors.ts";
-import type { MapBatch } from "../records.ts";
+import { E2BIG, EINVAL, ENOENT, ENOSPC, ENOTSUPP, EOPNOTSUPP, SystemError } from "../runtime/errors.ts";
+import type { MapBatch } from "../wire/records.ts";
 import { closeFd, cString, keepAlive, Mapping } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
 import { mapRefused } from "./load_failure.ts";

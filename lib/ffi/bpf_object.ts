@@ -1,7 +1,7 @@
 /**
  * A BPF object: an ELF of programs and maps, opened from memory, configured, then loaded into the kernel.
  */
-import { SystemError } from "../errors.ts";
+import { SystemError } from "../runtime/errors.ts";
 import { BpfMap, type MapTypeNumber } from "./bpf_map.ts";
 import { addressOf, cString, lastErrno } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";

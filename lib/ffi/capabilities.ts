@@ -1,5 +1,5 @@
 /** Linux capabilities of this process. */
-import { PrivilegeError } from "../errors.ts";
+import { PrivilegeError } from "../runtime/errors.ts";
 import { readKernelFile } from "./libc.ts";
 
 const CAPABILITY_BITS = { CAP_NET_ADMIN: 12, CAP_SYS_ADMIN: 21, CAP_PERFMON: 38, CAP_BPF: 39 } as const;

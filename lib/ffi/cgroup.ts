@@ -1,5 +1,5 @@
 /** The number by which BPF knows a cgroup. */
-import { SystemError } from "../errors.ts";
+import { SystemError } from "../runtime/errors.ts";
 import { fileHandle } from "./libc.ts";
 
 /**

@@ -8,8 +8,8 @@
  *   Whoever is in that namespace can tell by it whether the owner lives, whatever pid namespace or user it has.
  * - Whoever attaches, and `ebpfmon detach`, removes the filters whose owner has ended.
  */
-import type { Direction } from "../aggregate/protocol.ts";
-import { EINVAL, ENOENT, EOPNOTSUPP, EPERM, PrivilegeError, SystemError, UnsupportedError } from "../errors.ts";
+import type { Direction } from "../wire/traffic.ts";
+import { EINVAL, ENOENT, EOPNOTSUPP, EPERM, PrivilegeError, SystemError, UnsupportedError } from "../runtime/errors.ts";
 import { interfaceNameOf, Socket } from "./libc.ts";
 import { RouteSocket } from "./netlink.ts";
 import {

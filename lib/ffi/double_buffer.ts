@@ -13,17 +13,10 @@
  * | double_buffer_codec.ts | values to bytes and back |
  * | testing/ | the same structures over memory, with expectations and injected errors |
  */
-import type { MapBatch } from "../records.ts";
+import type { Side } from "./side.ts";
+import type { MapBatch } from "../wire/records.ts";
 import type { BpfMap } from "./bpf_map.ts";
 import type { Switchover } from "./double_buffer_switchover.ts";
-
-export type Side = 0 | 1;
-
-export const SIDES: readonly Side[] = [0, 1];
-
-export function otherSide(side: Side): Side {
-  return (side ^ 1) as Side;
-}
 
 /** A list that programs read by index. */
 export interface BufferedArray<T> {

@@ -3,9 +3,10 @@
  * wait for running programs. All of it is a `struct double_buffer` (bpf/double_buffer.h) in memory of the kernel, so that
  * each worker that maps it agrees with the others.
  */
-import { type Fence, otherSide, type Side } from "./double_buffer.ts";
+import type { Fence } from "./double_buffer.ts";
+import { otherSide, type Side } from "./side.ts";
 import { type Member, Switchover } from "./double_buffer_switchover.ts";
-import { DOUBLE_BUFFER } from "./layouts.gen.ts";
+import { DOUBLE_BUFFER } from "../wire/layouts.gen.ts";
 
 /** How long a writer waits for another one before it gives up: one that has died holds the lock for ever. */
 const LOCK_TIMEOUT_MS = 10_000;

@@ -1,6 +1,7 @@
 /** The two maps of a structure: inner maps, which grow, or two that are what they are. */
 import { BpfMap, type MapSpec } from "./bpf_map.ts";
-import type { Side, SideMap, Sides } from "./double_buffer.ts";
+import type { Side } from "./side.ts";
+import type { SideMap, Sides } from "./double_buffer.ts";
 import { InnerSlot } from "./double_buffer_slot.ts";
 import type { Libbpf } from "./libbpf.ts";
 

@@ -1,6 +1,19 @@
 /** A change under way: structures whose passive sides are filled, and the one flip that puts all of them in force. */
-import { otherSide, type Side } from "./double_buffer.ts";
-import type { ActivePointer } from "./double_buffer_pointer.ts";
+import { otherSide, type Side } from "./side.ts";
+
+/** What a switchover does with the word that says which side is active. */
+export interface SwitchoverPointer {
+  readonly active: Side;
+  readonly passive: Side;
+  /** Makes the passive side the active one. @returns the generation of the values @throws {SystemError} */
+  publish(): number;
+  /** Lets other writers have their turn. */
+  release(change: Switchover): void;
+  /** Returns when no running program can still see the side that was active before. @throws {SystemError} */
+  quiesce(): void;
+  /** The same without blocking this thread. @throws {SystemError} */
+  quiesced(): Promise<void>;
+}
 
 /** What a switchover does with a structure. */
 export interface Member {
@@ -19,14 +32,14 @@ export interface Member {
  * ```
  */
 export class Switchover implements Disposable {
-  readonly #pointer: ActivePointer;
+  readonly #pointer: SwitchoverPointer;
   readonly #members: ReadonlyMap<number, Member>;
   readonly #filled = new Set<number>();
   #state: "open" | "flipped" | "abandoned" = "open";
   #generation = 0;
 
   /** Use `setAndDeferSwitchover` of a structure. */
-  constructor(pointer: ActivePointer, members: ReadonlyMap<number, Member>) {
+  constructor(pointer: SwitchoverPointer, members: ReadonlyMap<number, Member>) {
     this.#pointer = pointer;
     this.#members = members;
   }

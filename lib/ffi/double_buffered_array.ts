@@ -1,5 +1,6 @@
 /** A list of values that programs read by index, of which all change in one instant. */
-import { type BufferedArray, readAll, type Side, type SideMap, type Sides } from "./double_buffer.ts";
+import { type BufferedArray, readAll, type SideMap, type Sides } from "./double_buffer.ts";
+import type { Side } from "./side.ts";
 import type { Codec } from "./double_buffer_codec.ts";
 import type { ActivePointer } from "./double_buffer_pointer.ts";
 import type { Switchover } from "./double_buffer_switchover.ts";

@@ -1,7 +1,8 @@
 /** Tables that programs look keys up in, of which all entries change in one instant: by exact key, or longest prefix. */
-import type { MapBatch } from "../records.ts";
+import type { MapBatch } from "../wire/records.ts";
 import { MapType, type MapTypeNumber } from "./bpf_map.ts";
-import { BATCH_ENTRIES_MAX, type BufferedTable, readAll, type Side, type Sides } from "./double_buffer.ts";
+import { BATCH_ENTRIES_MAX, type BufferedTable, readAll, type Sides } from "./double_buffer.ts";
+import type { Side } from "./side.ts";
 import type { Codec } from "./double_buffer_codec.ts";
 import { KeyIndex } from "./double_buffer_keys.ts";
 import type { ActivePointer } from "./double_buffer_pointer.ts";

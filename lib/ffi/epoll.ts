@@ -2,9 +2,9 @@
  * Waiting for the wakeups of several descriptors at once. Edge-triggered, so that data which is there is no reason to
  * return: only a wakeup is. A ring that fills without waking anybody is then read when its timer is due.
  */
-import { SystemError } from "../errors.ts";
+import { SystemError } from "../runtime/errors.ts";
 import { closeFd, lastErrno } from "./libc.ts";
-import type { Machine } from "./syscalls.ts";
+import type { Machine } from "../wire/syscalls.ts";
 
 const SYMBOLS = {
   epoll_create1: { parameters: ["i32"], result: "i32" },

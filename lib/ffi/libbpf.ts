@@ -1,7 +1,8 @@
 /**
  * Opening libbpf: the machine's, or the copy that is embedded with its libelf and zlib.
  */
-import { UnsupportedError } from "../errors.ts";
+
+import { UnsupportedError } from "../runtime/errors.ts";
 import { closeFd, formatVaList, lockProcess, memoryFile, pinLibrary } from "./libc.ts";
 import { LIBBPF_SYMBOLS } from "./libbpf_symbols.ts";
 
@@ -127,4 +128,10 @@ export function openLibbpf(options: { path?: string; embeddedDir: string }): Lib
       throw new UnsupportedError(`Cannot open libbpf: ${message}`, { cause });
     }
   }
+}
+
+/** Which libbpf is in use. */
+export interface LibbpfInfo {
+  version: string;
+  source: "system" | "embedded" | "path";
 }

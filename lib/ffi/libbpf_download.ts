@@ -2,7 +2,7 @@
  * `--libbpf-url`: a libbpf from the network, fetched and cached by @denosaurs/plug. The one place that uses it, and only
  * when asked: its registry may be out of reach.
  */
-import { PrivilegeError, UnsupportedError } from "../errors.ts";
+import { PrivilegeError, UnsupportedError } from "../runtime/errors.ts";
 
 /** Not a literal in `import()`: building, checking and testing must not look for it. */
 const PLUG = "jsr:@denosaurs/plug@1.1.0";

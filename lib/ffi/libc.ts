@@ -2,7 +2,7 @@
  * The few libc functions that ebpfmon needs and Deno does not offer. They are in the process already, so the library
  * is opened once and stays open; nothing is owned.
  */
-import { SystemError } from "../errors.ts";
+import { SystemError } from "../runtime/errors.ts";
 
 export const LIBC_SYMBOLS = {
   mmap: { parameters: ["usize", "usize", "i32", "i32", "i32", "i64"], result: "pointer" },

@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch } from "../../tests/assert.ts";
 import { compileFor, MACHINES } from "../../tests/support/abi.ts";
 import { addressOf, cString, formatVaList, keepAlive, pageSizeBytes } from "./libc.ts";
-import type { Machine } from "./syscalls.ts";
+import type { Machine } from "../wire/syscalls.ts";
 
 // libc is opened once and stays open by design: here, or the first test to use it is taken for one that leaks.
 pageSizeBytes();

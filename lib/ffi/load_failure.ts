@@ -2,7 +2,7 @@
  * What an operator needs to know when the kernel refuses programs or maps: which one, why, and what to do. The kernel
  * answers with a number, libbpf with a page of text and the verifier with thousands of lines.
  */
-import { EACCES, ENOSYS, EPERM, errnoName, PrivilegeError, SystemError, UnsupportedError } from "../errors.ts";
+import { EACCES, ENOSYS, EPERM, errnoName, PrivilegeError, SystemError, UnsupportedError } from "../runtime/errors.ts";
 import { missingCapabilities } from "./capabilities.ts";
 import { readKernelFile } from "./libc.ts";
 

@@ -1,5 +1,5 @@
 import { assertEquals, assertInstanceOf } from "../../tests/assert.ts";
-import { EINVAL, ENOSYS, EPERM, PrivilegeError, SystemError, UnsupportedError } from "../errors.ts";
+import { EINVAL, ENOSYS, EPERM, PrivilegeError, SystemError, UnsupportedError } from "../runtime/errors.ts";
 import { type LoadFailure, loadRefused, mapRefused, type ProcessLimits, whyNotPermitted } from "./load_failure.ts";
 
 const ALL = "CapEff:\t000001ffffffffff\n";

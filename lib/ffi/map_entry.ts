@@ -2,10 +2,10 @@
  * References to single values of a BPF map, with an addition that loses nothing to others who add at the same time:
  * userspace cannot do that by itself, so a small program in the kernel does it (bpf/map_entry.bpf.c).
  */
-import { SystemError } from "../errors.ts";
+import { SystemError } from "../runtime/errors.ts";
 import { type BpfMap, MapType } from "./bpf_map.ts";
 import { BpfObject } from "./bpf_object.ts";
-import { MAP_ENTRY_REQUEST } from "./layouts.gen.ts";
+import { MAP_ENTRY_REQUEST } from "../wire/layouts.gen.ts";
 import type { Libbpf } from "./libbpf.ts";
 import { testRun } from "./test_run.ts";
 

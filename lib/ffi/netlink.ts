@@ -2,7 +2,7 @@
  * rtnetlink, as far as traffic control needs it: requests with their answers, and the attributes in both. The kernel
  * has answered when a request is sent, so nothing here waits.
  */
-import { EINTR, SystemError } from "../errors.ts";
+import { EINTR, SystemError } from "../runtime/errors.ts";
 import { Socket } from "./libc.ts";
 
 const AF_NETLINK = 16, SOCK_RAW = 3, NETLINK_ROUTE = 0;

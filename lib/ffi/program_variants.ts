@@ -2,7 +2,16 @@
  * Choosing programs by trying them: what one kernel's verifier takes another's refuses, and neither a version number nor
  * a list of features says which.
  */
-import { EAGAIN, EINTR, EMFILE, ENFILE, ENOMEM, PrivilegeError, refusalOf, UnsupportedError } from "../errors.ts";
+import {
+  EAGAIN,
+  EINTR,
+  EMFILE,
+  ENFILE,
+  ENOMEM,
+  PrivilegeError,
+  refusalOf,
+  UnsupportedError,
+} from "../runtime/errors.ts";
 
 /** One job that has to be done in the kernel, and the sets of programs that can do it. */
 export interface ProgramJob<Name extends string> {

@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "../../tests/assert.ts";
-import { ENOMEM, PrivilegeError, SystemError, UnsupportedError } from "../errors.ts";
+import { ENOMEM, PrivilegeError, SystemError, UnsupportedError } from "../runtime/errors.ts";
 import { loadVariants, type ProgramJob } from "./program_variants.ts";
 
 type Name = "send_new" | "send_old" | "receive" | "scan";

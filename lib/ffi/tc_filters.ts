@@ -1,6 +1,6 @@
 /** Filters of the clsact qdisc: who is on a hook, in the order in which they see a packet; adding one and removing one. */
-import type { Direction } from "../aggregate/protocol.ts";
-import { EINVAL, ENODEV, ENOENT, SystemError } from "../errors.ts";
+import type { Direction } from "../wire/traffic.ts";
+import { EINVAL, ENODEV, ENOENT, SystemError } from "../runtime/errors.ts";
 import {
   attributeNumber,
   attributeText,

@@ -1,7 +1,7 @@
 /**
  * BPF_PROG_TEST_RUN: a program over a frame that we hand it, attached to nothing.
  */
-import { SystemError } from "../errors.ts";
+import { SystemError } from "../runtime/errors.ts";
 import { addressOf, keepAlive } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
 

@@ -6,8 +6,8 @@
  * `tcp_state` alone, and `udp` is true for none. `path` looks at what was opened or executed, and at the path of a
  * violation or a limit.
  */
-import { AF_INET, AF_INET6 } from "../address_family.ts";
-import { PROTO_TCP } from "../aggregate/iana.ts";
+import { AF_INET, AF_INET6 } from "../net/address_family.ts";
+import { PROTO_TCP } from "../net/iana.ts";
 import {
   CONNECT_PAYLOAD,
   EVENT,
@@ -16,10 +16,10 @@ import {
   OPEN_PAYLOAD,
   TCP_PAYLOAD,
   VIOLATION_PAYLOAD,
-} from "../ffi/layouts.gen.ts";
-import { categorise, priorityOf } from "../pipeline/categorise.ts";
-import type { EventBatch } from "../pipeline/event_batch.ts";
-import { EVENT_TYPES } from "../router/protocol.ts";
+} from "../wire/layouts.gen.ts";
+import { categorise, priorityOf } from "../events/categorise.ts";
+import type { EventBatch } from "../events/event_batch.ts";
+import { EVENT_TYPES } from "../events/event.ts";
 import { type EventFilter, type FilterSide, hasPrefix, joinPairs } from "./language.ts";
 
 type Predicate = (batch: EventBatch, i: number) => boolean;

@@ -8,7 +8,7 @@ import {
   tcpPayload,
   violationPayload,
 } from "../../tests/support/records.ts";
-import { parseAddress } from "../aggregate/address.ts";
+import { parseAddress } from "../net/address.ts";
 import { compileEventFilter } from "./events.ts";
 import { parseEventFilter } from "./language.ts";
 

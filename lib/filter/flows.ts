@@ -1,6 +1,6 @@
 /** A filter as a predicate over flows. */
-import { hasPorts } from "../aggregate/iana.ts";
-import type { Direction } from "../aggregate/protocol.ts";
+import { hasPorts } from "../net/iana.ts";
+import type { Direction } from "../wire/traffic.ts";
 import { type FilterSide, type FlowFilter, hasPrefix, joinPairs } from "./language.ts";
 
 /** What a filter looks at. The addresses are lent for the time of the call: 4 or 16 bytes, network order. */

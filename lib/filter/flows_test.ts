@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "../../tests/assert.ts";
-import { parseAddress } from "../aggregate/address.ts";
+import { parseAddress } from "../net/address.ts";
 import { compileFlowFilter, type FilterableFlow } from "./flows.ts";
 import { parseFlowFilter } from "./language.ts";
 

@@ -19,19 +19,11 @@
  * `container` compare its beginning. What each primitive looks at is in flows.ts and events.ts.
  */
 
-import { parseAddress, parseCidr } from "../aggregate/address.ts";
-import {
-  PROTO_ICMP,
-  PROTO_ICMP6,
-  PROTO_SCTP,
-  PROTO_TCP,
-  PROTO_UDP,
-  protocolNumber,
-  servicePort,
-} from "../aggregate/iana.ts";
-import type { Direction } from "../aggregate/protocol.ts";
-import { CATEGORIES, type Category } from "../pipeline/event_batch.ts";
-import { EVENT_TYPES, type EventType, SEVERITIES } from "../router/protocol.ts";
+import { parseAddress, parseCidr } from "../net/address.ts";
+import { PROTO_ICMP, PROTO_ICMP6, PROTO_SCTP, PROTO_TCP, PROTO_UDP, protocolNumber, servicePort } from "../net/iana.ts";
+import type { Direction } from "../wire/traffic.ts";
+import { CATEGORIES, type Category } from "../events/event_batch.ts";
+import { EVENT_TYPES, type EventType, SEVERITIES } from "../events/event.ts";
 
 /** Which end of a flow or connection a primitive looks at. */
 export type FilterSide = "src" | "dst" | "either";

@@ -1,25 +1,13 @@
 /**
- * Between what this program holds and the messages of lib/export/ebpfmon.proto. Nothing is rounded: what is 64 bits
+ * Between what this program holds and the messages of lib/fleet/proto/ebpfmon.proto. Nothing is rounded: what is 64 bits
  * wide crosses as such. What a newer peer says and this version does not know comes out as null.
  */
-import {
-  type Direction,
-  type FlowRow,
-  type FlowWindow,
-  OTHER_CLASSES,
-  type Traffic,
-  type WindowRetransmits,
-} from "../aggregate/protocol.ts";
-import type * as proto from "../export/proto/ebpfmon.gen.ts";
-import {
-  EVENT_TYPES,
-  type HealthReport,
-  RINGS,
-  type RouterEvent,
-  SEVERITIES,
-  type Severity,
-} from "../router/protocol.ts";
-import type { EnrichedEvent, EventEnrichment, FleetAlert, FleetFilter, Lane } from "./protocol.ts";
+import { type Direction, OTHER_CLASSES } from "../wire/traffic.ts";
+import type { FlowRow, FlowWindow, Traffic, WindowRetransmits } from "../aggregate/windows/flow_window.ts";
+import type * as proto from "./proto/ebpfmon.gen.ts";
+import { EVENT_TYPES, RINGS, type RouterEvent, SEVERITIES, type Severity } from "../events/event.ts";
+import type { HealthReport } from "../router/router_messages.ts";
+import type { EnrichedEvent, EventEnrichment, FleetAlert, FleetFilter, Lane } from "./fleet_types.ts";
 
 // Numbers on the wire are one more than places in the lists: 0 stands for unspecified.
 

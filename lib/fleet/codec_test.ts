@@ -1,11 +1,11 @@
 import { assert, assertEquals } from "../../tests/assert.ts";
 import { RETRANSMITS } from "../../tests/support/windows.ts";
 import { fleetEvent } from "../../tests/support/fleet_events.ts";
-import type { FlowWindow } from "../aggregate/protocol.ts";
-import * as proto from "../export/proto/ebpfmon.gen.ts";
-import type { HealthReport } from "../router/protocol.ts";
+import type { FlowWindow } from "../aggregate/windows/flow_window.ts";
+import * as proto from "./proto/ebpfmon.gen.ts";
+import type { HealthReport } from "../router/router_messages.ts";
 import * as codec from "./codec.ts";
-import { firstSequence, LANES, recordNumber } from "./protocol.ts";
+import { firstSequence, LANES, recordNumber } from "./fleet_types.ts";
 
 /** A number that no version has given out. */
 const FUTURE: number = 99;

@@ -1,6 +1,6 @@
 /** The service's one method, as client and server name it. Agents send bytes that were encoded when they were spooled. */
 import { Buffer } from "node:buffer";
-import { AgentMessage, ServerMessage } from "../export/proto/ebpfmon.gen.ts";
+import { AgentMessage, ServerMessage } from "./proto/ebpfmon.gen.ts";
 
 export const STREAM_PATH = "/ebpfmon.v1.Fleet/Stream";
 

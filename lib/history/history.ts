@@ -3,9 +3,9 @@
  * batch is on its way further windows wait, at most so many; what finds no place is dropped and counted. Nothing here
  * waits for the disk.
  */
-import type { FlowWindow } from "../aggregate/protocol.ts";
-import { WorkerError, WorkerHandle } from "../worker_handle.ts";
-import type { HistoryReport, HistoryRequest, StoreOptions } from "./protocol.ts";
+import type { FlowWindow } from "../aggregate/windows/flow_window.ts";
+import { WorkerError, WorkerHandle } from "../runtime/worker_handle.ts";
+import type { HistoryReport, HistoryRequest, StoreOptions } from "./history_messages.ts";
 
 /** Windows that wait: a minute of them. */
 const QUEUE_MAX = 64;

@@ -11,7 +11,7 @@
  * Ports are big-endian; counts, lengths and indexes are LEB128: seven bits a byte, low ones first.
  */
 
-import type { LevelRow } from "../aggregate/levels.ts";
+import type { LevelRow } from "./levels.ts";
 
 const EGRESS = 1, IPV6 = 2, HAS_FLAGS = 4, HAS_PID = 8, HAS_COMM = 16, HAS_CONTAINER = 32, HAS_ERROR = 64;
 

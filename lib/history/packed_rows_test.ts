@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "../../tests/assert.ts";
 import { DAY_START_NS, madeWindow, NS_PER_S } from "../../tests/support/history_windows.ts";
 import { Random } from "../../tests/support/random.ts";
-import { copyRow, levelOf, type LevelRow } from "../aggregate/levels.ts";
+import { copyRow, levelOf, type LevelRow } from "./levels.ts";
 import { forEachRow, packRows } from "./packed_rows.ts";
 
 const SEED = Random.freshSeed();

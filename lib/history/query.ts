@@ -14,10 +14,10 @@ import {
   LEVELS,
   noClasses,
   type TrafficClass,
-} from "../aggregate/levels.ts";
-import type { Cidr } from "../aggregate/address.ts";
-import { type GroupBy, isIn, Rollup, type RollupGroup } from "../aggregate/rollup.ts";
-import type { TrafficTotal } from "../aggregate/totals.ts";
+} from "./levels.ts";
+import type { Cidr } from "../net/address.ts";
+import { type GroupBy, isIn, Rollup, type RollupGroup } from "./rollup.ts";
+import type { TrafficTotal } from "../aggregate/flows/totals.ts";
 import { compileFlowFilter } from "../filter/flows.ts";
 import type { FlowFilter } from "../filter/language.ts";
 import { type HistoryReader, levelFor, type TimeRange } from "./reader.ts";

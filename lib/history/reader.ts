@@ -3,7 +3,7 @@
  * whole, and at its ends by finer ones, so that its sums are exact to one window of the finest level still kept.
  */
 import type { DatabaseSync } from "node:sqlite";
-import { type LevelRow, LEVELS, type LevelTraffic } from "../aggregate/levels.ts";
+import { type LevelRow, LEVELS, type LevelTraffic } from "./levels.ts";
 import { openForReading } from "./schema.ts";
 import { StoredWindows, type WindowRecord } from "./stored_window.ts";
 

@@ -5,7 +5,7 @@
  * packed value (packed_rows.ts).
  */
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
-import { TRAFFIC_CLASSES, type TrafficClass } from "../aggregate/levels.ts";
+import { TRAFFIC_CLASSES, type TrafficClass } from "./levels.ts";
 import { explained, migrate, pragma, type StoreSchema, versionOf } from "./schema_steps.ts";
 import { StoreError } from "./store_error.ts";
 

@@ -1,14 +1,8 @@
 /** Windows as they lie in a store: what its writer and its readers both take from there. */
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
-import {
-  type LevelRow,
-  type LevelTraffic,
-  type LevelWindow,
-  TRAFFIC_CLASSES,
-  type TrafficClass,
-} from "../aggregate/levels.ts";
-import type { Direction } from "../aggregate/protocol.ts";
-import type { TrafficTotal } from "../aggregate/totals.ts";
+import { type LevelRow, type LevelTraffic, type LevelWindow, TRAFFIC_CLASSES, type TrafficClass } from "./levels.ts";
+import type { Direction } from "../wire/traffic.ts";
+import type { TrafficTotal } from "../aggregate/flows/totals.ts";
 import { forEachRow } from "./packed_rows.ts";
 import { TRAFFIC_COLUMN_LIST } from "./schema.ts";
 

@@ -1,11 +1,11 @@
 /**
  * The history worker: owns the store. A batch that cannot be stored is lost and said to be; the next one is tried all
- * the same, so that a full disk costs what came while it was full and nothing more. The protocol is in protocol.ts.
+ * the same, so that a full disk costs what came while it was full and nothing more. The protocol is in history_messages.ts.
  */
 /// <reference lib="deno.worker" />
-import type { FlowWindow } from "../aggregate/protocol.ts";
-import { WorkerMain } from "../worker_main.ts";
-import type { HistoryReport, HistoryRequest, StoreOptions } from "./protocol.ts";
+import type { FlowWindow } from "../aggregate/windows/flow_window.ts";
+import { WorkerMain } from "../runtime/worker_main.ts";
+import type { HistoryReport, HistoryRequest, StoreOptions } from "./history_messages.ts";
 import { SQLITE_BUSY, SQLITE_FULL, sqliteCode } from "./store_error.ts";
 import { HistoryWriter } from "./writer.ts";
 

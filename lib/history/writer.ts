@@ -7,10 +7,10 @@
  * restart is one window all the same.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { alignedStart, levelOf, LEVELS, type LevelWindow, WindowMerger } from "../aggregate/levels.ts";
-import type { FlowWindow } from "../aggregate/protocol.ts";
+import { alignedStart, levelOf, LEVELS, type LevelWindow, WindowMerger } from "./levels.ts";
+import type { FlowWindow } from "../aggregate/windows/flow_window.ts";
 import { packRows } from "./packed_rows.ts";
-import type { StoreOptions } from "./protocol.ts";
+import type { StoreOptions } from "./history_messages.ts";
 import { openForWriting, TRAFFIC_COLUMN_LIST, trafficValues } from "./schema.ts";
 import { prepareExact, StoredWindows } from "./stored_window.ts";
 import { StoreError } from "./store_error.ts";

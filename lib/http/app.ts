@@ -3,7 +3,7 @@
 import { type Context, Hono } from "hono";
 import { jsonLine, windowObject } from "../export/json_lines.ts";
 import { type MetricsSnapshot, renderMetrics } from "../export/metrics.ts";
-import { PROMETHEUS_CONTENT_TYPE } from "../export/prometheus.ts";
+import { PROMETHEUS_CONTENT_TYPE } from "../metrics/prometheus.ts";
 import { guard, type GuardOptions } from "./guard.ts";
 import { addRulesRoutes, type RulesPage } from "./rules_routes.ts";
 

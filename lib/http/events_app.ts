@@ -1,7 +1,7 @@
 /** What HTTP answers while `events` runs: metrics and health. */
 
 import { Hono } from "hono";
-import { PROMETHEUS_CONTENT_TYPE } from "../export/prometheus.ts";
+import { PROMETHEUS_CONTENT_TYPE } from "../metrics/prometheus.ts";
 import { guard, type GuardOptions } from "./guard.ts";
 import { addRulesRoutes, type RulesPage } from "./rules_routes.ts";
 

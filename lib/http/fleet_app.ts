@@ -1,12 +1,12 @@
 /** What HTTP answers while `serve` runs: metrics, health, and what the fleet has sent. */
 import { type Context, Hono } from "hono";
-import { protocolName } from "../aggregate/iana.ts";
+import { protocolName } from "../net/iana.ts";
 import { jsonLine, rfc3339 } from "../export/json_lines.ts";
-import { PROMETHEUS_CONTENT_TYPE } from "../export/prometheus.ts";
-import type { FleetAlert } from "../fleet/protocol.ts";
-import { SEVERITIES, type Severity } from "../router/protocol.ts";
-import type { AgentStatus } from "../server/grpc_service_session.ts";
-import type { FlowQuery, GroupQuery, StoredAgent, TopFlow } from "../server/protocol.ts";
+import { PROMETHEUS_CONTENT_TYPE } from "../metrics/prometheus.ts";
+import type { FleetAlert } from "../fleet/fleet_types.ts";
+import { SEVERITIES, type Severity } from "../events/event.ts";
+import type { AgentStatus } from "../fleet/server/grpc_service_session.ts";
+import type { FlowQuery, GroupQuery, StoredAgent, TopFlow } from "../fleet/server/store_messages.ts";
 import { guard, type GuardOptions } from "./guard.ts";
 
 export interface FleetSource {

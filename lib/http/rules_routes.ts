@@ -2,7 +2,7 @@
 import type { Context, Hono } from "hono";
 import { ruleSetObject } from "../export/rules_json.ts";
 import type { GuardOptions } from "./guard.ts";
-import type { RuleSet } from "../router/protocol.ts";
+import type { RuleSet } from "../events/rule_set.ts";
 
 export interface RulesSource {
   readonly active: { own: RuleSet; generation: number; source: string; sinceUnixMs: number };

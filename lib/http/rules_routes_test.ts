@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import { assertEquals, assertLess, assertMatch } from "../../tests/assert.ts";
-import type { RuleSet } from "../router/protocol.ts";
-import { parseRuleSet } from "../router/rules.ts";
+import type { RuleSet } from "../events/rule_set.ts";
+import { parseRuleSet } from "../events/rules.ts";
 import { addRulesRoutes, type RulesSource } from "./rules_routes.ts";
 
 class Source implements RulesSource {

@@ -1,15 +1,5 @@
 /** Opening the HTTP server, with errors that say what to do. */
-
-/** Where to listen; port 0 is any free one. */
-export interface ListenAddress {
-  hostname: string;
-  port: number;
-}
-
-/** `127.0.0.1:9464`, `[::1]:9464`. */
-export function formatListen({ hostname, port }: ListenAddress): string {
-  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
-}
+import { formatListen, type ListenAddress } from "../net/listen_address.ts";
 
 /** @throws {Error} when the address is in use, or cannot be had for another reason */
 export function serve(

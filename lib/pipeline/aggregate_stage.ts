@@ -1,10 +1,10 @@
 /** The last stage: counts by category, type and severity, process and container, and how long events were on their way. */
-import { EVENT } from "../ffi/layouts.gen.ts";
-import { EVENT_TYPES, SEVERITIES } from "../router/protocol.ts";
+import { EVENT } from "../wire/layouts.gen.ts";
+import { EVENT_TYPES, SEVERITIES } from "../events/event.ts";
 import { BoundedCounts, type CountTable, type LabelCount } from "./bounded_counts.ts";
-import { CATEGORIES, type EventBatch } from "./event_batch.ts";
+import { CATEGORIES, type EventBatch } from "../events/event_batch.ts";
 import { LatencyHistogram, type LatencySnapshot } from "./latency_histogram.ts";
-import type { ProcessInfo } from "./process_info.ts";
+import type { ProcessInfo } from "../processes/process_info.ts";
 import type { Stage } from "./stage.ts";
 
 /** Who caused events. Without enrichment, `name` is that of the first event and `exe` is empty. */

@@ -1,10 +1,10 @@
 import { assertEquals, assertThrows } from "../../tests/assert.ts";
 import { Random } from "../../tests/support/random.ts";
 import { batchOf, eventRecord, processInfo } from "../../tests/support/records.ts";
-import { EVENT_TYPES, type EventType, SEVERITIES } from "../router/protocol.ts";
+import { EVENT_TYPES, type EventType, SEVERITIES } from "../events/event.ts";
 import { AggregateStage } from "./aggregate_stage.ts";
 import { AggregateTotals } from "./aggregate_totals.ts";
-import { categoriseEvent } from "./categorise.ts";
+import { categoriseEvent } from "../events/categorise.ts";
 
 const NOW_NS = 6_000_000_000;
 const LIMITS = { processesMax: 100, containersMax: 100 };

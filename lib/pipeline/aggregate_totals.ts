@@ -1,9 +1,9 @@
 /** What the aggregate stages of all workers have counted since the start. */
-import type { EventCount } from "../router/event_totals.ts";
-import { EVENT_TYPES, SEVERITIES } from "../router/protocol.ts";
+import type { EventCount } from "../events/event_count.ts";
+import { EVENT_TYPES, SEVERITIES } from "../events/event.ts";
 import { type AggregateDelta, type ContainerLabel, COUNT_CELLS, type ProcessLabel } from "./aggregate_stage.ts";
 import { BoundedCounts, type CountTable } from "./bounded_counts.ts";
-import { CATEGORIES, type Category } from "./event_batch.ts";
+import { CATEGORIES, type Category } from "../events/event_batch.ts";
 import { LatencyHistogram } from "./latency_histogram.ts";
 
 export class AggregateTotals {

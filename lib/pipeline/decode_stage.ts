@@ -1,9 +1,9 @@
 /** Makes whole events of records, for whoever looks at each: the only stage that builds strings for all of them. */
-import { serviceOf } from "../aggregate/iana.ts";
-import type { EventDecoder } from "../router/event_decoder.ts";
-import type { RouterEvent } from "../router/protocol.ts";
-import { CATEGORIES, type EventBatch, type Priority } from "./event_batch.ts";
-import type { PipelineEvent } from "./protocol.ts";
+import { serviceOf } from "../net/iana.ts";
+import type { EventDecoder } from "../events/event_decoder.ts";
+import type { RouterEvent } from "../events/event.ts";
+import { CATEGORIES, type EventBatch, type Priority } from "../events/event_batch.ts";
+import type { PipelineEvent } from "./pipeline_messages.ts";
 import type { Stage } from "./stage.ts";
 
 const PROTO_TCP = 6;

@@ -1,9 +1,9 @@
 import { assertEquals } from "../../tests/assert.ts";
 import { batchOf, connectPayload, eventRecord, processInfo, tcpPayload } from "../../tests/support/records.ts";
-import { EventDecoder } from "../router/event_decoder.ts";
-import { categoriseEvent } from "./categorise.ts";
+import { EventDecoder } from "../events/event_decoder.ts";
+import { categoriseEvent } from "../events/categorise.ts";
 import { DecodeStage } from "./decode_stage.ts";
-import type { EventBatch } from "./event_batch.ts";
+import type { EventBatch } from "../events/event_batch.ts";
 import { type Failure, runStage } from "./runner.ts";
 
 const LOOPBACK = Uint8Array.of(127, 0, 0, 1);

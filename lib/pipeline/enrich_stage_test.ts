@@ -1,12 +1,12 @@
 import { assertEquals } from "../../tests/assert.ts";
 import { batchOf, eventRecord, execPayload, type RecordFields } from "../../tests/support/records.ts";
-import { EVENT, EVENT_FLAG, EXEC_PAYLOAD } from "../ffi/layouts.gen.ts";
-import { EventDecoder } from "../router/event_decoder.ts";
-import { type EventType, UID_UNKNOWN } from "../router/protocol.ts";
+import { EVENT, EVENT_FLAG, EXEC_PAYLOAD } from "../wire/layouts.gen.ts";
+import { EventDecoder } from "../events/event_decoder.ts";
+import { type EventType, UID_UNKNOWN } from "../events/event.ts";
 import { EnrichStage } from "./enrich_stage.ts";
-import type { EventBatch } from "./event_batch.ts";
-import { ProcessCache } from "./process_cache.ts";
-import { Users } from "./users.ts";
+import type { EventBatch } from "../events/event_batch.ts";
+import { ProcessCache } from "../processes/process_cache.ts";
+import { Users } from "../processes/users.ts";
 
 const INCOMPLETE = EVENT_FLAG.EVENT_INCOMPLETE;
 

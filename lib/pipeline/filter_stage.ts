@@ -1,9 +1,9 @@
 /** The first stage: refuses what is no event, categorises the others, drops what nobody wants to see. */
 import { compileEventFilter } from "../filter/events.ts";
 import { type EventFilter, parseEventFilter } from "../filter/language.ts";
-import { categoriseEvent } from "./categorise.ts";
-import type { EventBatch } from "./event_batch.ts";
-import { recordFault } from "./record_check.ts";
+import { categoriseEvent } from "../events/categorise.ts";
+import type { EventBatch } from "../events/event_batch.ts";
+import { recordFault } from "../events/record_check.ts";
 import type { Stage } from "./stage.ts";
 
 /** Events for which `filter` is true go no further. Plain data. */

@@ -1,8 +1,8 @@
 /** What the workers of a pipeline found out, added up: everything that is not in shared memory. */
 import { AggregateTotals } from "./aggregate_totals.ts";
 import { LatencyHistogram } from "./latency_histogram.ts";
-import type { CacheStats } from "./process_cache.ts";
-import type { NodeProgress } from "./protocol.ts";
+import type { CacheStats } from "../processes/process_cache.ts";
+import type { NodeProgress } from "./pipeline_messages.ts";
 import { Rates } from "./rates.ts";
 import type { PipelineStats, StageStats } from "./stats.ts";
 

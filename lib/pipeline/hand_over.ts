@@ -1,9 +1,10 @@
 /** Gives the work of a node that was given up to others which do the same: first what has been sent, then what is to come. */
-import { MAIN_WORKER, type OutgoingRecord, type Sender } from "./channel.ts";
-import { EventBatch } from "./event_batch.ts";
-import { bucketOf, HOLD, moveBuckets } from "./fan_out.ts";
-import { batchBytesOf, openChannel } from "./open_channel.ts";
-import { LANES, type NodePlan } from "./protocol.ts";
+import { MAIN_WORKER, type OutgoingRecord, type Sender } from "./channel/channel.ts";
+import { EventBatch } from "../events/event_batch.ts";
+import { bucketOf, HOLD, moveBuckets } from "./channel/fan_out.ts";
+import { batchBytesOf, openChannel } from "./channel/open_channel.ts";
+import { LANES } from "./channel/lanes.ts";
+import type { NodePlan } from "./pipeline_messages.ts";
 
 /** Until whoever fans out has seen that a bucket is held, or has ended its batch. */
 const HOLD_MS = 300;

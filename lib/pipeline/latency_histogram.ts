@@ -2,8 +2,8 @@
  * Latencies in buckets that grow with the value, as HdrHistogram has them: 64 to each power of two, so that a bucket's
  * middle is within 1/128 of every value in it. Recording is a shift and an add.
  */
-import { SECONDS_BOUNDS } from "../export/histogram.ts";
-import type { HistogramCounts } from "../export/prometheus.ts";
+import { SECONDS_BOUNDS } from "../metrics/histogram.ts";
+import type { HistogramCounts } from "../metrics/prometheus.ts";
 
 /** Bits that tell the buckets of one power of two apart. */
 const BUCKET_BITS = 6;

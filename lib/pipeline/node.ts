@@ -2,11 +2,12 @@
  * One worker's part of a pipeline: takes batches from its input, urgent ones first, runs its stages over them, sends on
  * what is left, and commits each step whole. Knows neither workers nor clocks; worker.ts composes it.
  */
-import type { Receiver, Sender } from "./channel.ts";
-import { EventBatch } from "./event_batch.ts";
-import { type FanOut, HOLD } from "./fan_out.ts";
+import type { Receiver, Sender } from "./channel/channel.ts";
+import { EventBatch } from "../events/event_batch.ts";
+import { type FanOut, HOLD } from "./channel/fan_out.ts";
 import { LatencyHistogram } from "./latency_histogram.ts";
-import { type FailedEvent, type Lane, LANES, type StageProgress } from "./protocol.ts";
+import type { FailedEvent, StageProgress } from "./pipeline_messages.ts";
+import { type Lane, LANES } from "./channel/lanes.ts";
 import { type Failure, runStage } from "./runner.ts";
 import type { Stage } from "./stage.ts";
 

@@ -3,25 +3,27 @@
  * composition root of the stages and lib/ffi; tests add stages of their own.
  */
 /// <reference lib="deno.worker" />
-import { breathe } from "../breathe.ts";
+import { breathe } from "../runtime/breathe.ts";
 import { monotonicNs, threadId } from "../ffi/libc.ts";
-import { ProcSource } from "../ffi/proc_source.ts";
-import type { Machine } from "../ffi/syscalls.ts";
+import { ProcSource } from "../processes/proc_source.ts";
+import type { Machine } from "../wire/syscalls.ts";
 import { parseEventFilter } from "../filter/language.ts";
-import { EventDecoder } from "../router/event_decoder.ts";
-import { WorkerMain } from "../worker_main.ts";
+import { EventDecoder } from "../events/event_decoder.ts";
+import { WorkerMain } from "../runtime/worker_main.ts";
 import { AggregateStage } from "./aggregate_stage.ts";
 import { CountsMap } from "./counts_map.ts";
 import { DecodeStage } from "./decode_stage.ts";
 import { EnrichStage } from "./enrich_stage.ts";
-import { FanOut } from "./fan_out.ts";
+import { FanOut } from "./channel/fan_out.ts";
 import { FilterStage } from "./filter_stage.ts";
 import { Node, type NodeHooks } from "./node.ts";
-import { batchBytesOf, openNode } from "./open_channel.ts";
-import { ProcessCache } from "./process_cache.ts";
-import type { Lane, NodeOptions, NodeProgress, NodeReport, NodeRequest } from "./protocol.ts";
+import { batchBytesOf } from "./channel/open_channel.ts";
+import { openNode } from "./open_node.ts";
+import { ProcessCache } from "../processes/process_cache.ts";
+import type { Lane } from "./channel/lanes.ts";
+import type { NodeOptions, NodeProgress, NodeReport, NodeRequest } from "./pipeline_messages.ts";
 import type { Stage } from "./stage.ts";
-import { Users } from "./users.ts";
+import { Users } from "../processes/users.ts";
 
 /**
  * Reports of events, and of failures, that may wait for the main thread before a lane is held up. Those of the urgent one

@@ -1,13 +1,15 @@
 import { assertEquals } from "../../tests/assert.ts";
 import { eventRecord } from "../../tests/support/records.ts";
-import { FIRST_NODE_WORKER, type OutgoingRecord, SOURCE_WORKER } from "./channel.ts";
-import { CommitJournal } from "./commit_journal.ts";
-import { EventBatch } from "./event_batch.ts";
-import { BUCKETS, FanOut } from "./fan_out.ts";
+import { FIRST_NODE_WORKER, type OutgoingRecord, SOURCE_WORKER } from "./channel/channel.ts";
+import { CommitJournal } from "./channel/commit_journal.ts";
+import { EventBatch } from "../events/event_batch.ts";
+import { BUCKETS, FanOut } from "./channel/fan_out.ts";
 import { Node, type NodeHooks } from "./node.ts";
-import { batchBytesOf, createJournal, openChannel, openNode, openSenders } from "./open_channel.ts";
-import type { FailedEvent, Lane, Lanes, NodePlan } from "./protocol.ts";
-import { SharedChannel } from "./shared_channel.ts";
+import { batchBytesOf, openChannel, openSenders } from "./channel/open_channel.ts";
+import { createJournal, openNode } from "./open_node.ts";
+import type { FailedEvent, NodePlan } from "./pipeline_messages.ts";
+import type { Lane, Lanes } from "./channel/lanes.ts";
+import { SharedChannel } from "./channel/shared_channel.ts";
 import type { Stage } from "./stage.ts";
 
 const SLOT_BYTES = 4_096;

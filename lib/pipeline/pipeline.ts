@@ -3,28 +3,27 @@
  * the workers found out, and stops without losing sight of an event.
  */
 import { threadEnded } from "../ffi/thread.ts";
-import { WorkerError, WorkerHandle } from "../worker_handle.ts";
-import { type Channel, FIRST_NODE_WORKER, type OverflowPolicy } from "./channel.ts";
-import { CommitJournal } from "./commit_journal.ts";
+import { WorkerError, WorkerHandle } from "../runtime/worker_handle.ts";
+import { type Channel, FIRST_NODE_WORKER, type OverflowPolicy } from "./channel/channel.ts";
+import { CommitJournal } from "./channel/commit_journal.ts";
 import { type DeadLetter, DeadLetters } from "./dead_letters.ts";
-import { assignBuckets, BUCKETS } from "./fan_out.ts";
+import { assignBuckets, BUCKETS } from "./channel/fan_out.ts";
 import { Findings } from "./findings.ts";
 import { type Destination, handOver } from "./hand_over.ts";
 import { NODE_COUNTERS } from "./node.ts";
-import { type ChannelMaker, channelsOf, createJournal, openChannel } from "./open_channel.ts";
+import { type ChannelMaker, openChannel } from "./channel/open_channel.ts";
+import { channelsOf, createJournal } from "./open_node.ts";
 import { type NodeSpec, shapeOf } from "./plan.ts";
-import {
-  type Lane,
-  LANES,
-  type Lanes,
-  type NodeOptions,
-  type NodePlan,
-  type NodeProgress,
-  type NodeReport,
-  type NodeRequest,
-  type PipelineEvent,
-  type Placement,
-} from "./protocol.ts";
+import { type Lane, LANES, type Lanes } from "./channel/lanes.ts";
+import type {
+  NodeOptions,
+  NodePlan,
+  NodeProgress,
+  NodeReport,
+  NodeRequest,
+  PipelineEvent,
+  Placement,
+} from "./pipeline_messages.ts";
 import type { ChannelDrops, PipelineStats } from "./stats.ts";
 
 export interface PipelineOptions extends Omit<NodeOptions, "plan" | "progressMs"> {

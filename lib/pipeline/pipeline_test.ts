@@ -2,12 +2,12 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertRejects, assertThrows } from "../../tests/assert.ts";
 import { makeSmallChannel, outcomesOf, PipelineRun, RUN_DEFAULTS } from "../../tests/support/pipeline_run.ts";
 import type { Script, ToldPlan } from "../../tests/support/scripted_pipeline_worker.ts";
-import { WorkerError } from "../worker_handle.ts";
-import { FIRST_NODE_WORKER } from "./channel.ts";
-import { makeSharedChannel } from "./open_channel.ts";
+import { WorkerError } from "../runtime/worker_handle.ts";
+import { FIRST_NODE_WORKER } from "./channel/channel.ts";
+import { makeSharedChannel } from "./channel/open_channel.ts";
 import { Pipeline, type PipelineOptions } from "./pipeline.ts";
 import { shapeOf } from "./plan.ts";
-import type { Placement } from "./protocol.ts";
+import type { Placement } from "./pipeline_messages.ts";
 import { unaccounted } from "./stats.ts";
 
 const WORKER = new URL("../../tests/support/scripted_pipeline_worker.ts", import.meta.url);

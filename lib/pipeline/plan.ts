@@ -1,6 +1,7 @@
 /** From a placement to workers and the hops between them. */
-import { FIRST_NODE_WORKER, WORKERS_MAX } from "./channel.ts";
-import type { Distribution, Placement } from "./protocol.ts";
+import { FIRST_NODE_WORKER, WORKERS_MAX } from "./channel/channel.ts";
+import type { Distribution } from "./channel/lanes.ts";
+import type { Placement } from "./pipeline_messages.ts";
 import { type StageName, STAGES } from "./stage.ts";
 
 /** A worker to be. Hops are numbered; hop 0 is where events enter. */

@@ -1,5 +1,5 @@
 /** Runs stages over a batch: what fails is taken out, what is left goes on. */
-import type { EventBatch } from "./event_batch.ts";
+import type { EventBatch } from "../events/event_batch.ts";
 import type { Stage } from "./stage.ts";
 
 /** An event that a stage threw on. Its record is lent. */

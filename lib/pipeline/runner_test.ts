@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "../../tests/assert.ts";
 import { batchOf, eventRecord } from "../../tests/support/records.ts";
-import type { EventBatch } from "./event_batch.ts";
+import type { EventBatch } from "../events/event_batch.ts";
 import { type Failure, runStage, StageBroken } from "./runner.ts";
 import type { Stage } from "./stage.ts";
 

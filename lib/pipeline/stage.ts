@@ -1,5 +1,5 @@
 /** The contract of a stage: a function over a batch, without a clock, a thread or a descriptor of its own. */
-import type { EventBatch } from "./event_batch.ts";
+import type { EventBatch } from "../events/event_batch.ts";
 
 export const STAGES = ["filter", "enrich", "aggregate"] as const;
 export type StageName = typeof STAGES[number];

@@ -1,12 +1,12 @@
 /** What a pipeline says of itself. */
-import type { EventCount } from "../router/event_totals.ts";
+import type { EventCount } from "../events/event_count.ts";
 import type { ContainerLabel, ProcessLabel } from "./aggregate_stage.ts";
 import type { CountTable } from "./bounded_counts.ts";
-import type { OverflowPolicy } from "./channel.ts";
-import type { Category } from "./event_batch.ts";
+import type { OverflowPolicy } from "./channel/channel.ts";
+import type { Category } from "../events/event_batch.ts";
 import type { DropCount } from "./filter_stage.ts";
 import type { LatencyHistogram } from "./latency_histogram.ts";
-import type { CacheStats } from "./process_cache.ts";
+import type { CacheStats } from "../processes/process_cache.ts";
 import type { EventRates } from "./rates.ts";
 
 export interface StageStats {

@@ -4,7 +4,7 @@
  * capture's own header: the length that it has on an Ethernet wire.
  */
 
-import { REPLAY_SHAPE } from "../ffi/layouts.gen.ts";
+import { REPLAY_SHAPE } from "../wire/layouts.gen.ts";
 import type { CaptureFrame } from "./capture_frame.ts";
 
 const ETHERNET_HEADER_BYTES = 14;

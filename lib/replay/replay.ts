@@ -1,11 +1,11 @@
 /** A capture through the flow program of the kernel, attached to nothing: composes lib/ffi with the pure reader. */
-import { FlowReducer } from "../aggregate/flow_reducer.ts";
-import type { FlowOrder, FlowWindow } from "../aggregate/protocol.ts";
+import { FlowReducer } from "../aggregate/flows/flow_reducer.ts";
+import type { FlowOrder, FlowWindow } from "../aggregate/windows/flow_window.ts";
 import { requireCapabilities } from "../ffi/capabilities.ts";
-import { FlowProbe } from "../ffi/flow_probe.ts";
+import { FlowProbe } from "../aggregate/flows/flow_probe.ts";
 import { openLibbpf } from "../ffi/libbpf.ts";
 import { parseFlowFilter } from "../filter/language.ts";
-import { sleep } from "../timers.ts";
+import { sleep } from "../runtime/timers.ts";
 import { CaptureDecoder, chunksOf, gunzipped } from "./capture.ts";
 import { Pace } from "./pace.ts";
 import { type CaptureCounts, ReplayedWindows, type ReplayedWindowsOptions } from "./replayed_windows.ts";

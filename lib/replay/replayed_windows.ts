@@ -2,13 +2,13 @@
  * Packets of a capture into windows on the capture's own time line. They begin with its first packet and follow each
  * other without a gap but where nothing was captured for longer than a window: such a silence leaves none.
  */
-import { drainWindow } from "../aggregate/drain_window.ts";
-import type { FlowReducer } from "../aggregate/flow_reducer.ts";
-import { MapGrowth } from "../aggregate/overflow_growth.ts";
-import type { FlowWindow } from "../aggregate/protocol.ts";
-import { SIDES } from "../ffi/double_buffer.ts";
-import type { DrainedMap, FlowProbe } from "../ffi/flow_probe.ts";
-import type { FrameReplay } from "../ffi/frame_replay.ts";
+import { drainWindow } from "../aggregate/flows/drain_window.ts";
+import type { FlowReducer } from "../aggregate/flows/flow_reducer.ts";
+import { MapGrowth } from "../aggregate/flows/overflow_growth.ts";
+import type { FlowWindow } from "../aggregate/windows/flow_window.ts";
+import { SIDES } from "../ffi/side.ts";
+import type { DrainedMap, FlowProbe } from "../aggregate/flows/flow_probe.ts";
+import type { FrameReplay } from "../aggregate/flows/frame_replay.ts";
 import type { CaptureFrame } from "./capture_frame.ts";
 import { writeEthernet } from "./link_layer.ts";
 

@@ -1,7 +1,8 @@
 /** Alerts about the rings: what is being lost, and what to do about it. */
 
 import { dropRate } from "./health.ts";
-import type { HealthReport, RingCounters, RingName } from "./protocol.ts";
+import type { HealthReport, RingCounters } from "./router_messages.ts";
+import type { RingName } from "../events/event.ts";
 
 export type AlertName = "critical_dropped" | "normal_drop_rate" | "isolated_drop_rate" | "debug_drop_rate";
 

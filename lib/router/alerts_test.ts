@@ -1,7 +1,8 @@
 import { assertEquals, assertStringIncludes } from "../../tests/assert.ts";
 import { healthReport, ringCounters } from "../../tests/support/events.ts";
 import { AlertEngine } from "./alerts.ts";
-import type { HealthReport, RingCounters, RingName } from "./protocol.ts";
+import type { HealthReport, RingCounters } from "./router_messages.ts";
+import type { RingName } from "../events/event.ts";
 
 /** A report of one ring, so many seconds after the epoch. */
 function report(seconds: number, ring: RingName, counters: Partial<RingCounters>): HealthReport {

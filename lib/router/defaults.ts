@@ -1,5 +1,5 @@
 /** What the router does unless told otherwise. */
-import type { RouterOptions } from "./protocol.ts";
+import type { RouterOptions } from "./router_messages.ts";
 
 /** The part of the router's options that a user sets. */
 export type RouterChoices = Pick<

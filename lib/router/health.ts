@@ -1,6 +1,6 @@
 /** What follows from the counters of the rings. */
 
-import type { RingCounters } from "./protocol.ts";
+import type { RingCounters } from "./router_messages.ts";
 
 /** Times that a program wanted room in this ring; what spilled is an attempt of the ring that took it. */
 export function attempts(

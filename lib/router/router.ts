@@ -1,7 +1,8 @@
 /** The main thread's handle on the router worker. */
-import { after } from "../timers.ts";
-import { WorkerError, WorkerHandle } from "../worker_handle.ts";
-import type { HealthReport, RouterOptions, RouterReport, RouterRequest, RuleSet } from "./protocol.ts";
+import { after } from "../runtime/timers.ts";
+import { WorkerError, WorkerHandle } from "../runtime/worker_handle.ts";
+import type { HealthReport, RouterOptions, RouterReport, RouterRequest } from "./router_messages.ts";
+import type { RuleSet } from "../events/rule_set.ts";
 
 /** Why rules are not taken any more. */
 const STOPPED = "the router has stopped";

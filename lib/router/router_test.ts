@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "../../tests/assert.ts";
-import type { RouterOptions } from "./protocol.ts";
+import type { RouterOptions } from "./router_messages.ts";
 import { Router } from "./router.ts";
 
 const SILENT = new URL("../../tests/support/silent_router_worker.ts", import.meta.url);

@@ -1,7 +1,7 @@
 /** Alerts to a webhook: POST with a time limit and retries. What it does never reaches the caller but as counts. */
 
-import { type Failure, RetryQueue } from "../retry_queue.ts";
-import type { After } from "../timers.ts";
+import { type Failure, RetryQueue } from "../runtime/retry_queue.ts";
+import type { After } from "../runtime/timers.ts";
 
 export interface WebhookOptions {
   url: string;

@@ -1,5 +1,5 @@
 import { assertEquals } from "../../tests/assert.ts";
-import type { After } from "../timers.ts";
+import type { After } from "../runtime/timers.ts";
 import { Webhook, type WebhookOptions } from "./webhook.ts";
 
 /** A clock whose timers wait until `fire`. */

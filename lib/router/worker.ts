@@ -1,28 +1,20 @@
 /**
  * The router worker: owns libbpf, the router's programs and the three rings, reads each in its own time and feeds the
- * pipeline with what was in it. Composition root of lib/ffi and the feed; the protocol is in protocol.ts.
+ * pipeline with what was in it. Composition root of lib/ffi and the feed; the protocol is in router_messages.ts.
  */
 /// <reference lib="deno.worker" />
-import { refusalOf } from "../errors.ts";
+import { refusalOf } from "../runtime/errors.ts";
 import { requireCapabilities } from "../ffi/capabilities.ts";
 import { openLibbpf } from "../ffi/libbpf.ts";
-import { RouterProbe } from "../ffi/router_probe.ts";
-import { readRouterElfs } from "../ffi/router_programs.ts";
-import { SOURCE_WORKER } from "../pipeline/channel.ts";
-import { Feed, laneOf } from "../pipeline/feed.ts";
-import { openSenders } from "../pipeline/open_channel.ts";
-import { WorkerMain } from "../worker_main.ts";
-import {
-  EVENT_TYPES,
-  type HealthReport,
-  type RingName,
-  type RouterOptions,
-  type RouterReport,
-  type RouterRequest,
-  type RuleSet,
-  SHARED_RINGS,
-  type SharedRing,
-} from "./protocol.ts";
+import { RouterProbe } from "./router_probe.ts";
+import { readRouterElfs } from "./router_programs.ts";
+import { SOURCE_WORKER } from "../pipeline/channel/channel.ts";
+import { Feed, laneOf } from "../pipeline/channel/feed.ts";
+import { openSenders } from "../pipeline/channel/open_channel.ts";
+import { WorkerMain } from "../runtime/worker_main.ts";
+import { EVENT_TYPES, type RingName, SHARED_RINGS, type SharedRing } from "../events/event.ts";
+import type { HealthReport, RouterOptions, RouterReport, RouterRequest } from "./router_messages.ts";
+import type { RuleSet } from "../events/rule_set.ts";
 import { RingSize } from "./ring_size.ts";
 
 function report(message: RouterReport): void {

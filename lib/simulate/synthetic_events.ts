@@ -2,8 +2,8 @@
  * The events of bpf/simulate.bpf.c, made without a kernel: the same records for the same numbers, but for their time.
  * tests/simulate_test.ts compares the two byte by byte.
  */
-import { AF_INET } from "../address_family.ts";
-import { writeField } from "../ffi/layout.ts";
+import { AF_INET } from "../net/address_family.ts";
+import { writeField } from "../wire/layout.ts";
 import {
   CONNECT_PAYLOAD,
   EVENT,
@@ -13,8 +13,8 @@ import {
   SEVERITY,
   SIMULATED,
   VIOLATION_PAYLOAD,
-} from "../ffi/layouts.gen.ts";
-import type { SharedRing } from "../router/protocol.ts";
+} from "../wire/layouts.gen.ts";
+import type { SharedRing } from "../events/event.ts";
 
 const RECORD_BYTES_MAX = EVENT.size + 64;
 const EPERM = 1;

@@ -3,17 +3,17 @@
  * a kernel they enter the first channel.
  */
 /// <reference lib="deno.worker" />
-import { breathe } from "../breathe.ts";
+import { breathe } from "../runtime/breathe.ts";
 import { requireCapabilities } from "../ffi/capabilities.ts";
-import { EventSimulator, SIMULATED_BURST_MAX } from "../ffi/event_simulator.ts";
+import { EventSimulator, SIMULATED_BURST_MAX } from "./event_simulator.ts";
 import { openLibbpf } from "../ffi/libbpf.ts";
 import { monotonicNs } from "../ffi/libc.ts";
-import { SOURCE_WORKER } from "../pipeline/channel.ts";
-import { Feed, laneOf } from "../pipeline/feed.ts";
-import { openSenders } from "../pipeline/open_channel.ts";
-import { SHARED_RINGS, type SharedRing } from "../router/protocol.ts";
-import { WorkerMain } from "../worker_main.ts";
-import type { SimulateOptions, SimulateReport, SimulateRequest } from "./protocol.ts";
+import { SOURCE_WORKER } from "../pipeline/channel/channel.ts";
+import { Feed, laneOf } from "../pipeline/channel/feed.ts";
+import { openSenders } from "../pipeline/channel/open_channel.ts";
+import { SHARED_RINGS, type SharedRing } from "../events/event.ts";
+import { WorkerMain } from "../runtime/worker_main.ts";
+import type { SimulateOptions, SimulateReport, SimulateRequest } from "./simulate_messages.ts";
 import { SyntheticEvents } from "./synthetic_events.ts";
 
 /** Synthetic events between two looks at messages. */

@@ -1,7 +1,7 @@
 /** Windows of process activity as the aggregator reports them, for the tests of whatever consumes them. */
-import { DURATION_BUCKETS } from "../../lib/aggregate/process_histogram.ts";
-import type { ProcessRow, ProcessWindow, SyscallRow } from "../../lib/aggregate/process_protocol.ts";
-import { DEFAULT_ARRANGEMENT } from "../../lib/aggregate/process_reducer.ts";
+import { DURATION_BUCKETS } from "../../lib/aggregate/activity/process_histogram.ts";
+import type { ProcessRow, ProcessWindow, SyscallRow } from "../../lib/aggregate/activity/process_window.ts";
+import { DEFAULT_ARRANGEMENT } from "../../lib/aggregate/activity/process_reducer.ts";
 
 /** Ten calls of 128 to 255 ns, and so many of 1 to 2 ms. */
 export function durations(long = 0): number[] {

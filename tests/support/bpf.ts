@@ -1,11 +1,11 @@
 /** BPF objects and the flow probe for tests, without a worker around them. */
-import { FlowProbe, type FlowProbeOptions } from "../../lib/ffi/flow_probe.ts";
-import { FLOW4_KEY, FLOW6_KEY, FLOW_VALUE, PACKET_COUNTERS } from "../../lib/ffi/layouts.gen.ts";
-import { readField } from "../../lib/ffi/layout.ts";
+import { FlowProbe, type FlowProbeOptions } from "../../lib/aggregate/flows/flow_probe.ts";
+import { FLOW4_KEY, FLOW6_KEY, FLOW_VALUE, PACKET_COUNTERS } from "../../lib/wire/layouts.gen.ts";
+import { readField } from "../../lib/wire/layout.ts";
 import { type Libbpf, openLibbpf } from "../../lib/ffi/libbpf.ts";
 import { BpfObject } from "../../lib/ffi/bpf_object.ts";
 import { pageSizeBytes } from "../../lib/ffi/libc.ts";
-import { OTHER_CLASSES } from "../../lib/aggregate/protocol.ts";
+import { OTHER_CLASSES } from "../../lib/wire/traffic.ts";
 import { addTo, type Ledger, ledgerKey, type Tally } from "./oracle.ts";
 
 /** Where everything is built. */

@@ -1,5 +1,5 @@
 /** Captures that tests write, replay, and have tshark count. */
-import type { FlowRow, FlowWindow } from "../../lib/aggregate/protocol.ts";
+import type { FlowRow, FlowWindow } from "../../lib/aggregate/windows/flow_window.ts";
 import { replayCapture, type ReplayOptions, type ReplayResult } from "../../lib/replay/replay.ts";
 import { ASSETS_DIR } from "./bpf.ts";
 import { type Bytes, ip4, ip6 } from "./frames.ts";

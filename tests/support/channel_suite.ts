@@ -3,16 +3,16 @@
  * through random steps, then real workers.
  */
 import { assert, assertEquals, assertFalse, assertGreater, assertLessOrEqual, assertThrows } from "../assert.ts";
-import { EVENT } from "../../lib/ffi/layouts.gen.ts";
+import { EVENT } from "../../lib/wire/layouts.gen.ts";
 import {
   type Channel,
   ENVELOPE_MAX_BYTES,
   OVERFLOW_POLICIES,
   type OverflowPolicy,
-} from "../../lib/pipeline/channel.ts";
-import { ENVELOPE_BYTES, EventBatch } from "../../lib/pipeline/event_batch.ts";
-import { encodeProcess } from "../../lib/pipeline/process_codec.ts";
-import type { ProcessInfo } from "../../lib/pipeline/process_info.ts";
+} from "../../lib/pipeline/channel/channel.ts";
+import { ENVELOPE_BYTES, EventBatch } from "../../lib/events/event_batch.ts";
+import { encodeProcess } from "../../lib/processes/process_codec.ts";
+import type { ProcessInfo } from "../../lib/processes/process_info.ts";
 import { Random } from "./random.ts";
 import type { ChannelWorkerReport, ChannelWorkerRequest } from "./channel_worker.ts";
 

@@ -1,10 +1,10 @@
 /// <reference lib="deno.worker" />
 /** A sender or receiver of a channel in a worker of its own, for channel_suite.ts. */
-import { EVENT } from "../../lib/ffi/layouts.gen.ts";
-import { QueueChannel, type QueueChannelDescription } from "../../lib/ffi/queue_channel.ts";
-import type { Channel } from "../../lib/pipeline/channel.ts";
-import { EventBatch } from "../../lib/pipeline/event_batch.ts";
-import { SharedChannel, type SharedChannelDescription } from "../../lib/pipeline/shared_channel.ts";
+import { EVENT } from "../../lib/wire/layouts.gen.ts";
+import { QueueChannel, type QueueChannelDescription } from "../../lib/pipeline/channel/queue_channel.ts";
+import type { Channel } from "../../lib/pipeline/channel/channel.ts";
+import { EventBatch } from "../../lib/events/event_batch.ts";
+import { SharedChannel, type SharedChannelDescription } from "../../lib/pipeline/channel/shared_channel.ts";
 import { openSystemLibbpf } from "./bpf.ts";
 
 export interface ChannelWorkerRequest {

@@ -1,5 +1,5 @@
 /** A router that tells its health once and hears nothing of what it is told after that. */
-import type { RouterReport, RouterRequest } from "../../lib/router/protocol.ts";
+import type { RouterReport, RouterRequest } from "../../lib/router/router_messages.ts";
 
 if (typeof WorkerGlobalScope !== "undefined") {
   self.onmessage = ({ data: request }: MessageEvent<RouterRequest>) => {

@@ -1,15 +1,8 @@
 /** Events and health reports for tests: plausible, and overridden where a test looks. */
-import { categorise, priorityOf } from "../../lib/pipeline/categorise.ts";
-import type { PipelineEvent } from "../../lib/pipeline/protocol.ts";
-import {
-  EVENT_TYPES,
-  type EventBase,
-  type HealthReport,
-  type RingCounters,
-  type RingName,
-  type RouterEvent,
-  SEVERITIES,
-} from "../../lib/router/protocol.ts";
+import { categorise, priorityOf } from "../../lib/events/categorise.ts";
+import type { PipelineEvent } from "../../lib/pipeline/pipeline_messages.ts";
+import { EVENT_TYPES, type EventBase, type RingName, type RouterEvent, SEVERITIES } from "../../lib/events/event.ts";
+import type { HealthReport, RingCounters } from "../../lib/router/router_messages.ts";
 
 type Details<T extends RouterEvent["event"]> = Omit<Extract<RouterEvent, { event: T }>, keyof EventBase>;
 

@@ -1,6 +1,6 @@
 /** A worker that fails at what it is told, and then at freeing what it holds, for worker_main_test.ts. */
-import { SystemError } from "../../lib/errors.ts";
-import { WorkerMain } from "../../lib/worker_main.ts";
+import { SystemError } from "../../lib/runtime/errors.ts";
+import { WorkerMain } from "../../lib/runtime/worker_main.ts";
 
 /** `start`: holds something that cannot be freed. The others fail with it. */
 export type FailingRequest = { kind: "start" } | { kind: "throw" } | { kind: "refuse" } | { kind: "end" };

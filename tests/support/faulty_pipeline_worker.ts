@@ -2,8 +2,8 @@
  * A worker of a pipeline that fails as the environment says, and whose last node refuses events that come out of order or
  * twice: they become dead letters.
  */
-import { EVENT } from "../../lib/ffi/layouts.gen.ts";
-import type { EventBatch } from "../../lib/pipeline/event_batch.ts";
+import { EVENT } from "../../lib/wire/layouts.gen.ts";
+import type { EventBatch } from "../../lib/events/event_batch.ts";
 import { serveNode } from "../../lib/pipeline/node_run.ts";
 import { StageBroken } from "../../lib/pipeline/runner.ts";
 import type { Stage } from "../../lib/pipeline/stage.ts";

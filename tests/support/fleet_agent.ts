@@ -1,7 +1,7 @@
 /** An agent without a kernel: a spool, a batcher and a link, in this process. */
-import { Batcher } from "../../lib/agent/batcher.ts";
-import { AgentLink, type LinkOptions } from "../../lib/agent/link.ts";
-import { Spool, type SpoolOptions } from "../../lib/agent/spool.ts";
+import { Batcher } from "../../lib/fleet/agent/batcher.ts";
+import { AgentLink, type LinkOptions } from "../../lib/fleet/agent/link.ts";
+import { Spool, type SpoolOptions } from "../../lib/fleet/agent/spool.ts";
 import { monotonicNs } from "../../lib/ffi/libc.ts";
 
 // Opens libc, which then stays open: a test that did so would seem to leak it.

@@ -2,11 +2,11 @@
  * An agent of its own process, so that it can be killed. It makes numbered events, and writes down how far it is once
  * its spool has them. Says its counts, as one line of JSON, when everything is acknowledged.
  */
-import { Batcher } from "../../lib/agent/batcher.ts";
-import { AgentLink, type LinkOptions } from "../../lib/agent/link.ts";
-import { Spool } from "../../lib/agent/spool.ts";
+import { Batcher } from "../../lib/fleet/agent/batcher.ts";
+import { AgentLink, type LinkOptions } from "../../lib/fleet/agent/link.ts";
+import { Spool } from "../../lib/fleet/agent/spool.ts";
 import type { Position } from "../../lib/fleet/codec.ts";
-import { LANES } from "../../lib/fleet/protocol.ts";
+import { LANES } from "../../lib/fleet/fleet_types.ts";
 import { monotonicNs } from "../../lib/ffi/libc.ts";
 import { cpuUsage } from "node:process";
 import { fleetEvent } from "./fleet_events.ts";

@@ -1,9 +1,9 @@
 /** An agent and a server in one bundle: says OK when an event got through, over mutual TLS. */
-import { Batcher } from "../../lib/agent/batcher.ts";
-import { AgentLink } from "../../lib/agent/link.ts";
-import { Spool } from "../../lib/agent/spool.ts";
-import { byLane } from "../../lib/fleet/protocol.ts";
-import { FleetServer } from "../../lib/server/grpc_service.ts";
+import { Batcher } from "../../lib/fleet/agent/batcher.ts";
+import { AgentLink } from "../../lib/fleet/agent/link.ts";
+import { Spool } from "../../lib/fleet/agent/spool.ts";
+import { byLane } from "../../lib/fleet/fleet_types.ts";
+import { FleetServer } from "../../lib/fleet/server/grpc_service.ts";
 import { fleetEvent } from "./fleet_events.ts";
 
 const tls: { ca: string; cert: string; key: string } = JSON.parse(Deno.args[0]);

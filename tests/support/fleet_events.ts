@@ -1,6 +1,6 @@
 /** Events that can be made again from their number: what a server holds is compared with what an agent made. */
-import type { EnrichedEvent } from "../../lib/fleet/protocol.ts";
-import type { EventBase, RouterEvent } from "../../lib/router/protocol.ts";
+import type { EnrichedEvent } from "../../lib/fleet/fleet_types.ts";
+import type { EventBase, RouterEvent } from "../../lib/events/event.ts";
 
 /** Most are information, few are critical. */
 const SEVERITY_CYCLE = [

@@ -2,10 +2,11 @@
  * A store that survives its process: a line for every batch, with the numbers of its events. Each event is compared with
  * the one that the agent made.
  */
-import { Event } from "../../lib/export/proto/ebpfmon.gen.ts";
+import { Event } from "../../lib/fleet/proto/ebpfmon.gen.ts";
 import { decodeEvent, encodeEvent } from "../../lib/fleet/codec.ts";
-import { type ByLane, byLane, type Lane } from "../../lib/fleet/protocol.ts";
-import type { BatchSource, FleetStore, ReceivedBatch } from "../../lib/server/grpc_service_session.ts";
+import { type ByLane, byLane, type Lane } from "../../lib/fleet/fleet_types.ts";
+import type { BatchSource, ReceivedBatch } from "../../lib/fleet/received_batch.ts";
+import type { FleetStore } from "../../lib/fleet/server/grpc_service_session.ts";
 import { fleetEvent, fleetEventNumber } from "./fleet_events.ts";
 
 export interface StoredBatch {

@@ -1,9 +1,9 @@
 /** What a server's store holds, read when it does not run. */
 import { DatabaseSync } from "node:sqlite";
-import { Batch } from "../../lib/export/proto/ebpfmon.gen.ts";
-import { EVENT } from "../../lib/ffi/layouts.gen.ts";
+import { Batch } from "../../lib/fleet/proto/ebpfmon.gen.ts";
+import { EVENT } from "../../lib/wire/layouts.gen.ts";
 import { decodeEvent } from "../../lib/fleet/codec.ts";
-import type { RouterEvent } from "../../lib/router/protocol.ts";
+import type { RouterEvent } from "../../lib/events/event.ts";
 
 /** Every batch in the store of a server, in the order of its log. */
 function storedBatches(path: string): Batch[] {

@@ -1,7 +1,8 @@
 /** A store that forgets when it goes: what a server accepted, in order. */
 import { decodeEvent } from "../../lib/fleet/codec.ts";
-import { type ByLane, byLane } from "../../lib/fleet/protocol.ts";
-import type { BatchSource, FleetStore, ReceivedBatch } from "../../lib/server/grpc_service_session.ts";
+import { type ByLane, byLane } from "../../lib/fleet/fleet_types.ts";
+import type { BatchSource, ReceivedBatch } from "../../lib/fleet/received_batch.ts";
+import type { FleetStore } from "../../lib/fleet/server/grpc_service_session.ts";
 import { fleetEventNumber } from "./fleet_events.ts";
 
 export class MemoryStore implements FleetStore {

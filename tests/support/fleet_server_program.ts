@@ -1,7 +1,7 @@
 /** A fleet server of its own process, so that it can be killed. Says READY and its port, drains on SIGTERM. */
-import { FleetServer, type FleetServerOptions } from "../../lib/server/grpc_service.ts";
-import { byLane } from "../../lib/fleet/protocol.ts";
-import type { FleetStore } from "../../lib/server/grpc_service_session.ts";
+import { FleetServer, type FleetServerOptions } from "../../lib/fleet/server/grpc_service.ts";
+import { byLane } from "../../lib/fleet/fleet_types.ts";
+import type { FleetStore } from "../../lib/fleet/server/grpc_service_session.ts";
 import { FileStore } from "./fleet_file_store.ts";
 
 export interface ServerProgramOptions extends Omit<FleetServerOptions, "store" | "onNotice"> {

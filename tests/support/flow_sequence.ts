@@ -1,6 +1,6 @@
 /** Packets of many flows through the flow program, in an order that the test knows: truth for what was counted. */
 import type { BpfObject } from "../../lib/ffi/bpf_object.ts";
-import { readField, type StructLayout, writeField } from "../../lib/ffi/layout.ts";
+import { readField, type StructLayout, writeField } from "../../lib/wire/layout.ts";
 import type { Libbpf } from "../../lib/ffi/libbpf.ts";
 import { testRun } from "../../lib/ffi/test_run.ts";
 import { openTestObject } from "./bpf.ts";

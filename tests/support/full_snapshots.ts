@@ -1,16 +1,38 @@
 /** Snapshots in which nothing is absent, so that every metric there is stands on the page. */
+import { addAgentMetrics, type AgentCounts } from "../../lib/fleet/agent/agent_metrics.ts";
 import type { MetricsSnapshot } from "../../lib/export/metrics.ts";
-import { byLane } from "../../lib/fleet/protocol.ts";
-import { EventTotals } from "../../lib/router/event_totals.ts";
-import { CorrelationEngine } from "../../lib/server/correlation/engine.ts";
-import type { ServerSnapshot } from "../../lib/server/metrics.ts";
+import { byLane } from "../../lib/fleet/fleet_types.ts";
+import { EventTotals } from "../../lib/pipeline/event_totals.ts";
+import { CorrelationEngine } from "../../lib/fleet/correlation/engine.ts";
+import type { ServerSnapshot } from "../../lib/fleet/server/metrics.ts";
 import { healthReport } from "./events.ts";
 import { pipelineStats } from "./pipeline.ts";
 import { metricsSnapshot } from "./windows.ts";
 
 const spooled = () => ({ appended: 10, recovered: 1, acknowledged: 5, dropped: byLane(1), spooled: 1 });
 
-export function fullMetricsSnapshot(): MetricsSnapshot {
+function agentCounts(): AgentCounts {
+  return {
+    spool: { batches: spooled(), events: spooled(), memoryBytes: 100, diskBytes: 200, diskFailed: false },
+    link: {
+      connected: true,
+      server: "192.0.2.1:9465",
+      sentBatches: 6,
+      sentEvents: 60,
+      reconnects: 1,
+      failures: 2,
+      lastSentUnixMs: 1_700_000_000_500,
+      inFlightBytes: 10,
+      windowBytes: 1000,
+      congested: false,
+      lastError: null,
+    },
+    debugSampling: 4,
+  };
+}
+
+/** @param options `debugSampling`: one debug event in this many is sent; null where none is */
+export function fullMetricsSnapshot({ debugSampling = 4 }: { debugSampling?: number | null } = {}): MetricsSnapshot {
   const events = new EventTotals();
   events.follow({
     stats: () =>
@@ -19,23 +41,7 @@ export function fullMetricsSnapshot(): MetricsSnapshot {
   events.addHealth(healthReport({ droppedByType: [{ event: "file_open", count: 2n }] }));
   return metricsSnapshot({
     events,
-    agent: {
-      spool: { batches: spooled(), events: spooled(), memoryBytes: 100, diskBytes: 200, diskFailed: false },
-      link: {
-        connected: true,
-        server: "192.0.2.1:9465",
-        sentBatches: 6,
-        sentEvents: 60,
-        reconnects: 1,
-        failures: 2,
-        lastSentUnixMs: 1_700_000_000_500,
-        inFlightBytes: 10,
-        windowBytes: 1000,
-        congested: false,
-        lastError: null,
-      },
-      debugSampling: 4,
-    },
+    addFamilies: (text) => addAgentMetrics(text, { ...agentCounts(), debugSampling }),
   });
 }
 

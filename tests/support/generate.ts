@@ -6,7 +6,7 @@
  * Waits for the end of standard input, so that several can start together. Prints {"sent": packets made}; how many of
  * them arrived only the receiving end knows.
  */
-import { readField, type StructLayout, writeField } from "../../lib/ffi/layout.ts";
+import { readField, type StructLayout, writeField } from "../../lib/wire/layout.ts";
 import { TEST_XDP_LIVE_FRAMES, testRun } from "../../lib/ffi/test_run.ts";
 import { openSystemLibbpf, openTestObject } from "./bpf.ts";
 import { ethernet, ETHERTYPE, filler, ipv4, PROTO, udp } from "./frames.ts";

@@ -1,8 +1,8 @@
 /** Stores for tests: their folder, what goes into them, and whether they are whole. */
 import { DatabaseSync } from "node:sqlite";
-import { addClasses, LEVELS, noClasses, TRAFFIC_CLASSES, type TrafficClass } from "../../lib/aggregate/levels.ts";
-import type { TrafficTotal } from "../../lib/aggregate/totals.ts";
-import type { StoreOptions } from "../../lib/history/protocol.ts";
+import { addClasses, LEVELS, noClasses, TRAFFIC_CLASSES, type TrafficClass } from "../../lib/history/levels.ts";
+import type { TrafficTotal } from "../../lib/aggregate/flows/totals.ts";
+import type { StoreOptions } from "../../lib/history/history_messages.ts";
 import type { Selection } from "../../lib/history/query.ts";
 import type { TimeRange } from "../../lib/history/reader.ts";
 import { StoredWindows, type WindowRecord } from "../../lib/history/stored_window.ts";

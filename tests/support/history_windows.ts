@@ -1,8 +1,7 @@
 /** Windows made up for the tests of levels and of the store, with the truth beside them. */
-import type { Direction, FlowRow, FlowWindow, Traffic } from "../../lib/aggregate/protocol.ts";
-import { OTHER_CLASSES } from "../../lib/aggregate/protocol.ts";
-import type { EstimatedFlow } from "../../lib/aggregate/overflow_protocol.ts";
-import type { FlowOwner } from "../../lib/aggregate/levels.ts";
+import { type Direction, OTHER_CLASSES } from "../../lib/wire/traffic.ts";
+import type { EstimatedFlow, FlowRow, FlowWindow, Traffic } from "../../lib/aggregate/windows/flow_window.ts";
+import type { FlowOwner } from "../../lib/history/levels.ts";
 import type { Random } from "./random.ts";
 import { flowWindow, interfaceTraffic } from "./windows.ts";
 

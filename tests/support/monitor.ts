@@ -1,6 +1,7 @@
 /** The aggregator watching one end of a test net, and what it counted, ready to be compared. */
-import type { AggregatorOptions, AggregatorReport, FlowWindow, Traffic } from "../../lib/aggregate/protocol.ts";
-import { OTHER_CLASSES } from "../../lib/aggregate/protocol.ts";
+import type { AggregatorOptions, AggregatorReport } from "../../lib/aggregate/aggregator_messages.ts";
+import type { FlowWindow, Traffic } from "../../lib/aggregate/windows/flow_window.ts";
+import { OTHER_CLASSES } from "../../lib/wire/traffic.ts";
 import { ASSETS_DIR } from "./bpf.ts";
 import { ip4, ip6 } from "./frames.ts";
 import { linesOf } from "./lines.ts";

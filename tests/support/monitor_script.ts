@@ -6,8 +6,8 @@
  * Prints every report as a line of JSON (a bigint as "123n") until standard input ends; then stops it.
  */
 import { Aggregator } from "../../lib/aggregate/aggregator.ts";
-import { WorkerError } from "../../lib/worker_handle.ts";
-import type { AggregatorOptions } from "../../lib/aggregate/protocol.ts";
+import { WorkerError } from "../../lib/runtime/worker_handle.ts";
+import type { AggregatorOptions } from "../../lib/aggregate/aggregator_messages.ts";
 
 const options: AggregatorOptions = JSON.parse(Deno.args[0]);
 const encoder = new TextEncoder();

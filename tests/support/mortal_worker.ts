@@ -1,9 +1,9 @@
 /// <reference lib="deno.worker" />
 /** A stage that passes on three of four events, until it is killed, or kills itself, for channel_kill_test.ts. */
 import { threadId } from "../../lib/ffi/libc.ts";
-import { CommitJournal, type JournalDescription } from "../../lib/pipeline/commit_journal.ts";
-import { EventBatch } from "../../lib/pipeline/event_batch.ts";
-import { SharedChannel, type SharedChannelDescription } from "../../lib/pipeline/shared_channel.ts";
+import { CommitJournal, type JournalDescription } from "../../lib/pipeline/channel/commit_journal.ts";
+import { EventBatch } from "../../lib/events/event_batch.ts";
+import { SharedChannel, type SharedChannelDescription } from "../../lib/pipeline/channel/shared_channel.ts";
 
 export interface MortalWorkerRequest {
   input: SharedChannelDescription;

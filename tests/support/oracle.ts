@@ -3,7 +3,7 @@
  * bpf/flow.h states for what has no flow. A header or a stated length that reaches past the frame makes it truncated;
  * one that contradicts itself or the header around it, malformed. What comes first in the frame decides.
  */
-import type { OtherClass } from "../../lib/aggregate/protocol.ts";
+import type { OtherClass } from "../../lib/wire/traffic.ts";
 
 export interface FlowVerdict {
   family: 4 | 6;

@@ -1,20 +1,20 @@
 /** A pipeline under test: numbered events in, and what became of them. */
 import { assertEquals } from "../assert.ts";
-import { EVENT } from "../../lib/ffi/layouts.gen.ts";
+import { EVENT } from "../../lib/wire/layouts.gen.ts";
 import type { DeadLetter } from "../../lib/pipeline/dead_letters.ts";
-import { SOURCE_WORKER } from "../../lib/pipeline/channel.ts";
-import { Feed, laneOf } from "../../lib/pipeline/feed.ts";
+import { SOURCE_WORKER } from "../../lib/pipeline/channel/channel.ts";
+import { Feed, laneOf } from "../../lib/pipeline/channel/feed.ts";
 import {
   type ChannelMaker,
   makeSharedChannel,
   openSenders,
   queueChannelMaker,
-} from "../../lib/pipeline/open_channel.ts";
+} from "../../lib/pipeline/channel/open_channel.ts";
 import { Pipeline, type PipelineOptions } from "../../lib/pipeline/pipeline.ts";
-import type { PipelineEvent } from "../../lib/pipeline/protocol.ts";
-import { SharedChannel } from "../../lib/pipeline/shared_channel.ts";
+import type { PipelineEvent } from "../../lib/pipeline/pipeline_messages.ts";
+import { SharedChannel } from "../../lib/pipeline/channel/shared_channel.ts";
 import { type PipelineStats, unaccounted } from "../../lib/pipeline/stats.ts";
-import type { RingName } from "../../lib/router/protocol.ts";
+import type { RingName } from "../../lib/events/event.ts";
 import { ASSETS_DIR } from "./bpf.ts";
 import { clearFault, type Fault, NO_FAULT, setFault } from "./pipeline_faults.ts";
 import { eventRecord } from "./records.ts";

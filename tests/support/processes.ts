@@ -5,16 +5,16 @@ import {
   processBalance,
   ProcessReducer,
   type ProcessReducerOptions,
-} from "../../lib/aggregate/process_reducer.ts";
-import type { ProcessRow, ProcessWindow } from "../../lib/aggregate/process_protocol.ts";
+} from "../../lib/aggregate/activity/process_reducer.ts";
+import type { ProcessRow, ProcessWindow } from "../../lib/aggregate/activity/process_window.ts";
 import {
   PROCESS_WAYS,
   type ProcessObject,
   ProcessProbe,
   type ProcessProbeOptions,
   type ProcessWay,
-} from "../../lib/ffi/process_probe.ts";
-import type { Machine } from "../../lib/ffi/syscalls.ts";
+} from "../../lib/aggregate/activity/process_probe.ts";
+import type { Machine } from "../../lib/wire/syscalls.ts";
 import { assertEquals } from "../assert.ts";
 import { ASSETS_DIR, openSystemLibbpf } from "./bpf.ts";
 

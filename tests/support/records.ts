@@ -7,10 +7,10 @@ import {
   OPEN_PAYLOAD,
   TCP_PAYLOAD,
   VIOLATION_PAYLOAD,
-} from "../../lib/ffi/layouts.gen.ts";
-import { envelopeLength, EventBatch } from "../../lib/pipeline/event_batch.ts";
-import type { ProcessInfo } from "../../lib/pipeline/process_info.ts";
-import { EVENT_TYPES, type EventType, SEVERITIES, type Severity } from "../../lib/router/protocol.ts";
+} from "../../lib/wire/layouts.gen.ts";
+import { envelopeLength, EventBatch } from "../../lib/events/event_batch.ts";
+import type { ProcessInfo } from "../../lib/processes/process_info.ts";
+import { EVENT_TYPES, type EventType, SEVERITIES, type Severity } from "../../lib/events/event.ts";
 
 export interface RecordFields {
   severity?: Severity;

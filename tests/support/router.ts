@@ -1,5 +1,5 @@
 /** The router probe and the program whose deeds it watches, for tests without a worker around them. */
-import { EventDecoder } from "../../lib/router/event_decoder.ts";
+import { EventDecoder } from "../../lib/events/event_decoder.ts";
 import {
   EVENT_TYPES,
   type EventType,
@@ -7,10 +7,10 @@ import {
   RINGS,
   type RouterEvent,
   type SharedRing,
-} from "../../lib/router/protocol.ts";
-import { RouterProbe, type RouterProbeOptions } from "../../lib/ffi/router_probe.ts";
-import { readRouterElfs } from "../../lib/ffi/router_programs.ts";
-import type { Machine } from "../../lib/ffi/syscalls.ts";
+} from "../../lib/events/event.ts";
+import { RouterProbe, type RouterProbeOptions } from "../../lib/router/router_probe.ts";
+import { readRouterElfs } from "../../lib/router/router_programs.ts";
+import type { Machine } from "../../lib/wire/syscalls.ts";
 import { ASSETS_DIR, openSystemLibbpf } from "./bpf.ts";
 
 /** What `only.comm` names: another in each run, so that no other test run on the machine counts either. */

@@ -1,6 +1,6 @@
 /** A program with a live screen, for screen_test.ts to run on a pseudo-terminal. Argument: how it ends. */
 
-import { emptyTotals } from "../../lib/aggregate/totals.ts";
+import { emptyTotals } from "../../lib/aggregate/flows/totals.ts";
 import { renderLive } from "../../lib/cli/monitor_view.ts";
 import { Screen } from "../../lib/cli/screen.ts";
 

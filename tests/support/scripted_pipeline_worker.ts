@@ -1,6 +1,6 @@
 /// <reference lib="deno.worker" />
 /** A worker of a pipeline that takes no event. It does what `filter` says, and tells as notices what it is told. */
-import type { NodePlan, NodeProgress, NodeReport, NodeRequest } from "../../lib/pipeline/protocol.ts";
+import type { NodePlan, NodeProgress, NodeReport, NodeRequest } from "../../lib/pipeline/pipeline_messages.ts";
 
 export interface Script {
   /** The node that does the rest of it. */

@@ -1,5 +1,5 @@
 /** A router that says nothing of rules, and stops when it is told to. */
-import type { RouterReport, RouterRequest } from "../../lib/router/protocol.ts";
+import type { RouterReport, RouterRequest } from "../../lib/router/router_messages.ts";
 
 if (typeof WorkerGlobalScope !== "undefined") {
   self.onmessage = ({ data: request }: MessageEvent<RouterRequest>) => {

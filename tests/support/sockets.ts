@@ -1,6 +1,6 @@
 /** A process in a test net whose sockets do what it is told, and the probe that notes whose they are. */
-import { SocketOwners } from "../../lib/aggregate/socket_owners.ts";
-import { SocketOwnerProbe, type SocketOwnerProbeOptions } from "../../lib/ffi/socket_owner_probe.ts";
+import { SocketOwners } from "../../lib/aggregate/owners/socket_owners.ts";
+import { SocketOwnerProbe, type SocketOwnerProbeOptions } from "../../lib/aggregate/owners/socket_owner_probe.ts";
 import { ASSETS_DIR, openSystemLibbpf } from "./bpf.ts";
 import { linesOf } from "./lines.ts";
 import type { NetSide, TestNet } from "./namespaces.ts";

@@ -2,9 +2,9 @@
  * A pipeline one of whose workers never comes back from a stage, for pipeline_stuck_test.ts: a program of its own, since
  * nothing but its end ends that thread. It prints what came of it, and exits as main.ts does.
  */
-import type { Placement } from "../../lib/pipeline/protocol.ts";
+import type { Placement } from "../../lib/pipeline/pipeline_messages.ts";
 import { type PipelineStats, unaccounted } from "../../lib/pipeline/stats.ts";
-import { WorkerError } from "../../lib/worker_handle.ts";
+import { WorkerError } from "../../lib/runtime/worker_handle.ts";
 import { outcomesOf, PipelineRun } from "./pipeline_run.ts";
 
 export interface StuckRequest {

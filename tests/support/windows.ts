@@ -1,8 +1,13 @@
 /** Windows as the aggregator reports them, for the tests of whatever consumes them. */
 
-import type { FlowRow, FlowWindow, InterfaceTraffic, WindowRetransmits } from "../../lib/aggregate/protocol.ts";
-import { addWindow, emptyTotals } from "../../lib/aggregate/totals.ts";
-import { Histogram, SECONDS_BOUNDS } from "../../lib/export/histogram.ts";
+import type {
+  FlowRow,
+  FlowWindow,
+  InterfaceTraffic,
+  WindowRetransmits,
+} from "../../lib/aggregate/windows/flow_window.ts";
+import { addWindow, emptyTotals } from "../../lib/aggregate/flows/totals.ts";
+import { Histogram, SECONDS_BOUNDS } from "../../lib/metrics/histogram.ts";
 import type { MetricsSnapshot } from "../../lib/export/metrics.ts";
 
 /** A balanced 100 packets / 10,000 bytes: 70 in flows, 20 in overflow, 4 + 3 + 2 + 1 in no flow. */

@@ -3,13 +3,14 @@
  * with expectations, injected errors, and a look at both sides.
  */
 import { MapType, type MapTypeNumber } from "../bpf_map.ts";
-import { type Fence, readAll, type Side } from "../double_buffer.ts";
+import { type Fence, readAll } from "../double_buffer.ts";
+import type { Side } from "../side.ts";
 import type { Codec } from "../double_buffer_codec.ts";
 import { ActivePointer } from "../double_buffer_pointer.ts";
 import type { Switchover } from "../double_buffer_switchover.ts";
 import { DoubleBufferedArray } from "../double_buffered_array.ts";
 import { DoubleBufferedHash, DoubleBufferedLpm } from "../double_buffered_table.ts";
-import { DOUBLE_BUFFER } from "../layouts.gen.ts";
+import { DOUBLE_BUFFER } from "../../wire/layouts.gen.ts";
 import type { ExpectedSets } from "./expected_sets.ts";
 import { FakeSides, Faults } from "./fake_map.ts";
 

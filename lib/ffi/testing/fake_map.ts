@@ -1,8 +1,9 @@
 /** Maps in memory with the semantics of the kernel's, and errors where a test wants them. */
-import { SystemError } from "../../errors.ts";
-import type { MapBatch } from "../../records.ts";
+import { SystemError } from "../../runtime/errors.ts";
+import type { MapBatch } from "../../wire/records.ts";
 import { type MapSpec, MapType, type TakeBatch } from "../bpf_map.ts";
-import type { Side, SideMap, Sides } from "../double_buffer.ts";
+import type { Side } from "../side.ts";
+import type { SideMap, Sides } from "../double_buffer.ts";
 
 const E2BIG = 7;
 

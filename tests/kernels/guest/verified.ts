@@ -3,7 +3,7 @@
  * constants rule out the verifier does not look at, so each is loaded with every setting that makes it do more.
  */
 import { BpfObject } from "../../../lib/ffi/bpf_object.ts";
-import { type StructLayout, writeField } from "../../../lib/ffi/layout.ts";
+import { type StructLayout, writeField } from "../../../lib/wire/layout.ts";
 import {
   FLOW_RODATA,
   PROCESS_HASH_RODATA,
@@ -12,7 +12,7 @@ import {
   ROUTER_RAW_RODATA,
   ROUTER_RODATA,
   SOCKET_OWNER_RODATA,
-} from "../../../lib/ffi/layouts.gen.ts";
+} from "../../../lib/wire/layouts.gen.ts";
 import type { Libbpf } from "../../../lib/ffi/libbpf.ts";
 
 /** Constants that a run may set before it loads an object. */

@@ -1,0 +1,194 @@
+/**
+ * Gathers what an agent has to say into batches of one severity each: a hundred events, up to a thousand under load, and
+ * never older than the flush interval. What is critical leaves at once.
+ */
+import type { FlowWindow } from "../../aggregate/windows/flow_window.ts";
+import { Batch } from "../proto/ebpfmon.gen.ts";
+import { encodeAlert, encodeEvent, encodeHealth, encodeWindow, severityNumber } from "../codec.ts";
+import { BATCH_RECORDS_MAX, type EnrichedEvent, type FleetAlert, type Lane, LANES } from "../fleet_types.ts";
+import type { HealthReport } from "../../router/router_messages.ts";
+import type { Spool } from "./spool.ts";
+
+/** The two clocks at one instant. */
+export interface ClockSample {
+  unixNs: bigint;
+  /** CLOCK_REALTIME less CLOCK_MONOTONIC. */
+  bootUnixNs: bigint;
+}
+
+export interface BatcherOptions {
+  /** No event waits longer; 0: none waits for another call. */
+  flushMs: number;
+  /** Batches are split so that none is longer, but for single records. */
+  bytesMax: number;
+  clock: () => ClockSample;
+  /** The spool has something new. */
+  onBatch: () => void;
+}
+
+const EVENTS_MIN = 50;
+const EVENTS_FIRST = 100;
+/** A batch that fills up in a tenth of the flush interval should have been larger. */
+const FAST_SHARE = 10;
+
+/** Windows and reports about ourselves count as information; an alert is worth an interruption. */
+const SUMMARY_LANE = "info";
+const ALERT_LANE = "critical";
+
+type BatchContent = Partial<Pick<Batch, "events" | "windows" | "health" | "alerts" | "raw" | "rawEvents">>;
+
+interface Gathering {
+  events: EnrichedEvent[];
+  /** Events that make a batch now. */
+  target: number;
+  sinceMs: number;
+}
+
+export class Batcher implements Disposable {
+  readonly #spool: Pick<Spool, "append">;
+  readonly #options: BatcherOptions;
+  readonly #gathering: Record<Lane, Gathering>;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(spool: Pick<Spool, "append">, options: BatcherOptions) {
+    this.#spool = spool;
+    this.#options = options;
+    const gathering = (): Gathering => ({ events: [], target: EVENTS_FIRST, sinceMs: performance.now() });
+    this.#gathering = {
+      critical: gathering(),
+      error: gathering(),
+      warning: gathering(),
+      info: gathering(),
+      debug: gathering(),
+    };
+  }
+
+  /** Events that make a batch of this lane now. */
+  target(lane: Lane): number {
+    return this.#gathering[lane].target;
+  }
+
+  add(events: readonly EnrichedEvent[]): void {
+    for (const enriched of events) {
+      const lane = enriched.event.severity;
+      const gathering = this.#gathering[lane];
+      gathering.events.push(enriched);
+      if (gathering.events.length >= gathering.target) this.#flushFull(lane);
+    }
+    if (this.#options.flushMs === 0) this.flush();
+    else if (this.#gathering.critical.events.length > 0) this.#flushLane("critical");
+    this.#arm();
+  }
+
+  addWindow(window: FlowWindow): void {
+    for (const part of encodeWindow(window, BATCH_RECORDS_MAX)) this.#send(SUMMARY_LANE, { windows: [part] });
+    this.#options.onBatch();
+  }
+
+  addHealth(health: HealthReport): void {
+    this.#send(SUMMARY_LANE, { health: [encodeHealth(health)] });
+    this.#options.onBatch();
+  }
+
+  addAlert(alert: FleetAlert): void {
+    this.#send(ALERT_LANE, { alerts: [encodeAlert(alert)] });
+    this.#options.onBatch();
+  }
+
+  /** The raw path. @param records as the kernel wrote them, one behind the other */
+  addRaw(lane: Lane, records: Uint8Array<ArrayBuffer>, events: number): void {
+    this.#send(lane, { raw: records, rawEvents: events });
+    this.#options.onBatch();
+  }
+
+  /** Makes batches of everything that waits. */
+  flush(): void {
+    for (const lane of LANES) this.#flushLane(lane);
+  }
+
+  /** Makes batches of everything that waits, and stops the timer. */
+  [Symbol.dispose](): void {
+    this.flush();
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #arm(): void {
+    if (this.#timer !== undefined || this.#options.flushMs === 0) return;
+    if (LANES.every((lane) => this.#gathering[lane].events.length === 0)) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      for (const lane of LANES) {
+        const gathering = this.#gathering[lane];
+        if (gathering.events.length < gathering.target / 2) {
+          gathering.target = Math.max(EVENTS_MIN, Math.floor(gathering.target / 2));
+        }
+        this.#flushLane(lane);
+      }
+    }, this.#options.flushMs);
+  }
+
+  #flushFull(lane: Lane): void {
+    const gathering = this.#gathering[lane];
+    const fast = performance.now() - gathering.sinceMs < this.#options.flushMs / FAST_SHARE;
+    if (fast) gathering.target = Math.min(BATCH_RECORDS_MAX, gathering.target * 2);
+    this.#flushLane(lane);
+  }
+
+  #flushLane(lane: Lane): void {
+    const gathering = this.#gathering[lane];
+    gathering.sinceMs = performance.now();
+    if (gathering.events.length === 0) return;
+    const { events } = gathering;
+    gathering.events = [];
+    this.#sendEvents(lane, events);
+    this.#options.onBatch();
+  }
+
+  #sendEvents(lane: Lane, events: EnrichedEvent[]): void {
+    const body = this.#encode({ events: events.map(encodeEvent) });
+    if (body.length > this.#options.bytesMax && events.length > 1) {
+      const middle = events.length >> 1;
+      this.#sendEvents(lane, events.slice(0, middle));
+      this.#sendEvents(lane, events.slice(middle));
+    } else {
+      this.#append(lane, events.length, body);
+    }
+  }
+
+  #send(lane: Lane, content: BatchContent): void {
+    this.#append(lane, content.rawEvents ?? 0, this.#encode(content));
+  }
+
+  #encode(content: BatchContent): Uint8Array<ArrayBuffer> {
+    const { unixNs, bootUnixNs } = this.#options.clock();
+    return encodeBatch({ bootUnixNs, createdUnixNs: unixNs, ...content });
+  }
+
+  /** Two encodings of one message, one behind the other, are the message with the fields of both. */
+  #append(lane: Lane, events: number, body: Uint8Array<ArrayBuffer>): void {
+    this.#spool.append(lane, events, (sequence) => {
+      const head = encodeBatch({ sequence: BigInt(sequence), lane: severityNumber(lane) });
+      const bytes = new Uint8Array(head.length + body.length);
+      bytes.set(head);
+      bytes.set(body, head.length);
+      return bytes;
+    });
+  }
+}
+
+function encodeBatch(fields: Partial<Batch>): Uint8Array<ArrayBuffer> {
+  return Batch.encode({
+    sequence: 0n,
+    lane: 0,
+    bootUnixNs: 0n,
+    createdUnixNs: 0n,
+    events: [],
+    windows: [],
+    health: [],
+    alerts: [],
+    raw: new Uint8Array(0),
+    rawEvents: 0,
+    ...fields,
+  }).finish();
+}

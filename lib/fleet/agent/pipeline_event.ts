@@ -1,0 +1,20 @@
+/** From what comes out of the pipeline to what agents send. */
+import type { EnrichedEvent, EventEnrichment } from "../fleet_types.ts";
+import type { PipelineEvent } from "../../pipeline/pipeline_messages.ts";
+
+/** What the pipeline does not know is left out; 0 and empty texts stand for that there. */
+export function enrichedEvent(event: PipelineEvent): EnrichedEvent {
+  const { process, category, priority, service } = event;
+  const enrichment: EventEnrichment = { category };
+  if (priority > 0) enrichment.priority = priority;
+  if (service) enrichment.service = service;
+  if (process !== null) {
+    enrichment.ppid = process.ppid;
+    if (process.exe) enrichment.exe = process.exe;
+    if (process.parentName) enrichment.parentName = process.parentName;
+    if (process.user) enrichment.user = process.user;
+    if (process.containerId) enrichment.containerId = process.containerId;
+    if (process.podUid) enrichment.podUid = process.podUid;
+  }
+  return { event, enrichment };
+}

@@ -1,0 +1,396 @@
+/** The fleet's receiving side: listens, lets agents in, and keeps one stream of each. Storing is the caller's business. */
+import * as grpc from "@grpc/grpc-js";
+import type { Buffer } from "node:buffer";
+import { DESCRIPTOR_SET } from "../proto/descriptors.gen.ts";
+import { AgentMessage, type Hello } from "../proto/ebpfmon.gen.ts";
+import { bufferOf, STREAM_PATH, unframeBatch } from "../method.ts";
+import type { FleetFilter } from "../fleet_types.ts";
+import { SaidOnce } from "../said_once.ts";
+import { formatServerAddress, isLoopback, type ServerAddress } from "../server_address.ts";
+import { type TlsFiles, type TlsMaterial, TlsSource } from "../tls.ts";
+import { tokenOf } from "../token.ts";
+import {
+  AgentSession,
+  type AgentStatus,
+  type FleetStore,
+  type ReceivedMessage,
+  type StreamCall,
+} from "./grpc_service_session.ts";
+import { Health, HEALTH_SERVICE } from "./health.ts";
+import { LIMIT_DEFAULTS, type ServerLimits, Tally, windowBytes } from "./limits.ts";
+import { Reflection, REFLECTION_SERVICE } from "./reflection.ts";
+import { TokenFile } from "./tokens.ts";
+
+export interface FleetServerOptions {
+  /** Port 0: any. */
+  listen: ServerAddress;
+  store: FleetStore;
+  /** null: plaintext, on loopback only unless `insecure`. With `ca`, agents must have a certificate signed by it. */
+  tls: TlsFiles | null;
+  insecure?: boolean;
+  /** File of tokens.ts: who may stream. Without it anybody may who can connect. */
+  tokensFile?: string;
+  /** An agent must be the common name of its certificate. */
+  agentFromCertificate?: boolean;
+  limits?: Partial<ServerLimits>;
+  filter?: FleetFilter;
+  /** Told to agents. */
+  serverId?: string;
+  /** How often certificate and token files are looked at. */
+  reloadMs?: number;
+  /** Sessions end when nothing comes back from the other side for about this long. */
+  keepaliveMs?: number;
+  onNotice: (notice: string) => void;
+}
+
+export interface FleetServerStats {
+  agentsConnected: number;
+  streams: number;
+  /** Streams and connections that were turned away, by reason. */
+  refused: { unauthenticated: number; limit: number; draining: number };
+  agents: AgentStatus[];
+}
+
+const FLEET_SERVICE = {
+  stream: {
+    path: STREAM_PATH,
+    requestStream: true,
+    responseStream: true,
+    requestSerialize: ({ message }: ReceivedMessage) => bufferOf(AgentMessage.encode(message).finish()),
+    requestDeserialize: (bytes: Buffer): ReceivedMessage => ({
+      message: AgentMessage.decode(bytes),
+      lengthBytes: bytes.length,
+      encodedBatch: unframeBatch(bytes),
+    }),
+    responseSerialize: (bytes: Uint8Array) => bufferOf(bytes),
+    responseDeserialize: (bytes: Buffer): Uint8Array => bytes,
+  },
+} as const satisfies grpc.ServiceDefinition;
+
+const AGENTS_REMEMBERED_MAX = 20_000;
+const STREAMS_PER_CONNECTION = 16;
+const TICK_MS = 1000;
+const RELOAD_MS = 10_000;
+const KEEPALIVE_MS = 20_000;
+/** HTTP/2's own 64 KiB would hold back an agent that is far away. */
+const FLOW_CONTROL_BYTES = 1024 * 1024;
+
+export class FleetServer implements AsyncDisposable {
+  readonly port: number;
+  readonly #grpc: grpc.Server;
+  readonly #options: FleetServerOptions;
+  readonly #limits: ServerLimits;
+  readonly #health: Health;
+  readonly #credentials: ReloadableCredentials | null;
+  readonly #tls: TlsSource | null;
+  readonly #tokens: TokenFile | null;
+  /** Every stream, and whose it is once that is known. */
+  readonly #sessions = new Map<AgentSession, string | null>();
+  /** The one stream of each agent that counts. */
+  readonly #current = new Map<string, AgentSession>();
+  /** By agent: when all of its streams so far are over. */
+  readonly #queues = new Map<string, Promise<void>>();
+  readonly #agents = new Map<string, AgentStatus>();
+  readonly #streams = new Tally();
+  readonly #refused = { unauthenticated: 0, limit: 0, draining: 0 };
+  readonly #ticker: ReturnType<typeof setInterval>;
+  readonly #reloader: ReturnType<typeof setInterval>;
+  readonly #faults: SaidOnce;
+  /** By agent, of its batches. */
+  readonly #storeFaults: SaidOnce;
+  #filter: FleetFilter | null;
+  #windowBytes: number;
+  #draining = false;
+  #closed = false;
+
+  private constructor(parts: ServerParts) {
+    const { options, limits } = parts;
+    this.port = parts.port;
+    this.#grpc = parts.grpc;
+    this.#options = options;
+    this.#limits = limits;
+    this.#health = parts.health;
+    this.#credentials = parts.credentials;
+    this.#tls = parts.tls;
+    this.#tokens = parts.tokens;
+    this.#faults = new SaidOnce(options.onNotice);
+    this.#storeFaults = new SaidOnce(options.onNotice);
+    this.#filter = options.filter ?? null;
+    this.#windowBytes = windowBytes(limits, 0);
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+    this.#reloader = setInterval(() => this.reload(), options.reloadMs ?? RELOAD_MS);
+    this.#health.serving = true;
+  }
+
+  /** @throws when the options do not go together, a file cannot be used, or the address is taken */
+  static async listen(options: FleetServerOptions): Promise<FleetServer> {
+    if (options.tls === null && !options.insecure && !isLoopback(options.listen)) {
+      const address = formatServerAddress(options.listen);
+      throw new Error(`Cannot listen on ${address} without TLS: others could read and forge events (or --insecure)`);
+    }
+    if (options.tls !== null && options.tls.cert === undefined) throw new Error("Cannot serve TLS: no certificate");
+    if (options.agentFromCertificate && options.tls?.ca === undefined) {
+      throw new Error("Cannot tell agents by their certificates: there is no authority that signs them");
+    }
+    const limits = { ...LIMIT_DEFAULTS, ...options.limits };
+    const tls = options.tls && new TlsSource(options.tls);
+    const tokens = options.tokensFile === undefined ? null : new TokenFile(options.tokensFile);
+    const credentials = tls && new ReloadableCredentials(tls.material, options.tls?.ca !== undefined);
+    const server = new grpc.Server({
+      "grpc.max_receive_message_length": limits.messageBytesMax,
+      "grpc.max_concurrent_streams": STREAMS_PER_CONNECTION,
+      "grpc.max_connection_idle_ms": limits.idleMs,
+      "grpc.keepalive_time_ms": options.keepaliveMs ?? KEEPALIVE_MS,
+      "grpc.keepalive_timeout_ms": options.keepaliveMs ?? KEEPALIVE_MS,
+      "grpc-node.flow_control_window": FLOW_CONTROL_BYTES,
+    });
+    const reflection = new Reflection(DESCRIPTOR_SET);
+    const health = new Health(reflection.services);
+    // Nobody can connect before the port is known, and then there is a server.
+    let fleet: FleetServer | null = null;
+    server.addService(FLEET_SERVICE, { stream: (call: StreamCall) => fleet!.#open(call) });
+    server.addService(HEALTH_SERVICE, health.implementation);
+    server.addService(REFLECTION_SERVICE, reflection.implementation);
+    const port = await new Promise<number>((resolve, reject) => {
+      const address = formatServerAddress(options.listen);
+      server.bindAsync(address, credentials ?? grpc.ServerCredentials.createInsecure(), (error, port) => {
+        if (error) reject(new Error(`Cannot listen on ${address}: ${error.message}`, { cause: error }));
+        else resolve(port);
+      });
+    }).catch((error) => {
+      server.forceShutdown();
+      throw error;
+    });
+    fleet = new FleetServer({ port, grpc: server, options, limits, health, credentials, tls, tokens });
+    return fleet;
+  }
+
+  get stats(): FleetServerStats {
+    return {
+      agentsConnected: this.#current.size,
+      streams: this.#sessions.size,
+      refused: { ...this.#refused },
+      agents: [...this.#agents.values()].map((status) => ({ ...status })),
+    };
+  }
+
+  /** Tells every agent, and those that come later, what to send from now on. */
+  setFilter(filter: FleetFilter): void {
+    this.#filter = filter;
+    for (const session of this.#current.values()) session.setFilter(filter);
+  }
+
+  /** Looks at the files of certificates and tokens now. A faulty file changes nothing, and is named. */
+  reload(): void {
+    this.#reload("tls", () => {
+      if (!this.#tls?.reload()) return;
+      this.#credentials?.update(this.#tls.material);
+      this.#options.onNotice("New connections use the changed certificate");
+    });
+    this.#reload("tokens", () => {
+      if (this.#tokens?.reload()) this.#options.onNotice("Tokens have changed");
+    });
+  }
+
+  #reload(topic: string, reload: () => void): void {
+    try {
+      reload();
+      this.#faults.over(topic);
+    } catch (error) {
+      this.#faults.say(topic, (error as Error).message);
+    }
+  }
+
+  /**
+   * Lets nobody in any more, asks every agent to go elsewhere, waits until what they have sent is stored and
+   * acknowledged, and stops.
+   */
+  async drain(timeoutMs: number): Promise<void> {
+    this.#draining = true;
+    this.#health.serving = false;
+    for (const session of this.#sessions.keys()) session.goaway("the server stops", 1000);
+    const quiet = Promise.all(Array.from(this.#sessions.keys(), ({ ended }) => ended));
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await Promise.race([quiet, new Promise<void>((resolve) => timer = setTimeout(resolve, timeoutMs))]);
+    clearTimeout(timer);
+    await this[Symbol.asyncDispose]();
+  }
+
+  /** Stops at once: streams end, and with them what was not yet stored. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#ticker);
+    clearInterval(this.#reloader);
+    this.#health.close();
+    const sessions = [...this.#sessions.keys()];
+    for (const session of sessions) session.fail(grpc.status.UNAVAILABLE, "the server stops");
+    await Promise.all(sessions.map(({ ended }) => ended));
+    // Streams need a turn to say their last word.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    this.#grpc.forceShutdown();
+  }
+
+  #open(call: StreamCall): void {
+    const refuse = (kind: keyof FleetServerStats["refused"], code: grpc.status, details: string) => {
+      this.#refused[kind]++;
+      call.on("error", () => {});
+      call.emit("error", { code, details });
+    };
+    if (this.#draining) return refuse("draining", grpc.status.UNAVAILABLE, "the server stops");
+    const identity = this.#authenticate(call);
+    if (identity === null) {
+      return refuse("unauthenticated", grpc.status.UNAUTHENTICATED, "no valid token or certificate");
+    }
+    if (this.#sessions.size >= this.#limits.streamsMax) {
+      return refuse("limit", grpc.status.RESOURCE_EXHAUSTED, "too many streams");
+    }
+    const { agent } = identity;
+    const streams = agent === null ? 1 : this.#streams.add(agent);
+    const session = new AgentSession(call, {
+      store: this.#options.store,
+      limits: this.#limits,
+      serverId: this.#options.serverId ?? "",
+      filter: this.#filter,
+      windowBytes: () => this.#windowBytes,
+      admit: (session, hello) => this.#admit(session, hello, agent, call.getPeer()),
+      faults: this.#storeFaults,
+    });
+    this.#sessions.set(session, null);
+    session.ended.then(() => {
+      if (agent !== null) this.#streams.remove(agent);
+      this.#forget(session);
+    });
+    if (streams > this.#limits.streamsPerAgent) {
+      this.#refused.limit++;
+      session.fail(grpc.status.RESOURCE_EXHAUSTED, "too many streams of this agent");
+    }
+  }
+
+  /** @returns who it must be (null: anybody), or null for nobody */
+  #authenticate(call: StreamCall): { agent: string | null } | null {
+    let agent: string | null = null;
+    if (this.#tokens) {
+      const [authorization] = call.metadata.get("authorization");
+      const token = typeof authorization === "string" ? tokenOf(authorization) : null;
+      agent = token === null ? null : this.#tokens.agentOf(token);
+      if (agent === null) return null;
+    }
+    if (this.#options.agentFromCertificate) {
+      const name: unknown = call.getAuthContext().sslPeerCertificate?.subject?.CN;
+      if (typeof name !== "string" || (agent !== null && agent !== name)) return null;
+      agent = name;
+    }
+    return { agent };
+  }
+
+  async #admit(session: AgentSession, hello: Hello, mustBe: string | null, address: string): Promise<AgentStatus> {
+    const agent = hello.agentId;
+    if (mustBe !== null && mustBe !== agent) {
+      this.#refused.unauthenticated++;
+      throw { code: grpc.status.PERMISSION_DENIED, details: "token or certificate are of another agent" };
+    }
+    const before = this.#current.get(agent);
+    this.#current.set(agent, session);
+    this.#sessions.set(session, agent);
+    const earlier = this.#queue(agent, session);
+    before?.fail(grpc.status.ABORTED, "another stream of this agent has taken over");
+    await earlier;
+    const status = this.#agents.get(agent) ?? {
+      agent,
+      host: "",
+      version: "",
+      address: "",
+      connected: false,
+      connects: 0,
+      batches: 0,
+      events: 0,
+      bytes: 0,
+      duplicates: 0,
+      throttledMs: 0,
+      lastSeenUnixMs: 0,
+    };
+    this.#agents.set(agent, status);
+    this.#forgetOldest();
+    status.host = hello.host;
+    status.version = hello.version;
+    status.address = address;
+    status.connected = true;
+    status.connects++;
+    status.lastSeenUnixMs = Date.now();
+    return status;
+  }
+
+  /**
+   * The store has one stream of an agent at a time: a third must not begin while the first is still being stored, though
+   * the second is over already.
+   *
+   * @returns what resolves when every stream of the agent before this one is over
+   */
+  #queue(agent: string, session: AgentSession): Promise<void> {
+    const earlier = this.#queues.get(agent) ?? Promise.resolve();
+    const all = earlier.then(() => session.ended);
+    this.#queues.set(agent, all);
+    all.then(() => {
+      if (this.#queues.get(agent) === all) this.#queues.delete(agent);
+    });
+    return earlier;
+  }
+
+  #forget(session: AgentSession): void {
+    const agent = this.#sessions.get(session) ?? null;
+    this.#sessions.delete(session);
+    if (agent === null || this.#current.get(agent) !== session) return;
+    this.#current.delete(agent);
+    const status = this.#agents.get(agent);
+    if (status) status.connected = false;
+  }
+
+  /** Agents that went long ago make room: without tokens anybody may come under any name. */
+  #forgetOldest(): void {
+    if (this.#agents.size <= AGENTS_REMEMBERED_MAX) return;
+    for (const [agent, { connected }] of this.#agents) {
+      if (connected) continue;
+      this.#agents.delete(agent);
+      return;
+    }
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    for (const session of this.#sessions.keys()) session.checkIdle(now);
+    this.#windowBytes = windowBytes(this.#limits, this.#current.size);
+    for (const session of this.#current.values()) session.setWindow(this.#windowBytes);
+  }
+}
+
+interface ServerParts {
+  port: number;
+  grpc: grpc.Server;
+  options: FleetServerOptions;
+  limits: ServerLimits;
+  health: Health;
+  credentials: ReloadableCredentials | null;
+  tls: TlsSource | null;
+  tokens: TokenFile | null;
+}
+
+/** Certificates that can change while the server listens: connections that are open keep theirs. */
+class ReloadableCredentials extends grpc.ServerCredentials {
+  constructor(material: TlsMaterial, mutual: boolean) {
+    super({ requestCert: mutual, rejectUnauthorized: mutual }, contextOf(material));
+  }
+
+  update(material: TlsMaterial): void {
+    this.updateSecureContextOptions(contextOf(material));
+  }
+
+  override _equals(other: grpc.ServerCredentials): boolean {
+    return this === other;
+  }
+}
+
+/** Deno 2.9.3 serves plaintext where `ca` is undefined; without mutual TLS nobody looks at it. */
+function contextOf({ ca, cert, key }: TlsMaterial) {
+  return { ca: ca ?? cert ?? undefined, cert: cert ?? undefined, key: key ?? undefined };
+}

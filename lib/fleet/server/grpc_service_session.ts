@@ -1,0 +1,307 @@
+/** One agent's stream: what it sends goes to the store in groups, and is acknowledged when the store has it. */
+import type { BatchSource, ReceivedBatch } from "../received_batch.ts";
+import * as grpc from "@grpc/grpc-js";
+import type { AgentMessage, Batch, Hello } from "../proto/ebpfmon.gen.ts";
+import { encodeFilter, encodePosition, severityOf } from "../codec.ts";
+import { encodeServerMessage, FRAME_OVERHEAD_BYTES } from "../method.ts";
+import { BATCH_RECORDS_MAX, type ByLane, byLane, type FleetFilter, type Lane, LANES } from "../fleet_types.ts";
+import type { SaidOnce } from "../said_once.ts";
+import { type ServerLimits, TokenBucket } from "./limits.ts";
+
+/** Where batches go. The caller of the service decides what storing means. */
+export interface FleetStore {
+  /** The highest sequence of each lane that is stored; 0 for none. */
+  lastSequences(source: BatchSource): Promise<ByLane>;
+  /**
+   * Stores all of them, in this order, or none. They are acknowledged when this resolves; when it rejects, the stream
+   * ends and they will come again. Never called twice at a time for one agent.
+   */
+  accept(batches: readonly ReceivedBatch[]): Promise<void>;
+}
+
+export type StreamCall = grpc.ServerDuplexStream<ReceivedMessage, Uint8Array>;
+
+/** A message, and how long it was on the wire. */
+export interface ReceivedMessage {
+  message: AgentMessage;
+  lengthBytes: number;
+  /** The batch in it; null where there is none, or where it came in pieces. */
+  encodedBatch: Uint8Array<ArrayBuffer> | null;
+}
+
+/** What an agent has sent since the server began; kept when it goes. */
+export interface AgentStatus {
+  agent: string;
+  host: string;
+  version: string;
+  address: string;
+  connected: boolean;
+  connects: number;
+  batches: number;
+  events: number;
+  bytes: number;
+  /** Batches that came again, after a lost acknowledgement, and were not stored again. */
+  duplicates: number;
+  /** How long it was read more slowly than it could have sent. */
+  throttledMs: number;
+  lastSeenUnixMs: number;
+}
+
+export interface SessionContext {
+  store: FleetStore;
+  limits: ServerLimits;
+  serverId: string;
+  filter: FleetFilter | null;
+  /** The window that the agent begins with. */
+  windowBytes: () => number;
+  /** Takes the agent's place; resolves when its stream before this one is quite over. @throws grpc.ServiceError */
+  admit: (session: AgentSession, hello: Hello) => Promise<AgentStatus>;
+  /** Told by agent. */
+  faults: SaidOnce;
+}
+
+/** More unread answers than this, and the agent is not reading any. */
+const UNREAD_ANSWERS_MAX = 10_000;
+
+export class AgentSession {
+  /** Resolves when the stream is over and the store is done with what it was given. Never rejects. */
+  readonly ended: Promise<void>;
+  readonly #call: StreamCall;
+  readonly #context: SessionContext;
+  readonly #resolveEnded: () => void;
+  readonly #startMs = performance.now();
+  #source: BatchSource | null = null;
+  #status: AgentStatus | null = null;
+  #bucket: TokenBucket;
+  #pending: ReceivedBatch[] = [];
+  #pendingBytes = 0;
+  /** Highest by lane: received on this stream, and stored. */
+  #received: ByLane = byLane(0);
+  #stored: ByLane = byLane(0);
+  #windowBytes = 0;
+  #storing = false;
+  #greeting = false;
+  #over = false;
+  #halfClosed = false;
+  #throttle: ReturnType<typeof setTimeout> | undefined;
+  #heardMs = performance.now();
+
+  constructor(call: StreamCall, context: SessionContext) {
+    this.#call = call;
+    this.#context = context;
+    const { eventsPerSecond, burstEvents } = context.limits;
+    this.#bucket = new TokenBucket(eventsPerSecond, burstEvents, performance.now());
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.ended = promise;
+    this.#resolveEnded = resolve;
+    call.on("data", (received: ReceivedMessage) => this.#receive(received));
+    call.on("end", () => {
+      this.#halfClosed = true;
+      this.#endIfQuiet();
+    });
+    call.on("cancelled", () => this.#leave());
+    call.on("close", () => this.#leave());
+    call.on("error", () => this.#leave());
+  }
+
+  get agent(): string | null {
+    return this.#source?.agent ?? null;
+  }
+
+  /** Ends the stream with an error; what the store has begun it finishes. */
+  fail(code: grpc.status, details: string): void {
+    if (this.#over) return;
+    this.#leave();
+    this.#call.emit("error", { code, details });
+  }
+
+  goaway(reason: string, reconnectAfterMs: number): void {
+    if (!this.#over) this.#call.write(encodeServerMessage({ goaway: { reason, reconnectAfterMs } }));
+  }
+
+  setFilter(filter: FleetFilter): void {
+    if (this.#source && !this.#over) this.#call.write(encodeServerMessage({ filter: encodeFilter(filter) }));
+  }
+
+  setWindow(windowBytes: number): void {
+    if (this.#source === null || this.#over || windowBytes === this.#windowBytes) return;
+    this.#windowBytes = windowBytes;
+    this.#call.write(encodeServerMessage({ credit: { windowBytes } }));
+  }
+
+  /** Ends a stream that says nothing. */
+  checkIdle(nowMs: number): void {
+    const { helloMs, idleMs } = this.#context.limits;
+    if (!this.#greeting && nowMs - this.#startMs > helloMs) {
+      this.fail(grpc.status.DEADLINE_EXCEEDED, "no Hello");
+    } else if (nowMs - this.#heardMs > idleMs && !this.#storing) {
+      this.fail(grpc.status.UNAVAILABLE, "idle for too long");
+    }
+  }
+
+  #receive({ message, lengthBytes, encodedBatch }: ReceivedMessage): void {
+    if (this.#over) return;
+    this.#heardMs = performance.now();
+    if (message.hello) this.#hello(message.hello);
+    else if (message.batch) this.#batch(message.batch, lengthBytes, encodedBatch);
+    // Anything else is from a newer agent, which does without an answer.
+  }
+
+  #hello(hello: Hello): void {
+    if (this.#greeting) return this.fail(grpc.status.FAILED_PRECONDITION, "a second Hello");
+    this.#greeting = true;
+    if (hello.agentId === "" || hello.agentId.length > 255) {
+      return this.fail(grpc.status.INVALID_ARGUMENT, "agent_id must have 1 to 255 characters");
+    }
+    if (hello.spoolId.length !== 16) return this.fail(grpc.status.INVALID_ARGUMENT, "spool_id must have 16 bytes");
+    this.#greet(hello).catch((error) => this.#fault(error));
+  }
+
+  async #greet(hello: Hello): Promise<void> {
+    const source: BatchSource = {
+      agent: hello.agentId,
+      spool: hello.spoolId.toHex(),
+      host: hello.host,
+      version: hello.version,
+      bootId: hello.bootId,
+    };
+    const status = await this.#context.admit(this, hello);
+    if (this.#over) return;
+    this.#stored = { ...await this.#context.store.lastSequences(source) };
+    if (this.#over) return;
+    this.#received = { ...this.#stored };
+    this.#status = status;
+    this.#source = source;
+    this.#windowBytes = this.#context.windowBytes();
+    const { filter, limits, serverId } = this.#context;
+    this.#call.write(encodeServerMessage({
+      welcome: {
+        acknowledged: LANES.map((lane) => encodePosition({ lane, sequence: this.#stored[lane] })),
+        windowBytes: this.#windowBytes,
+        messageBytesMax: limits.messageBytesMax - FRAME_OVERHEAD_BYTES,
+        filter: filter === null ? undefined : encodeFilter(filter),
+        serverId,
+      },
+    }));
+  }
+
+  #batch(content: Batch, lengthBytes: number, encoded: Uint8Array<ArrayBuffer> | null): void {
+    const source = this.#source;
+    const status = this.#status;
+    if (source === null || status === null) {
+      return this.fail(grpc.status.FAILED_PRECONDITION, "a batch before Welcome");
+    }
+    const lane = severityOf(content.lane);
+    const sequence = Number(content.sequence);
+    const rows = content.windows.reduce((sum, { top }) => sum + top.length, 0);
+    if (lane === null || !Number.isSafeInteger(sequence) || sequence < 1) {
+      return this.fail(grpc.status.INVALID_ARGUMENT, "a batch without a lane or a sequence");
+    }
+    if (content.events.length + rows > BATCH_RECORDS_MAX) {
+      return this.fail(grpc.status.INVALID_ARGUMENT, `a batch of more than ${BATCH_RECORDS_MAX} records`);
+    }
+    const receivedUnixMs = Date.now();
+    status.lastSeenUnixMs = receivedUnixMs;
+    if (sequence <= this.#received[lane]) {
+      status.duplicates++;
+      if (sequence <= this.#stored[lane]) this.#acknowledge([lane]);
+      return;
+    }
+    this.#received[lane] = sequence;
+    const events = content.events.length + content.rawEvents;
+    this.#pending.push({
+      ...source,
+      lane,
+      sequence,
+      events,
+      content,
+      ...encoded !== null && { encoded },
+      receivedUnixMs,
+    });
+    this.#pendingBytes += lengthBytes;
+    status.bytes += lengthBytes;
+    const waitMs = this.#bucket.take(events, performance.now());
+    if (waitMs > 0) this.#throttleFor(waitMs, status);
+    this.#flow();
+    if (!this.#storing) this.#storeAll(status).catch((error) => this.#fault(error));
+  }
+
+  #throttleFor(waitMs: number, status: AgentStatus): void {
+    clearTimeout(this.#throttle);
+    status.throttledMs += waitMs;
+    this.#throttle = setTimeout(() => {
+      this.#throttle = undefined;
+      this.#flow();
+    }, waitMs);
+  }
+
+  /** Reads on, or stops reading: HTTP/2 then holds the agent back. */
+  #flow(): void {
+    if (this.#over) return;
+    if (this.#throttle !== undefined || this.#pendingBytes > this.#windowBytes) this.#call.pause();
+    else this.#call.resume();
+  }
+
+  async #storeAll(status: AgentStatus): Promise<void> {
+    this.#storing = true;
+    try {
+      while (this.#pending.length > 0) {
+        const batches = this.#pending;
+        this.#pending = [];
+        this.#pendingBytes = 0;
+        await this.#context.store.accept(batches);
+        this.#context.faults.over(status.agent);
+        const lanes = new Set<Lane>();
+        for (const { lane, sequence, events } of batches) {
+          this.#stored[lane] = sequence;
+          lanes.add(lane);
+          status.batches++;
+          status.events += events;
+        }
+        this.#acknowledge([...lanes]);
+        this.#flow();
+      }
+    } finally {
+      this.#storing = false;
+      if (this.#over) this.#resolveEnded();
+    }
+    this.#endIfQuiet();
+  }
+
+  #acknowledge(lanes: Lane[]): void {
+    if (this.#over) return;
+    const acknowledged = lanes.map((lane) => encodePosition({ lane, sequence: this.#stored[lane] }));
+    this.#call.write(encodeServerMessage({ ack: { acknowledged } }));
+    if (this.#call.writableLength > UNREAD_ANSWERS_MAX) {
+      this.fail(grpc.status.RESOURCE_EXHAUSTED, "acknowledgements are not being read");
+    }
+  }
+
+  /** The agent has said everything and everything is stored. */
+  #endIfQuiet(): void {
+    if (!this.#halfClosed || this.#storing || this.#over) return;
+    this.#leave();
+    this.#call.end();
+  }
+
+  #fault(error: unknown): void {
+    if (isServiceError(error)) return this.fail(error.code, error.details);
+    const message = error instanceof Error ? error.message : String(error);
+    const agent = this.#source?.agent ?? "an agent";
+    this.#context.faults.say(agent, `Cannot store what ${agent} sends: ${message}`);
+    this.fail(grpc.status.UNAVAILABLE, "the server cannot store batches now");
+  }
+
+  #leave(): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#throttle);
+    this.#pending = [];
+    if (!this.#storing) this.#resolveEnded();
+  }
+}
+
+function isServiceError(error: unknown): error is { code: grpc.status; details: string } {
+  return typeof error === "object" && error !== null && "code" in error && "details" in error &&
+    typeof error.code === "number" && typeof error.details === "string";
+}

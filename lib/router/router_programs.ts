@@ -1,0 +1,330 @@
+/**
+ * Which of the router's programs this kernel takes: those of bpf/router.bpf.c by the kernel's BTF, else those of
+ * bpf/router_raw.bpf.c, and for each source of events how it is watched, or why it is not.
+ */
+import { PrivilegeError, UnsupportedError } from "../runtime/errors.ts";
+import { EVENT_TYPES, type EventType } from "../events/event.ts";
+import { BpfObject } from "../ffi/bpf_object.ts";
+import { type StructLayout, writeField } from "../wire/layout.ts";
+import { ROUTER_BSS, ROUTER_RAW_BSS, ROUTER_RAW_RODATA, ROUTER_RODATA } from "../wire/layouts.gen.ts";
+import { hasKernelBtf } from "../ffi/kernel_btf.ts";
+import type { Libbpf } from "../ffi/libbpf.ts";
+import { loadReason } from "../ffi/load_failure.ts";
+import { loadVariants } from "../ffi/program_variants.ts";
+import { type Machine, syscallNumber } from "../wire/syscalls.ts";
+import { tracepointFault, type TracepointField } from "../ffi/tracepoint_format.ts";
+
+/** The compiled programs. */
+export interface RouterElfs {
+  /** bpf/router.bpf.c */
+  btf: Uint8Array<ArrayBuffer>;
+  /** bpf/router_raw.bpf.c */
+  raw: Uint8Array<ArrayBuffer>;
+}
+
+/** @param assetsDir where the BPF objects are, in its folder `bpf` */
+export function readRouterElfs(assetsDir: string): RouterElfs {
+  const read = (name: string) => Deno.readFileSync(`${assetsDir}/bpf/${name}.bpf.o`);
+  return { btf: read("router"), raw: read("router_raw") };
+}
+
+/** Something that happens in the kernel and that programs can be told of. */
+type RouterJob = "exec" | "exit" | "syscalls" | "tcp" | "oom";
+
+/** The sources that each job serves, and what is not seen without it. */
+const JOBS: Record<RouterJob, { sources: readonly EventType[]; unseen: string }> = {
+  exec: { sources: ["process_exec"], unseen: "programs that start" },
+  exit: { sources: ["process_exit"], unseen: "processes that end" },
+  syscalls: {
+    sources: ["file_open", "network_connect", "security_violation", "resource_limit"],
+    unseen: "system calls",
+  },
+  tcp: { sources: ["tcp_state"], unseen: "states of TCP connections" },
+  oom: { sources: ["resource_limit"], unseen: "processes killed for want of memory" },
+};
+
+interface Way {
+  programs: readonly string[];
+  /** How events are taken, for people. */
+  way: string;
+  /** What these events lack since the kernel has no BTF, which is told at the start. */
+  without?: string;
+  /** What else they lack that the best way gives. */
+  limit?: string;
+}
+
+/** A tracepoint of tracefs, and the fields of its records as a program reads them. */
+interface Tracepoint {
+  category: string;
+  name: string;
+  fields: readonly TracepointField[];
+}
+
+interface RouterObject {
+  name: "router" | "router_raw";
+  elf: keyof RouterElfs;
+  /** What a kernel without these programs needs. */
+  remedy: string;
+  ways: Record<RouterJob, readonly Way[]>;
+  /** Programs that are attached through tracefs. */
+  tracepoints: Readonly<Record<string, Tracepoint>>;
+  rodata: StructLayout;
+  rules: { offset: number };
+}
+
+const BTF_OBJECT: RouterObject = {
+  name: "router",
+  elf: "btf",
+  remedy: 'run "ebpfmon doctor --debug" for the verifier\'s log and report it',
+  ways: {
+    exec: [{ programs: ["process_exec"], way: "BTF tracepoint sched_process_exec" }],
+    exit: [{ programs: ["process_exit"], way: "BTF tracepoint sched_process_exit" }],
+    syscalls: [{ programs: ["syscall_exit"], way: "BTF tracepoint sys_exit" }],
+    tcp: [{ programs: ["tcp_state"], way: "BTF tracepoint inet_sock_set_state" }],
+    oom: [
+      { programs: ["oom_victim"], way: "BTF tracepoint mark_victim" },
+      {
+        programs: ["oom_victim_pid"],
+        way: "BTF tracepoint mark_victim",
+        limit: "before Linux 6.8 the kernel tells only the pid of a process that it kills for want of memory",
+      },
+    ],
+  },
+  tracepoints: {},
+  rodata: ROUTER_RODATA,
+  rules: ROUTER_BSS.fields["rules.generation"],
+};
+
+const RAW_OBJECT: RouterObject = {
+  name: "router_raw",
+  elf: "raw",
+  remedy: "a kernel with CONFIG_DEBUG_INFO_BTF",
+  ways: {
+    exec: [{
+      programs: ["syscall_exit"],
+      way: "raw tracepoint sys_exit",
+      without: "process_exec without its parent's pid",
+    }],
+    exit: [{
+      programs: ["process_exit"],
+      way: "raw tracepoint sched_process_exit",
+      without: "process_exit without its exit code and signal",
+    }],
+    syscalls: [{ programs: ["syscall_exit"], way: "raw tracepoint sys_exit" }],
+    tcp: [{ programs: ["tcp_state"], way: "tracepoint sock:inet_sock_set_state of tracefs" }],
+    oom: [{
+      programs: ["oom_victim"],
+      way: "tracepoint oom:mark_victim of tracefs",
+      limit: "of a process that is killed for want of memory only the pid is told",
+    }],
+  },
+  tracepoints: {
+    tcp_state: {
+      category: "sock",
+      name: "inet_sock_set_state",
+      fields: [
+        { name: "skaddr", offset: 8, size: 8 },
+        { name: "oldstate", offset: 16, size: 4 },
+        { name: "newstate", offset: 20, size: 4 },
+        { name: "sport", offset: 24, size: 2 },
+        { name: "dport", offset: 26, size: 2 },
+        { name: "family", offset: 28, size: 2 },
+        { name: "protocol", offset: 30, size: 2 },
+        { name: "saddr", offset: 32, size: 4 },
+        { name: "daddr", offset: 36, size: 4 },
+        { name: "saddr_v6", offset: 40, size: 16 },
+        { name: "daddr_v6", offset: 56, size: 16 },
+      ],
+    },
+    oom_victim: { category: "oom", name: "mark_victim", fields: [{ name: "pid", offset: 8, size: 4 }] },
+  },
+  rodata: ROUTER_RAW_RODATA,
+  rules: ROUTER_RAW_BSS.fields["rules.generation"],
+};
+
+/** Programs that userspace runs itself. */
+const HELPERS = ["flush_repeats", "identify"];
+
+/** A source of which not everything is watched. */
+export interface LackingSource {
+  source: EventType;
+  /** What is not seen, and why; one line without the verifier's text. */
+  why: string;
+  /** What to do about it. */
+  remedy: string;
+}
+
+export interface LoadedRouter {
+  object: BpfObject;
+  /** Programs to attach. */
+  programs: readonly string[];
+  /** Source to how it is watched, in the order of EVENT_TYPES; a source that is not watched is not there. */
+  ways: ReadonlyMap<EventType, string>;
+  /** Source to what its events lack on this kernel, for people; one that lacks nothing is not there. */
+  limits: ReadonlyMap<EventType, string>;
+  lacking: readonly LackingSource[];
+  /** What events lack that a kernel with BTF would tell; one line each. */
+  notices: readonly string[];
+  /** Where the object's .bss has the generation of the rules. */
+  rulesOffset: number;
+}
+
+/** Fills in the settings of bpf/router_record.h; `set` knows where each is. */
+export type Configure = (object: BpfObject, set: (name: string, value: unknown) => void) => void;
+
+/** The numbers of execve and execveat that arm64's 32-bit programs use; no table here has them. */
+const AARCH32_EXECS = [11, 387];
+const NO_NUMBER = 0xffff_ffff;
+
+const PROG_TYPE_RAW_TRACEPOINT = 17;
+const FUNC_GET_CURRENT_TASK_BTF = 158;
+/** `thread_status_at` of bpf/raw_registers.h. */
+const STATUS_AT = { before: 8, since: 16 };
+
+/**
+ * Loads the programs that the sources need, the best that this kernel takes.
+ *
+ * @throws {PrivilegeError}
+ * @throws {UnsupportedError} when the kernel takes none of the programs
+ */
+export function loadRouter(
+  libbpf: Libbpf,
+  elfs: RouterElfs,
+  sources: readonly EventType[],
+  configure: Configure,
+): LoadedRouter {
+  const attempt = (object: RouterObject) => tryObject(libbpf, elfs, object, sources, configure);
+  const btf = attempt(BTF_OBJECT);
+  if (!(btf instanceof Error) && btf.undone.length === 0) return describe(BTF_OBJECT, btf, sources);
+  const raw = attempt(RAW_OBJECT);
+  if (btf instanceof Error) {
+    if (!(raw instanceof Error)) return describe(RAW_OBJECT, raw, sources);
+    const reasons = [...new Set([loadReason(btf), loadReason(raw)])];
+    const message = `Cannot watch events: ${reasons.join("; without the kernel's BTF: ")}`;
+    throw new UnsupportedError(message, { cause: btf.cause ?? btf });
+  }
+  if (raw instanceof Error) return describe(BTF_OBJECT, btf, sources);
+  const [[object, better], [, worse]] = raw.undone.length < btf.undone.length
+    ? [[RAW_OBJECT, raw], [BTF_OBJECT, btf]] as const
+    : [[BTF_OBJECT, btf], [RAW_OBJECT, raw]] as const;
+  worse.loaded[Symbol.dispose]();
+  return describe(object, better, sources);
+}
+
+type Loaded = ReturnType<typeof loadVariants<BpfObject, string>>;
+
+/** @returns why the kernel takes none of the object's programs @throws {PrivilegeError} */
+function tryObject(
+  libbpf: Libbpf,
+  elfs: RouterElfs,
+  object: RouterObject,
+  sources: readonly EventType[],
+  configure: Configure,
+): Loaded | Error {
+  const jobs = jobsOf(sources).map((job) => ({
+    job,
+    variants: object.ways[job].map(({ programs }) => programs),
+  }));
+  try {
+    return loadVariants(jobs, (programs) => loadPrograms(libbpf, elfs, object, programs, configure));
+  } catch (error) {
+    if (error instanceof PrivilegeError || !(error instanceof Error)) throw error;
+    return error;
+  }
+}
+
+function jobsOf(sources: readonly EventType[]): RouterJob[] {
+  return (Object.keys(JOBS) as RouterJob[]).filter((job) => JOBS[job].sources.some((it) => sources.includes(it)));
+}
+
+function loadPrograms(
+  libbpf: Libbpf,
+  elfs: RouterElfs,
+  { name, elf, tracepoints, rodata: layout }: RouterObject,
+  programs: readonly string[],
+  configure: Configure,
+): BpfObject {
+  for (const program of programs) {
+    const tracepoint = tracepoints[program];
+    const fault = tracepoint && tracepointFault(tracepoint.category, tracepoint.name, tracepoint.fields);
+    if (fault) throw new UnsupportedError(fault);
+  }
+  using stack = new DisposableStack();
+  const object = stack.use(BpfObject.open(libbpf, name, elfs[elf]));
+  for (const program of object.programNames()) {
+    object.setAutoload(program, programs.includes(program) || HELPERS.includes(program));
+  }
+  const rodata = object.initialValue(".rodata");
+  const set = (field: string, value: unknown) => writeField(rodata, layout, field, value as never);
+  configure(object, set);
+  if (name === "router_raw") configureRaw(libbpf, set);
+  object.load();
+  stack.move();
+  return object;
+}
+
+function configureRaw(libbpf: Libbpf, set: (name: string, value: unknown) => void): void {
+  const machine = Deno.build.arch as Machine;
+  const numbers = (table: Machine | "i386") =>
+    ["execve", "execveat"].map((call) => syscallNumber(table, call) ?? NO_NUMBER);
+  const knowsTypedTask =
+    libbpf.symbols.libbpf_probe_bpf_helper(PROG_TYPE_RAW_TRACEPOINT, FUNC_GET_CURRENT_TASK_BTF, null) === 1;
+  set("arm64", machine === "aarch64");
+  set("thread_status_at", knowsTypedTask ? STATUS_AT.since : STATUS_AT.before);
+  set("exec_numbers", numbers(machine));
+  set("compat_exec_numbers", machine === "x86_64" ? numbers("i386") : AARCH32_EXECS);
+}
+
+function describe(
+  object: RouterObject,
+  { loaded, programs, variantOf, undone }: Loaded,
+  sources: readonly EventType[],
+): LoadedRouter {
+  const waysBySource = new Map<EventType, string[]>();
+  const without: string[] = [];
+  const limits = new Map<EventType, string>();
+  for (const job of jobsOf(sources)) {
+    const variant = variantOf.get(job);
+    const way = object.ways[job].find((it) => it.programs === variant);
+    if (!way) continue;
+    if (way.without) without.push(way.without);
+    for (const source of JOBS[job].sources) {
+      const limit = way.without ?? way.limit;
+      if (limit) limits.set(source, limit);
+      const ways = waysBySource.get(source) ?? [];
+      if (!ways.includes(way.way)) waysBySource.set(source, [...ways, way.way]);
+    }
+  }
+  const ways = EVENT_TYPES
+    .filter((source) => sources.includes(source) && waysBySource.has(source))
+    .map((source) => [source, waysBySource.get(source)!.join("; ")] as const);
+  const lacking = undone.flatMap(({ job, error }) => {
+    const { sources: served, unseen } = JOBS[job as RouterJob];
+    const why = `${unseen} are not seen: ${loadReason(error)}`;
+    return served.filter((source) => sources.includes(source)).map((source) => ({
+      source,
+      why,
+      remedy: remedyOf(error, object),
+    }));
+  });
+  const notices = without.length === 0 ? [] : [`${noBtf()}: ${without.join(", ")}`];
+  return {
+    object: loaded,
+    programs,
+    ways: new Map(ways),
+    limits,
+    lacking,
+    notices,
+    rulesOffset: object.rules.offset,
+  };
+}
+
+function noBtf(): string {
+  return hasKernelBtf()
+    ? "this kernel refuses programs that use its BTF"
+    : "this kernel has no BTF (CONFIG_DEBUG_INFO_BTF)";
+}
+
+function remedyOf(error: Error, { remedy }: RouterObject): string {
+  return error.message.includes("tracefs") ? "mount -t tracefs tracefs /sys/kernel/tracing, as root" : remedy;
+}

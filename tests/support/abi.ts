@@ -1,10 +1,13 @@
 /** Asks the compiler about the binary interface of a machine, this one's or another. */
-import type { Machine } from "../../lib/ffi/syscalls.ts";
+import type { Machine } from "../../lib/wire/syscalls.ts";
 
 export const MACHINES: readonly Machine[] = ["x86_64", "aarch64"];
 
 /** Where Debian keeps the kernel headers that it has for each architecture; BPF programs are built with them too. */
 const HEADERS = `/usr/include/${Deno.build.arch}-linux-gnu`;
+
+/** This machine's header takes every other one for one of 32 bits: it is left out, and what it would say is said here. */
+const WORD_SIZE = ["-D__ASM_X86_BITSPERLONG_H", "-D__ASM_BITSPERLONG_H", "-D__BITS_PER_LONG=64"];
 
 /**
  * Compiles C for a machine. The headers below linux/ and asm-generic/ may be included: they tell machines apart by what
@@ -16,7 +19,19 @@ const HEADERS = `/usr/include/${Deno.build.arch}-linux-gnu`;
  */
 export async function compileFor(machine: Machine, source: string, ...args: string[]): Promise<string> {
   const child = new Deno.Command("clang", {
-    args: [`--target=${machine}-linux-gnu`, "-idirafter", HEADERS, "-O1", ...args, "-x", "c", "-", "-o", "-"],
+    args: [
+      `--target=${machine}-linux-gnu`,
+      "-idirafter",
+      HEADERS,
+      ...WORD_SIZE,
+      "-O1",
+      ...args,
+      "-x",
+      "c",
+      "-",
+      "-o",
+      "-",
+    ],
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",

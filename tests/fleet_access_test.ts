@@ -1,7 +1,7 @@
 /** Who gets in, and what others cannot do to those who have: TLS, tokens, limits, garbage. On loopback. */
 import * as grpc from "@grpc/grpc-js";
 import { AgentMessage, Batch, ServerMessage } from "../lib/fleet/proto/ebpfmon.gen.ts";
-import { encodeEvent } from "../lib/fleet/codec.ts";
+import { encodeEvent } from "../lib/fleet/event_codec.ts";
 import { bufferOf, encodeHello, frameBatch, STREAM_PATH } from "../lib/fleet/method.ts";
 import { FleetServer, type FleetServerOptions } from "../lib/fleet/server/grpc_service.ts";
 import { tokenHash } from "../lib/fleet/server/tokens.ts";

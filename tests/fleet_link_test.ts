@@ -1,5 +1,5 @@
 /** An agent's spool, batcher and link against the gRPC service, in one process on loopback. */
-import { decodeEvent } from "../lib/fleet/codec.ts";
+import { decodeEvent } from "../lib/fleet/event_codec.ts";
 import { FleetServer, type FleetServerOptions } from "../lib/fleet/server/grpc_service.ts";
 import { assert, assertEquals, assertGreater, assertStringIncludes } from "./assert.ts";
 import { TestAgent, until } from "./support/fleet_agent.ts";

@@ -5,6 +5,8 @@ import type { FlowWindow } from "../aggregate/windows/flow_window.ts";
 import * as proto from "./proto/ebpfmon.gen.ts";
 import type { HealthReport } from "../router/router_messages.ts";
 import * as codec from "./codec.ts";
+import { decodeEvent, encodeEvent } from "./event_codec.ts";
+import { decodeWindow, encodeWindow } from "./window_codec.ts";
 import { firstSequence, LANES, recordNumber } from "./fleet_types.ts";
 
 /** A number that no version has given out. */
@@ -54,8 +56,8 @@ function sampleWindow(rows: number): FlowWindow {
 
 Deno.test("Events of every type cross the wire as they were", () => {
   for (let n = 0; n < 200; n++) {
-    const bytes = proto.Event.encode(codec.encodeEvent(fleetEvent(n))).finish();
-    assertEquals(codec.decodeEvent(proto.Event.decode(bytes)), fleetEvent(n));
+    const bytes = proto.Event.encode(encodeEvent(fleetEvent(n))).finish();
+    assertEquals(decodeEvent(proto.Event.decode(bytes)), fleetEvent(n));
   }
 });
 
@@ -67,8 +69,8 @@ Deno.test("What the kernel did not tell is left out at the other end too", () =>
   delete exit.exitCode;
   delete exit.signal;
   for (const event of [exec, exit]) {
-    const bytes = proto.Event.encode(codec.encodeEvent({ event })).finish();
-    assertEquals(codec.decodeEvent(proto.Event.decode(bytes)), { event });
+    const bytes = proto.Event.encode(encodeEvent({ event })).finish();
+    assertEquals(decodeEvent(proto.Event.decode(bytes)), { event });
   }
 });
 
@@ -83,16 +85,16 @@ Deno.test("Extreme numbers cross the wire as they were", () => {
     pid: 2 ** 32 - 1,
     weight: 2 ** 32 - 1,
   });
-  const bytes = proto.Event.encode(codec.encodeEvent({ event })).finish();
-  assertEquals(codec.decodeEvent(proto.Event.decode(bytes)), { event });
+  const bytes = proto.Event.encode(encodeEvent({ event })).finish();
+  assertEquals(decodeEvent(proto.Event.decode(bytes)), { event });
 });
 
 Deno.test("An event of a type, severity or family from the future is null, and its bytes survive", () => {
-  const message = codec.encodeEvent(fleetEvent(2));
-  assertEquals(codec.decodeEvent({ ...message, type: FUTURE }), null);
-  assertEquals(codec.decodeEvent({ ...message, severity: FUTURE }), null);
-  assertEquals(codec.decodeEvent({ ...message, networkConnect: undefined }), null);
-  assertEquals(codec.decodeEvent({ ...message, networkConnect: { ...message.networkConnect!, family: FUTURE } }), null);
+  const message = encodeEvent(fleetEvent(2));
+  assertEquals(decodeEvent({ ...message, type: FUTURE }), null);
+  assertEquals(decodeEvent({ ...message, severity: FUTURE }), null);
+  assertEquals(decodeEvent({ ...message, networkConnect: undefined }), null);
+  assertEquals(decodeEvent({ ...message, networkConnect: { ...message.networkConnect!, family: FUTURE } }), null);
   // Field 1000, which this version does not know, length-delimited.
   const bytes = Uint8Array.of(...proto.Event.encode({ ...message, type: FUTURE }).finish(), 0xc2, 0x3e, 2, 104, 105);
   assertEquals(proto.Event.encode(proto.Event.decode(bytes)).finish(), bytes);
@@ -100,12 +102,12 @@ Deno.test("An event of a type, severity or family from the future is null, and i
 
 Deno.test("A window crosses the wire in parts that add up to it", () => {
   const window = sampleWindow(25);
-  const parts = codec.encodeWindow(window, 10).map((part) => proto.Window.decode(proto.Window.encode(part).finish()));
+  const parts = encodeWindow(window, 10).map((part) => proto.Window.decode(proto.Window.encode(part).finish()));
   assertEquals(parts.map(({ part, parts }) => [part, parts]), [[0, 3], [1, 3], [2, 3]]);
-  const decoded = parts.map(codec.decodeWindow);
+  const decoded = parts.map(decodeWindow);
   assertEquals({ ...decoded[0], top: decoded.flatMap(({ top }) => top) }, window);
   assertEquals([decoded[1].flows, decoded[2].matched], [0, { ...NONE, flows: 0 }]);
-  assertEquals(codec.encodeWindow(sampleWindow(0), 10).length, 1);
+  assertEquals(encodeWindow(sampleWindow(0), 10).length, 1);
 });
 
 Deno.test("Health, alerts and filters cross the wire as they were", () => {

@@ -3,7 +3,7 @@
  * the one that the agent made.
  */
 import { Event } from "../../lib/fleet/proto/ebpfmon.gen.ts";
-import { decodeEvent, encodeEvent } from "../../lib/fleet/codec.ts";
+import { decodeEvent, encodeEvent } from "../../lib/fleet/event_codec.ts";
 import { type ByLane, byLane, type Lane } from "../../lib/fleet/fleet_types.ts";
 import type { BatchSource, ReceivedBatch } from "../../lib/fleet/received_batch.ts";
 import type { FleetStore } from "../../lib/fleet/server/grpc_service_session.ts";

@@ -2,7 +2,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { Batch } from "../../lib/fleet/proto/ebpfmon.gen.ts";
 import { EVENT } from "../../lib/wire/layouts.gen.ts";
-import { decodeEvent } from "../../lib/fleet/codec.ts";
+import { decodeEvent } from "../../lib/fleet/event_codec.ts";
 import type { RouterEvent } from "../../lib/events/event.ts";
 
 /** Every batch in the store of a server, in the order of its log. */

@@ -1,5 +1,5 @@
 /** A store that forgets when it goes: what a server accepted, in order. */
-import { decodeEvent } from "../../lib/fleet/codec.ts";
+import { decodeEvent } from "../../lib/fleet/event_codec.ts";
 import { type ByLane, byLane } from "../../lib/fleet/fleet_types.ts";
 import type { BatchSource, ReceivedBatch } from "../../lib/fleet/received_batch.ts";
 import type { FleetStore } from "../../lib/fleet/server/grpc_service_session.ts";

@@ -4,7 +4,9 @@
  */
 import type { FlowWindow } from "../../aggregate/windows/flow_window.ts";
 import { Batch } from "../proto/ebpfmon.gen.ts";
-import { encodeAlert, encodeEvent, encodeHealth, encodeWindow, severityNumber } from "../codec.ts";
+import { encodeAlert, encodeHealth, severityNumber } from "../codec.ts";
+import { encodeEvent } from "../event_codec.ts";
+import { encodeWindow } from "../window_codec.ts";
 import { BATCH_RECORDS_MAX, type EnrichedEvent, type FleetAlert, type Lane, LANES } from "../fleet_types.ts";
 import type { HealthReport } from "../../router/router_messages.ts";
 import type { Spool } from "./spool.ts";

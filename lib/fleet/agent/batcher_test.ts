@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "../../../tests/assert.ts";
 import { fleetEvent, fleetEventNumber } from "../../../tests/support/fleet_events.ts";
 import { Batch } from "../proto/ebpfmon.gen.ts";
-import { decodeAlert, decodeEvent } from "../codec.ts";
+import { decodeAlert } from "../codec.ts";
+import { decodeEvent } from "../event_codec.ts";
 import type { EnrichedEvent, Lane } from "../fleet_types.ts";
 import { Batcher, type BatcherOptions } from "./batcher.ts";
 

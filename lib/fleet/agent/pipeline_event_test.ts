@@ -1,6 +1,6 @@
 import { assertEquals } from "../../../tests/assert.ts";
 import { fleetEvent } from "../../../tests/support/fleet_events.ts";
-import { decodeEvent, encodeEvent } from "../codec.ts";
+import { decodeEvent, encodeEvent } from "../event_codec.ts";
 import { enrichedEvent } from "./pipeline_event.ts";
 
 const KNOWN = {

@@ -1,5 +1,6 @@
 /** What the correlation engine takes, made of a batch as it was received. */
-import { decodeEvent, decodeFlow } from "../codec.ts";
+import { decodeEvent } from "../event_codec.ts";
+import { decodeFlow } from "../window_codec.ts";
 import { recordNumber } from "../fleet_types.ts";
 import type { FleetRecord } from "./correlated_group.ts";
 import type { ReceivedBatch } from "../received_batch.ts";

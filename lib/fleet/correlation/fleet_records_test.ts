@@ -1,7 +1,8 @@
 import { assertEquals } from "../../../tests/assert.ts";
 import { fleetEvent } from "../../../tests/support/fleet_events.ts";
 import { Batch } from "../proto/ebpfmon.gen.ts";
-import { encodeEvent, encodeWindow } from "../codec.ts";
+import { encodeEvent } from "../event_codec.ts";
+import { encodeWindow } from "../window_codec.ts";
 import type { FlowRow } from "../../aggregate/windows/flow_window.ts";
 import { fleetRecords } from "./fleet_records.ts";
 import type { ReceivedBatch } from "../received_batch.ts";

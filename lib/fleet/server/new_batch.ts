@@ -1,6 +1,7 @@
 /** What the store keeps of a batch, made of it as it was received or as it comes from another log. */
 import { Batch } from "../proto/ebpfmon.gen.ts";
-import { decodeAlert, decodeFlow } from "../codec.ts";
+import { decodeAlert } from "../codec.ts";
+import { decodeFlow } from "../window_codec.ts";
 import type { BatchSource, ReceivedBatch } from "../received_batch.ts";
 import type { MinuteFlow, NewBatch } from "./store_messages.ts";
 

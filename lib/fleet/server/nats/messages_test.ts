@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch, assertNotEquals } from "../../../../tests/assert.ts";
 import { routerEvent } from "../../../../tests/support/events.ts";
 import { Batch } from "../../proto/ebpfmon.gen.ts";
-import { encodeEvent } from "../../codec.ts";
+import { encodeEvent } from "../../event_codec.ts";
 import type { ReceivedBatch } from "../../received_batch.ts";
 import { messagesOf } from "./messages.ts";
 import { HEADERS } from "./streams.ts";

@@ -17,13 +17,21 @@ Deno.test("Agent and server talk to each other over mutual TLS out of one bundle
   const ca = await folder.authority("ca");
   const certificate = await folder.issue("ca", "agent-1");
 
-  // What tools/bundle.ts looks at: main.ts, lib/, deno.json and node_modules of where it is run.
+  // What tools/bundle.ts looks at: main.ts, deno.json and node_modules of where it is run.
   const project = `${folder.path}/project`;
-  await Deno.mkdir(`${project}/lib`, { recursive: true });
+  await Deno.mkdir(project);
   await Deno.writeTextFile(`${project}/main.ts`, `import "${ROOT}tests/support/fleet_bundle_entry.ts";\n`);
   await Deno.copyFile(`${ROOT}deno.json`, `${project}/deno.json`);
   await Deno.symlink(`${ROOT}node_modules`, `${project}/node_modules`);
-  await deno(project, ["run", "--quiet", "--config", `${ROOT}deno.json`, "--allow-all", `${ROOT}tools/bundle.ts`]);
+  await deno(project, [
+    "run",
+    "--quiet",
+    "--config",
+    `${ROOT}deno.json`,
+    "--allow-all",
+    `${ROOT}tools/bundle.ts`,
+    "--no-workers",
+  ]);
 
   const alone = `${folder.path}/alone`;
   await Deno.mkdir(alone);

@@ -1,7 +1,7 @@
 /** What is generated from the protobuf definitions is what is checked in. */
 import { assertEquals } from "./assert.ts";
 
-const GENERATED = "lib/export/proto";
+const GENERATED = "lib/fleet/proto";
 
 const hasProtoc = await new Deno.Command("protoc", { args: ["--version"], stdout: "null", stderr: "null" }).output()
   .then(({ success }) => success, () => false);

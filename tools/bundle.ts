@@ -47,7 +47,8 @@ async function bundle(options: esbuild.BuildOptions): Promise<esbuild.OutputFile
 
 const files = await Promise.all([
   bundle({ entryPoints: { main: "main.ts" }, splitting: true, chunkNames: "main-[hash]" }),
-  bundle({ entryPoints: WORKER_ENTRIES }),
+  // For tests of a program that has none.
+  ...Deno.args.includes("--no-workers") ? [] : [bundle({ entryPoints: WORKER_ENTRIES })],
 ]).then((outputs) => outputs.flat()).finally(() => esbuild.stop());
 
 await Deno.mkdir(OUTPUT_DIR, { recursive: true });

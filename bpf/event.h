@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * Wire format of the event rings: what router.bpf.c submits and lib/events/event_decoder.ts reads. A record is a
- * struct event and `data_len` bytes of payload: the struct of its type, then that type's text. Every byte is zeroed or
- * written before it is sent. Offsets reach TypeScript through BTF (lib/wire/layouts.gen.ts).
+ * The types of events, the programs and system calls that they come from, and the wire format of the event rings: what
+ * router.bpf.c submits and lib/events/event_decoder.ts reads. A record is a struct event and `data_len` bytes of
+ * payload: the struct of its type, then that type's text. Every byte is zeroed or written before it is sent. Offsets
+ * reach TypeScript through BTF (lib/wire/layouts.gen.ts).
  */
 #pragma once
 
 #include <linux/types.h>
 
+/* In the order of EVENT_DESCRIPTIONS in lib/events/types/mod.ts. */
 enum event_type {
 	EVENT_PROCESS_EXEC = 0,
 	EVENT_PROCESS_EXIT = 1,
@@ -17,6 +19,39 @@ enum event_type {
 	EVENT_SECURITY_VIOLATION = 5,
 	EVENT_RESOURCE_LIMIT = 6,
 	EVENT_TYPES = 7,
+};
+
+enum event_limit {
+	/* Arrays by type have as many elements. A power of two: a mask keeps an index within them, as the verifier
+	   sees. */
+	EVENT_TYPES_MAX = 8,
+};
+
+_Static_assert(EVENT_TYPES <= EVENT_TYPES_MAX, "every type has its place in arrays by type");
+_Static_assert((EVENT_TYPES_MAX & (EVENT_TYPES_MAX - 1)) == 0, "a mask keeps an index within EVENT_TYPES_MAX elements");
+
+/* Programs that submit. Each has its own counters and scratch space on every CPU, since one may interrupt another. */
+enum router_program {
+	PROGRAM_EXEC = 0,
+	PROGRAM_EXIT = 1,
+	PROGRAM_SYSCALL = 2,
+	PROGRAM_TCP = 3,
+	PROGRAM_OOM = 4,
+	PROGRAM_FLUSH = 5,
+	ROUTER_PROGRAMS = 6,
+};
+
+/* Bits of syscall_rules[number]. Bits 8 to 10: 1 + the argument that points to a path or name; 0 for none. */
+enum syscall_rule {
+	SYSCALL_OPENAT = 1, /* dirfd, path, flags */
+	SYSCALL_OPENAT2 = 2, /* dirfd, path, struct open_how */
+	SYSCALL_OPEN = 4, /* path, flags */
+	SYSCALL_CREAT = 8, /* path */
+	SYSCALL_CONNECT = 16, /* fd, address, its length */
+	SYSCALL_FORK = 32,
+	SYSCALL_MAY_BE_DENIED = 64, /* EPERM and EACCES are violations */
+	SYSCALL_ALWAYS = 128, /* so is any call, of the kind in bits 12 to 15 */
+	SYSCALL_TWO_IDS = 2048, /* setuid's kin that take a second id */
 };
 
 enum severity {
@@ -41,9 +76,11 @@ enum ring_id {
 	RINGS = 4,
 };
 
+_Static_assert((RINGS & (RINGS - 1)) == 0, "a mask keeps an index within RINGS elements");
+
 /* Bits of event.flags. */
 enum event_flag {
-	EVENT_SPILLED = 1, /* its own ring was full */
+	EVENT_SPILLED = 1, /* the ring that the event was meant for was full */
 	EVENT_SAMPLED = 2, /* one of `weight` events; the others were left out */
 	EVENT_REPEATED = 4, /* stands for `repeats` events that were held back, the last of them at ts_ns */
 	EVENT_TRUNCATED = 8, /* the text was longer */
@@ -69,9 +106,9 @@ enum violation_kind {
 };
 
 #define COMM_BYTES 16
-/* The number that the kernel gives to nobody. */
+/* A uid that no user has. */
 #define UID_UNKNOWN 0xffffffffU
-/* Paths and text of other payloads, without a NUL. */
+/* The longest path or other text of a payload, without its NUL. */
 #define TEXT_MAX_BYTES 256
 #define ARGS_MAX_BYTES 1024
 
@@ -87,7 +124,7 @@ struct event {
 	__u64 cgroup_id;
 	char comm[COMM_BYTES];
 	/* Context: 48 bytes. */
-	__u64 first_ns; /* of the events this one stands for */
+	__u64 first_ns; /* when the first of the events happened that this one stands for */
 	__s64 result; /* what the system call returned: -errno, 0 or positive */
 	__u64 payload_hash; /* 0 unless repeats of it are held back */
 	__u32 weight;
@@ -96,12 +133,12 @@ struct event {
 	__u32 rules_generation;
 	__u16 cpu_full;
 	__u16 flags; /* enum event_flag */
-	__u8 home_ring; /* enum ring_id it was meant for */
-	__u8 rule; /* 1 + index of the rule that set the severity, 65 + that of the watch list; 0 for none */
+	__u8 home_ring; /* enum ring_id: the ring that the event was meant for */
+	__u8 rule; /* what set the severity: 1 + index of a rule, or 65 + index of a watch list; 0 for neither */
 	__u16 pad0;
 };
 
-/* Then the file name, then the arguments, each with its NUL. */
+/* An exec. The file name follows, then the arguments, each with its NUL. */
 struct exec_payload {
 	__u32 ppid;
 	__u32 argc;
@@ -110,19 +147,20 @@ struct exec_payload {
 	__u32 pad0;
 };
 
+/* The end of a process. */
 struct exit_payload {
 	__u32 status; /* as wait(2) has it */
 	__u32 pad0;
 };
 
-/* Then the path. */
+/* An open. The path follows. */
 struct open_payload {
 	__u64 open_flags;
 	__s32 dirfd;
 	__u32 syscall;
 };
 
-/* Then, for AF_UNIX, sun_path: an abstract one starts with a NUL. */
+/* A connect. For AF_UNIX sun_path follows; an abstract one starts with a NUL. */
 struct connect_payload {
 	__u8 address[16];
 	__u16 family;
@@ -130,6 +168,7 @@ struct connect_payload {
 	__s32 fd;
 };
 
+/* A change of a TCP connection's state. */
 struct tcp_payload {
 	__u8 src[16];
 	__u8 dst[16];
@@ -140,12 +179,23 @@ struct tcp_payload {
 	__u8 new_state;
 };
 
-/* Security violations and resource limits; then the path or name that the system call was given, where it has one. */
+/* A security violation or a resource limit. The path or name that the system call was given follows, where it has one.
+ */
 struct violation_payload {
 	__u64 args[4];
 	__u32 syscall;
 	__u16 kind; /* enum violation_kind */
 	__u16 pad0;
+};
+
+/* Every struct that may follow a struct event. */
+union event_payload {
+	struct exec_payload exec;
+	struct exit_payload exit;
+	struct open_payload open;
+	struct connect_payload connect;
+	struct tcp_payload tcp;
+	struct violation_payload violation;
 };
 
 _Static_assert(sizeof(struct event) == 96, "a header and a context of 48 bytes each");

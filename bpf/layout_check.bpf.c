@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 /*
  * Never loaded. A global of every type that crosses between the kernel and TypeScript, because a type only reaches BTF
- * through something that uses it; tools/layouts.ts turns that BTF into lib/wire/layouts.gen.ts. Add new types here.
+ * through something that uses it; tools/layouts.ts turns that BTF into lib/wire/layouts.gen.ts. Add new types here. A
+ * union stands for its members: payloads of events are added to union event_payload of event.h.
  */
 #include <linux/bpf.h>
 
@@ -40,12 +41,7 @@ enum flow_direction flow_direction;
 enum other_class other_class;
 
 struct event event_layout;
-struct exec_payload exec_payload;
-struct exit_payload exit_payload;
-struct open_payload open_payload;
-struct connect_payload connect_payload;
-struct tcp_payload tcp_payload;
-struct violation_payload violation_payload;
+union event_payload event_payload;
 struct router_counters router_counters;
 struct held_key held_key;
 struct isolate_key isolate_key;
@@ -57,6 +53,7 @@ struct rule_bits rule_bits;
 struct rule_set rule_set;
 
 enum event_type event_type;
+enum event_limit event_limit;
 enum severity severity;
 enum ring_id ring_id;
 enum event_flag event_flag;

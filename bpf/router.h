@@ -1,21 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * What lib/router/router_probe.ts and router.bpf.c share beside the records: counters, rules, what is watched.
+ * What lib/router/router_probe.ts and router.bpf.c share beside the records: counters, isolated rings, and rules.
  */
 #pragma once
 
 #include "event.h"
-
-/* Programs that submit. Each has its own counters and scratch space on every CPU, since one may interrupt another. */
-enum router_program {
-	PROGRAM_EXEC = 0,
-	PROGRAM_EXIT = 1,
-	PROGRAM_SYSCALL = 2,
-	PROGRAM_TCP = 3,
-	PROGRAM_OOM = 4,
-	PROGRAM_FLUSH = 5,
-	ROUTER_PROGRAMS = 6,
-};
 
 /*
  * What one program did on one CPU. By home ring, but for `submitted`, which is by the ring that took the record:
@@ -26,12 +15,12 @@ enum router_program {
  * Five cache lines, unshared: nothing else runs this program on this CPU between a read and a write.
  */
 struct router_counters {
-	__u64 attempts[4];
-	__u64 submitted[4];
-	__u64 dropped[4]; /* this ring and all that it may spill into were full */
-	__u64 failures[4]; /* no ring, or one too small for the record */
-	__u64 spilled[4];
-	__u64 dropped_by_type[8];
+	__u64 attempts[RINGS];
+	__u64 submitted[RINGS];
+	__u64 dropped[RINGS]; /* this ring and all that it may spill into were full */
+	__u64 failures[RINGS]; /* no ring, or one too small for the record */
+	__u64 spilled[RINGS];
+	__u64 dropped_by_type[EVENT_TYPES_MAX];
 	__u64 seen;
 	__u64 filtered;
 	__u64 rate_limited;
@@ -40,6 +29,8 @@ struct router_counters {
 	__u64 flushed; /* records that stand for repeats */
 	__u64 pad0[6];
 };
+
+_Static_assert(sizeof(struct router_counters) % 64 == 0, "whole cache lines");
 
 enum isolate_kind {
 	ISOLATE_PID = 0,
@@ -60,23 +51,10 @@ enum held_reason {
 	HELD_DROPPED = 1,
 };
 
-/* Process 0 stands for those that found no room in the map. */
+/* What is counted by process. Process 0 stands for all processes that found no room in the map. */
 struct held_key {
 	__u32 pid;
 	__u32 reason; /* enum held_reason */
-};
-
-/* Bits of syscall_rules[number]. Bits 8 to 10: 1 + the argument that points to a path or name; 0 for none. */
-enum syscall_rule {
-	SYSCALL_OPENAT = 1, /* dirfd, path, flags */
-	SYSCALL_OPENAT2 = 2, /* dirfd, path, struct open_how */
-	SYSCALL_OPEN = 4, /* path, flags */
-	SYSCALL_CREAT = 8, /* path */
-	SYSCALL_CONNECT = 16, /* fd, address, its length */
-	SYSCALL_FORK = 32,
-	SYSCALL_MAY_BE_DENIED = 64, /* EPERM and EACCES are violations */
-	SYSCALL_ALWAYS = 128, /* so is any call, of the kind in bits 12 to 15 */
-	SYSCALL_TWO_IDS = 2048, /* setuid's kin that take a second id */
 };
 
 #define SYSCALL_ANY_OPEN (SYSCALL_OPENAT | SYSCALL_OPENAT2 | SYSCALL_OPEN | SYSCALL_CREAT)
@@ -105,7 +83,7 @@ enum rule_structure {
 	RULE_NETS = 3,
 };
 
-/* What can be asked of an event. */
+/* What a rule or a filter can ask of an event. */
 enum rule_dimension {
 	RULE_UID = 0,
 	RULE_COMM = 1,
@@ -118,7 +96,7 @@ enum rule_dimension {
 	RULE_DIMENSIONS = 8,
 };
 
-/* Those that a value, a path or an address fulfils. */
+/* The rules, filters and watch lists whose condition a value, a path or an address fulfils. */
 struct rule_bits {
 	__u64 rules;
 	__u64 filters;
@@ -131,24 +109,25 @@ struct rule_key {
 	__u32 pad0;
 };
 
-/* Longest prefix -> everything whose prefix is a prefix of it. */
+/* The key of a path prefix. Its value has all conditions whose prefix is a prefix of it: a trie finds the longest only.
+ */
 struct rule_path_key {
 	__u32 prefix_bits; /* of what follows */
 	__u32 pad0; /* part of every prefix; it aligns the path */
 	char path[RULE_PREFIX_MAX_BYTES];
 };
 
-/* The same for networks; IPv4 as ::ffff:0:0/96. */
+/* The key of a network, in the same way. IPv4 networks lie within ::ffff:0:0/96. */
 struct rule_net_key {
 	__u32 prefix_bits;
 	__u8 address[16];
 };
 
-/* What there is only one of. */
+/* The part of a rule set that is no table. */
 struct rule_set {
-	__u64 rules_by_type[8]; /* those that the type alone does not rule out */
-	__u64 filters_by_type[8];
-	__u64 rules_any[RULE_DIMENSIONS]; /* those that do not ask for it */
+	__u64 rules_by_type[EVENT_TYPES_MAX]; /* rules that ask for the type or for none */
+	__u64 filters_by_type[EVENT_TYPES_MAX];
+	__u64 rules_any[RULE_DIMENSIONS]; /* rules that ask nothing of a dimension */
 	__u64 filters_any[RULE_DIMENSIONS];
 	__u64 keeping_filters; /* the others drop */
 	__u64 rate_interval_ns; /* of a cgroup's budget that an event in normal or debug costs; 0 for no limit */
@@ -156,7 +135,7 @@ struct rule_set {
 	__u8 keep_only; /* not 0: what no filter matches is dropped */
 	__u8 severity_max; /* enum severity: less severe events are dropped; critical, 0, never is */
 	__u8 pad0[2];
-	__u8 asked_by_type[8]; /* bits of enum rule_dimension that anybody asks of events of a type */
+	__u8 asked_by_type[EVENT_TYPES_MAX]; /* bits of enum rule_dimension that anybody asks of events of a type */
 	__u8 actions[RULES_MAX]; /* a severity; RULE_AT_LEAST: never lower the event's own */
 	__u8 watch_severities[RULES_MAX]; /* the most severe list first */
 };

@@ -8,7 +8,7 @@
 
 #include "router_route.h"
 
-/* A program that a process has just started. Addresses are in its memory, where the kernel has written these texts. */
+/* A program that a process has just started. Addresses are in the memory of that process. */
 struct new_image {
 	__u64 filename;
 	__u64 args; /* one after another, each with its NUL */
@@ -18,7 +18,7 @@ struct new_image {
 	__u16 flags; /* enum event_flag */
 };
 
-/* The running process has started a program. */
+/* Sends the event of a program that the running process has started. */
 static __always_inline int process_began(const struct new_image *image)
 {
 	struct scratch *scratch = scratch_of(PROGRAM_EXEC);
@@ -57,7 +57,7 @@ static __always_inline int process_began(const struct new_image *image)
 	return route(PROGRAM_EXEC);
 }
 
-/* A process ends with its leader, which runs; the end of another thread is no event. `status` as wait(2) has it. */
+/* Sends the event of a process whose leader, the running thread, ends. `status` is encoded as in wait(2). */
 static __always_inline int process_ended(__u32 status, __u16 flags)
 {
 	struct scratch *scratch = scratch_of(PROGRAM_EXIT);

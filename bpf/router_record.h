@@ -21,6 +21,7 @@
 #define NS_PER_S 1000000000ULL
 
 #define PAYLOAD_FIXED_MAX_BYTES 64
+_Static_assert(sizeof(union event_payload) <= PAYLOAD_FIXED_MAX_BYTES, "room for the struct of every type");
 /* Two more than the text: room for its NUL, and one to tell a text that just fits from one that is too long. */
 #define TEXT_READ_BYTES (TEXT_MAX_BYTES + 2)
 /* A multiple of 8, with 8 to spare that are zeroed behind a text. */
@@ -71,13 +72,13 @@ const volatile __u32 cpus = 1;
 /* System call number -> enum syscall_rule bits; 0 for those that nobody asked about. */
 const volatile __u32 syscall_rules[SYSCALLS_MAX] = {};
 const volatile bool watch_limits = true;
-/* Where one program at the end of system calls watches execs too. */
+/* Whether syscall_exit of router_raw.bpf.c makes events of execs too. */
 const volatile bool watch_execs = true;
 const volatile bool hold_repeats = true;
-/* Userspace draws it: nobody outside can make two payloads meet in one hash. */
+/* Userspace draws it at random, so that nobody can make two payloads that have the same hash. */
 const volatile __u64 hash_seed = 1;
 
-/* Whether anybody has a ring of its own. */
+/* Whether any process, or any cgroup, has a ring of its own. */
 const volatile bool isolate_pids = false;
 const volatile bool isolate_cgroups = false;
 
@@ -89,6 +90,7 @@ const volatile bool filter_comm = false;
 const volatile __u32 only_pid = 0;
 const volatile __u32 only_uid = 0;
 const volatile __u64 only_comm[2] = {};
+/* The counters of a program on this CPU. */
 static __always_inline struct router_counters *counters_of(__u32 program)
 {
 	__u32 index = program * cpus + bpf_get_smp_processor_id();
@@ -96,10 +98,12 @@ static __always_inline struct router_counters *counters_of(__u32 program)
 	return bpf_map_lookup_elem(&counters, &index);
 }
 
+/* The scratch space of a program on this CPU. */
 static __always_inline struct scratch *scratch_of(__u32 program)
 {
 	return bpf_map_lookup_elem(&scratches, &program);
 }
+
 /* Fills header and context for the running process. */
 static __always_inline void begin(struct scratch *scratch, __u32 type, __u32 severity, __s64 result)
 {

@@ -16,7 +16,7 @@
 #define REPEAT_SLOTS 256
 #define REPEAT_WINDOW_NS NS_PER_S
 
-/* The record that repeats are held back for, and what is known of those. */
+/* A record whose repeats are held back: since when, how many, and when the first and the last of them happened. */
 struct repeat {
 	union {
 		struct event event;
@@ -27,16 +27,18 @@ struct repeat {
 	__u64 last_ns;
 	__u64 held;
 };
-/* payload hash -> the event whose repeats are held back */
+
+/* some bits of the payload hash -> the event whose repeats are held back */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__type(key, __u32);
 	__type(value, struct repeat);
 	__uint(max_entries, REPEAT_SLOTS);
 } repeats SEC(".maps");
+
 /*
- * Sends a record for what a slot holds back since `since_max_ns` or before. A global function, as others here are: the
- * verifier takes each once, on its own, whereas inline the states of their loops multiply.
+ * Sends one record for the repeats in a slot, if they are held back since `since_max_ns` or longer. It is a global
+ * function, as others here are: the verifier checks each once, on its own; inline, the states of their loops multiply.
  */
 __noinline int flush_repeat(__u32 program, __u32 slot, __u64 since_max_ns)
 {
@@ -58,13 +60,14 @@ __noinline int flush_repeat(__u32 program, __u32 slot, __u64 since_max_ns)
 	return 0;
 }
 
+/* Adds a word to a hash. */
 static __always_inline __u64 mix(__u64 hash, __u64 word)
 {
 	hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
 	return hash ^ hash >> 29;
 }
 
-/* Hashes the payload into event.payload_hash; 0 for a record that is too large to be kept. */
+/* Hashes the payload into event.payload_hash. Returns 0 for a record that is too large for a slot. */
 __noinline int hash_payload(__u32 program)
 {
 	struct scratch *scratch = scratch_of(program);
@@ -106,7 +109,7 @@ __noinline int keep_record(__u32 program, __u32 slot)
 	return 0;
 }
 
-/* True when the record repeats one of the last second, and was counted there instead. */
+/* True when the record repeats one of the last second and was counted in that record's slot; it is not sent then. */
 static __always_inline bool held_as_repeat(__u32 program, struct scratch *scratch, struct router_counters *count)
 {
 	struct event *event = &scratch->event;
@@ -134,8 +137,9 @@ static __always_inline bool held_as_repeat(__u32 program, struct scratch *scratc
 }
 
 /*
- * Sends what is held back for longer than a second. Run on each CPU by BPF_PROG_TEST_RUN only; returns 1 when it came
- * in the midst of held_as_repeat() and has to be run again. Its argument: not 0 to send all there is.
+ * Sends records for all repeats that are held back for longer than a second, or for all repeats if its argument is not
+ * 0. Userspace runs it on each CPU by BPF_PROG_TEST_RUN. It returns 1 when it interrupted held_as_repeat(); it has done
+ * nothing then and must be run again.
  */
 SEC("raw_tp")
 int flush_repeats(struct bpf_raw_tracepoint_args *ctx)

@@ -13,7 +13,7 @@
 
 struct ring_map {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4096); /* userspace makes the real ones */
+	__uint(max_entries, 4096); /* userspace makes the rings that are used, with sizes of its own */
 };
 
 /* enum ring_id -> ring; userspace replaces it by a larger one while programs run. */
@@ -31,13 +31,16 @@ struct {
 	__uint(max_entries, ISOLATED_MAX);
 	__array(values, struct ring_map);
 } isolated_rings SEC(".maps");
-/* What was held back or dropped -> records */
+
+/* process and reason -> how many of its records were held back or dropped */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, struct held_key);
 	__type(value, __u64);
 	__uint(max_entries, 8192);
 } held SEC(".maps");
+
+/* Counts a record that is held back or dropped. A process that finds no room in the map counts as process 0. */
 static __always_inline void add_held(__u32 pid, __u32 reason)
 {
 	struct held_key key = { .pid = pid, .reason = reason };
@@ -56,12 +59,15 @@ static __always_inline void add_held(__u32 pid, __u32 reason)
 	if (count)
 		__atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
 }
+
+/* The shared ring of a severity. */
 static __always_inline __u32 ring_of(__u32 severity)
 {
 	if (severity <= SEVERITY_ERROR)
 		return RING_CRITICAL;
 	return severity <= SEVERITY_INFO ? RING_NORMAL : RING_DEBUG;
 }
+
 /*
  * Critical events wake the reader each time. The others wake it when half of their ring is filled, and again at every
  * further sixteenth, because two CPUs that submit at once may both believe that the other crosses the mark.
@@ -78,7 +84,7 @@ static __always_inline __u64 wake_flag(void *ring, __u32 len_bytes)
 	return BPF_RB_NO_WAKEUP;
 }
 
-/* The ring that the event's process or cgroup has for itself; NULL for none. */
+/* The ring that belongs to the event's process or cgroup alone; NULL where neither has one. */
 static __always_inline void *isolated_ring(const struct event *event)
 {
 	struct isolate_key key = { .id = event->pid, .kind = ISOLATE_PID };
@@ -94,7 +100,7 @@ static __always_inline void *isolated_ring(const struct event *event)
 	return ring;
 }
 
-/* Sets `*full` when the ring has no room now, though it could hold the record. */
+/* Copies the record into a ring. When it fails, sets `*full` if the ring could hold the record but has no room now. */
 static __always_inline bool put(void *ring, struct event *event, __u32 len_bytes, __u64 flags, bool *full)
 {
 	if (bpf_ringbuf_output(ring, event, len_bytes, flags) == 0)
@@ -116,9 +122,9 @@ static __always_inline bool offer(struct event *event, struct router_counters *c
 		event->flags |= EVENT_SPILLED;
 	if (!put(ring, event, len_bytes, critical ? BPF_RB_FORCE_WAKEUP : wake_flag(ring, len_bytes), full))
 		return false;
-	count->submitted[id & 3]++;
+	count->submitted[id & (RINGS - 1)]++;
 	if (id != event->home_ring)
-		count->spilled[event->home_ring & 3]++;
+		count->spilled[event->home_ring & (RINGS - 1)]++;
 	return true;
 }
 
@@ -150,11 +156,11 @@ static __always_inline void submit(struct event *event, struct router_counters *
 		return;
 	}
 	if (!full) {
-		count->failures[home & 3]++;
+		count->failures[home & (RINGS - 1)]++;
 		return;
 	}
-	/* A lost critical event is one, whoever sent it. */
-	count->dropped[critical ? RING_CRITICAL : home & 3]++;
-	count->dropped_by_type[event->type & 7]++;
+	/* A critical event counts as lost by the critical ring, also where its process has a ring of its own. */
+	count->dropped[critical ? RING_CRITICAL : home & (RINGS - 1)]++;
+	count->dropped_by_type[event->type & (EVENT_TYPES_MAX - 1)]++;
 	add_held(event->pid, HELD_DROPPED);
 }

@@ -11,17 +11,18 @@
 #include "router_rules.h"
 #include "self.h"
 
-/* cgroup -> when its bucket will be full again; see within_rate() */
+/* cgroup -> the time when its token bucket is full again, in nanoseconds; see within_rate() */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__type(key, __u64);
 	__type(value, __u64);
 	__uint(max_entries, 4096);
 } buckets SEC(".maps");
+
 /*
- * A token bucket in one word, the time when it would be full again: an event moves it by the time that its token takes
- * to come back, and must not move it further than a bucket of one second ahead. Two CPUs at once may cost one token for
- * two.
+ * Takes a token from the bucket of the event's cgroup; false when there is none. A bucket is one word, the time when it
+ * is full again: a token moves that time ahead by `interval_ns`, and there is none left when it would be more than a
+ * second ahead. Two CPUs that take a token at the same time may pay for one only.
  */
 static __always_inline bool within_rate(struct event *event, __u64 interval_ns)
 {
@@ -42,9 +43,11 @@ static __always_inline bool within_rate(struct event *event, __u64 interval_ns)
 	*(volatile __u64 *)bucket = full_ns;
 	return true;
 }
+
 /*
- * A debug ring that fills up takes one in 4, then one in 16, each of which stands for that many; never more than one in
- * `one_in_least`. False: left out.
+ * Chooses the debug events that are sent: one in 4 when the ring is three quarters full, one in 16 when it is seven
+ * eighths full, and at most one in `one_in_least` at any time. An event that is chosen stands for that many. False for
+ * an event that is left out.
  */
 static __always_inline bool sampled(struct event *event, __u32 one_in_least)
 {
@@ -70,7 +73,7 @@ static __always_inline bool sampled(struct event *event, __u32 one_in_least)
 	return true;
 }
 
-/* Judges the record in `scratch` and sends it on its way, or counts why not. */
+/* Judges the record in the program's scratch space, and submits it or counts why it is not sent. */
 __noinline int route(__u32 program)
 {
 	struct router_counters *count = counters_of(program);
@@ -99,7 +102,7 @@ __noinline int route(__u32 program)
 		count->filtered++;
 		return 0;
 	}
-	/* Alone in its ring, it crowds out nobody: nothing of it is held back. */
+	/* A process with a ring of its own crowds out nobody else: none of its events are held back. */
 	if ((isolate_pids || isolate_cgroups) && isolated_ring(event))
 		event->home_ring = RING_ISOLATED;
 	if (event->home_ring == RING_DEBUG && event->type == EVENT_FILE_OPEN && hold_repeats) {
@@ -125,6 +128,7 @@ __noinline int route(__u32 program)
 	return 0;
 }
 
+/* True in a thread of ebpfmon itself. */
 static __always_inline bool is_self(void)
 {
 	return bpf_get_current_pid_tgid() >> 32 == self_tgid;

@@ -19,7 +19,7 @@
 #define AF_INET 2
 #define AF_INET6 10
 
-/* 0 -> what there is only one of */
+/* 0 -> the part of a rule set that no table below holds */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__type(key, __u32);
@@ -52,8 +52,10 @@ struct {
 	__type(value, struct rule_bits);
 	__uint(max_entries, RULE_NETS_MAX);
 } rule_nets_side0 SEC(".maps"), rule_nets_side1 SEC(".maps");
-/* The rules in force: all tables above. Read once an event, whose rules_generation it is. */
+
+/* Which side of the tables above is in force. An event's rules_generation is the generation it was judged by. */
 struct double_buffer rules = {};
+/* Leaves what asks nothing of a dimension, and what `found` fulfils. */
 static __always_inline void narrow(struct judgement *left, const struct rule_set *set, __u32 dimension,
 				   const struct rule_bits *found)
 {
@@ -70,6 +72,7 @@ static __always_inline void narrow(struct judgement *left, const struct rule_set
 	barrier();
 }
 
+/* The conditions that a value fulfils; NULL for none. */
 static __always_inline const struct rule_bits *bits_of_value(__u32 side, __u32 dimension, __u64 value, __u64 more)
 {
 	struct rule_key key = { .value = { value, more }, .dimension = dimension };
@@ -77,6 +80,7 @@ static __always_inline const struct rule_bits *bits_of_value(__u32 side, __u32 d
 	return DOUBLE_BUFFER_LOOKUP(rule_values, side, &key);
 }
 
+/* The conditions that the record's text fulfils as a path; NULL for none. */
 static __always_inline const struct rule_bits *bits_of_path(struct scratch *scratch, __u32 side)
 {
 	struct rule_path_key *key = &scratch->path_key;
@@ -93,6 +97,7 @@ static __always_inline const struct rule_bits *bits_of_path(struct scratch *scra
 	return DOUBLE_BUFFER_LOOKUP(rule_paths, side, key);
 }
 
+/* The conditions that an address fulfils; NULL for none. */
 static __always_inline const struct rule_bits *bits_of_address(__u32 side, __u32 family, const __u8 *address)
 {
 	const __u32 *words = __builtin_assume_aligned(address, 4);
@@ -111,7 +116,7 @@ static __always_inline const struct rule_bits *bits_of_address(__u32 side, __u32
 	return DOUBLE_BUFFER_LOOKUP(rule_nets, side, &key);
 }
 
-/* A network holds of a connect's address, and of either end of a TCP connection. */
+/* Leaves what asks for no network, for that of a connect's address, or for that of either end of a TCP connection. */
 static __always_inline void narrow_by_net(struct judgement *left, const struct rule_set *set, struct scratch *scratch,
 					  __u32 side)
 {
@@ -142,8 +147,9 @@ static __always_inline void narrow_by_net(struct judgement *left, const struct r
 }
 
 /*
- * Counts the bits below it. Without branches, each of which the verifier would follow. A compiler that sees what this
- * is makes a table of it, and with it loses the caller's mask, by which the verifier knows the bounds.
+ * The index of the lowest bit that is set: the number of bits below it (Warren, Hacker's Delight, section 5-1). It has
+ * no branches, each of which the verifier would follow. The barriers keep the compiler from making a table of it, which
+ * would lose the caller's mask, by which the verifier knows the bounds.
  */
 static __always_inline __u32 lowest_bit(__u64 bits)
 {
@@ -157,7 +163,7 @@ static __always_inline __u32 lowest_bit(__u64 bits)
 	return bits;
 }
 
-/* A watched port may be the local one too; rules and filters mean that of the other end. */
+/* Adds the watch lists that have the local port: rules and filters mean the port of the other end alone. */
 static __always_inline void watch_local_port(struct judgement *left, struct scratch *scratch, __u32 side)
 {
 	struct tcp_payload *payload = (void *)scratch->payload;
@@ -177,7 +183,7 @@ static __always_inline void watch_local_port(struct judgement *left, struct scra
 static __always_inline bool judge(struct scratch *scratch, const struct rule_set *set, __u32 side)
 {
 	struct event *event = &scratch->event;
-	__u32 type = event->type & 7, asked = set->asked_by_type[type], index, action;
+	__u32 type = event->type & (EVENT_TYPES_MAX - 1), asked = set->asked_by_type[type], index, action;
 	struct judgement *left = &scratch->left;
 
 	left->rules = set->rules_by_type[type];
@@ -202,7 +208,7 @@ static __always_inline bool judge(struct scratch *scratch, const struct rule_set
 	}
 	if (asked & 1 << RULE_NET)
 		narrow_by_net(left, set, scratch, side);
-	/* The dearest comes last, and only while it could still decide. */
+	/* Paths cost the most: they come last, and only while some rule or filter still asks for one. */
 	if (asked & 1 << RULE_PATH &&
 	    ((left->rules & ~set->rules_any[RULE_PATH]) | (left->filters & ~set->filters_any[RULE_PATH])))
 		narrow(left, set, RULE_PATH, bits_of_path(scratch, side));

@@ -23,6 +23,7 @@
 #define EMFILE 24
 
 #define O_CREAT_WRONLY_TRUNC 01101
+/* Sends the event of an open, whichever call made it. */
 static __always_inline void route_open(struct scratch *scratch, __u32 rule, __u32 number, const __u64 args[4],
 				       long result)
 {
@@ -49,6 +50,7 @@ static __always_inline void route_open(struct scratch *scratch, __u32 rule, __u3
 	route(PROGRAM_SYSCALL);
 }
 
+/* Sends the event of a connect to an IP address or a Unix socket. */
 static __always_inline void route_connect(struct scratch *scratch, const __u64 args[4], long result)
 {
 	struct connect_payload *payload = (void *)scratch->payload;
@@ -91,6 +93,7 @@ static __always_inline void route_connect(struct scratch *scratch, const __u64 a
 	route(PROGRAM_SYSCALL);
 }
 
+/* Sends the event of a violation or a limit; `kind` is an enum violation_kind. */
 static __always_inline void route_violation(struct scratch *scratch, __u32 type, __u32 kind, __u32 rule, __u32 number,
 					    const __u64 args[4], long result)
 {
@@ -151,7 +154,7 @@ static __always_inline int limit_of(__u32 rule, long result)
 	}
 }
 
-/* What is of no interest must leave within a few instructions. */
+/* Sends the events of a system call. The calls that nobody asked about must leave within a few instructions. */
 static __always_inline int syscall_returned(void *regs, __u32 number, long result)
 {
 	struct scratch *scratch;

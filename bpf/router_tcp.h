@@ -13,7 +13,8 @@
 #define TCP_CLOSE 7
 #define TCP_LISTEN 10
 
-struct socket_owner {
+/* The process that an event of a connection names. */
+struct tcp_owner {
 	__u32 pid;
 	__u32 tid;
 	__u32 uid;
@@ -22,17 +23,22 @@ struct socket_owner {
 	char comm[COMM_BYTES];
 };
 
-/* Socket -> the process that connected it or listens on it: most state changes happen in whatever process runs. */
+/* socket -> the process that connected it or listens on it */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__type(key, __u64);
-	__type(value, struct socket_owner);
+	__type(value, struct tcp_owner);
 	__uint(max_entries, 16384);
-} socket_owners SEC(".maps");
-/* Whoever runs when a state changes need not own the socket: the owner is noted when a process connects or listens. */
+} tcp_owners SEC(".maps");
+
+/*
+ * Notes the owner of a socket when a process connects or listens, and writes the noted owner into later events of that
+ * socket, since the process that runs when a state changes need not own the socket. All members are 0 for an unknown
+ * owner.
+ */
 static __always_inline void set_owner(struct event *event, __u64 socket, __u32 new_state)
 {
-	struct socket_owner *owner, fresh;
+	struct tcp_owner *owner, fresh;
 
 	if (new_state == TCP_SYN_SENT || new_state == TCP_LISTEN) {
 		__builtin_memset(&fresh, 0, sizeof(fresh));
@@ -41,10 +47,10 @@ static __always_inline void set_owner(struct event *event, __u64 socket, __u32 n
 		fresh.uid = event->uid;
 		fresh.cgroup_id = event->cgroup_id;
 		__builtin_memcpy(fresh.comm, event->comm, sizeof(fresh.comm));
-		bpf_map_update_elem(&socket_owners, &socket, &fresh, BPF_ANY);
+		bpf_map_update_elem(&tcp_owners, &socket, &fresh, BPF_ANY);
 		return;
 	}
-	owner = bpf_map_lookup_elem(&socket_owners, &socket);
+	owner = bpf_map_lookup_elem(&tcp_owners, &socket);
 	if (!owner) {
 		event->pid = event->tid = event->uid = 0;
 		event->cgroup_id = 0;
@@ -57,9 +63,10 @@ static __always_inline void set_owner(struct event *event, __u64 socket, __u32 n
 	event->cgroup_id = owner->cgroup_id;
 	__builtin_memcpy(event->comm, owner->comm, sizeof(event->comm));
 	if (new_state == TCP_CLOSE)
-		bpf_map_delete_elem(&socket_owners, &socket);
+		bpf_map_delete_elem(&tcp_owners, &socket);
 }
 
+/* A change of state. Addresses and ports are in network byte order, but for the local port. */
 struct tcp_change {
 	__u64 socket;
 	__u16 family;
@@ -67,10 +74,11 @@ struct tcp_change {
 	__be16 dport;
 	__u8 old_state;
 	__u8 new_state;
-	__be32 src[4]; /* IPv4: the first of them */
+	__be32 src[4]; /* an IPv4 address is in the first word */
 	__be32 dst[4];
 };
 
+/* Sends the event of a change, unless the connection is ebpfmon's own. */
 static __always_inline int tcp_changed(const struct tcp_change *change)
 {
 	struct scratch *scratch = scratch_of(PROGRAM_TCP);

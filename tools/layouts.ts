@@ -1,8 +1,9 @@
 /**
  * Writes lib/wire/layouts.gen.ts from the BTF of the built BPF objects, so that TypeScript never states an offset of its
- * own. From layout_check.bpf.o it takes every struct and enum that has a global there, from every other object the
- * variables of its data sections. Run by `make layouts`, after `bpftool gen object`: before it, the offsets in a data
- * section are all zero. Whatever it cannot describe exactly (bit-fields, unions, pointers) it refuses.
+ * own. From layout_check.bpf.o it takes every struct and enum that has a global there, and the structs of every union
+ * that has one; from every other object it takes the variables of its data sections. Run by `make layouts`, after
+ * `bpftool gen object`: before it, the offsets in a data section are all zero. Whatever it cannot describe exactly
+ * (bit-fields, unions within structs, pointers) it refuses.
  */
 import type { ArrayLayout, FieldLayout, IntegerLayout, StructLayout } from "../lib/wire/layout.ts";
 
@@ -74,8 +75,9 @@ export function generateLayouts(objects: BtfObject[]): string {
     const sections = object.types.filter((type) => type.kind === "DATASEC");
     if (object.name === TYPES_OBJECT) {
       for (const { type_id } of sections.flatMap((section) => btf.variables(section))) {
-        const { type } = btf.resolve(type_id);
-        declarations.push([constantName(type.name), renderType(btf, type)]);
+        for (const type of namedTypes(btf, type_id)) {
+          declarations.push([constantName(type.name), renderType(btf, type)]);
+        }
       }
     } else {
       for (const section of sections.filter(({ name }) => /^\.(rodata|data|bss)(\.|$)/.test(name))) {
@@ -94,6 +96,15 @@ export function generateLayouts(objects: BtfObject[]): string {
     'import type { StructLayout } from "./layout.ts";\n',
     ...declarations.map(([name, text]) => `\nexport const ${name} = ${text};\n`),
   ].join("");
+}
+
+/** The type itself; of a union, which only groups structs, the types of its members. */
+function namedTypes(btf: Btf, id: number): BtfType[] {
+  const { type } = btf.resolve(id);
+  if (type.kind !== "UNION") return [type];
+  const members = type.members!.map((member) => btf.resolve(member.type_id).type);
+  if (members.every(({ kind }) => kind === "STRUCT")) return members;
+  throw new Error(`Cannot lay out "${type.name}" of ${btf.object.name}: it is a union of other types than structs`);
 }
 
 function constantName(name: string): string {

@@ -391,6 +391,10 @@ export const EVENT_TYPE = {
   EVENT_TYPES: 7,
 } as const;
 
+export const EVENT_LIMIT = {
+  EVENT_TYPES_MAX: 8,
+} as const;
+
 export const SEVERITY = {
   SEVERITY_CRITICAL: 0,
   SEVERITY_ERROR: 1,

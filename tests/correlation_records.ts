@@ -9,7 +9,8 @@ const SECOND_NS = 1e9;
 
 type Details<Type extends EventType> = Omit<Extract<RouterEvent, { event: Type }>, keyof EventBase>;
 
-const ORDINARY: { [Type in EventType]: Details<Type> } = {
+/** Of types that no rule of correlation looks at there is none. */
+const ORDINARY: { [Type in EventType]?: Details<Type> } = {
   process_exec: { filename: "/usr/bin/true", argv: ["true"], argvTruncated: false, ppid: 1 },
   process_exit: { exitCode: 0, signal: 0 },
   file_open: { path: "/etc/hosts", pathTruncated: false, flags: 0, syscall: "openat" },

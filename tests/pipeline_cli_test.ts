@@ -1,6 +1,6 @@
 /** `ebpfmon pipeline` from outside: what other tools see of it. */
 import { assertEquals, assertGreater, assertStringIncludes } from "./assert.ts";
-import { CATEGORIES } from "../lib/events/event_batch.ts";
+import { CATEGORIES } from "../lib/events/types/category.ts";
 import { COUNTS_MAP, TOTAL_KEY } from "../lib/pipeline/counts_map.ts";
 import { Cli } from "./support/cli.ts";
 import { TestNet } from "./support/namespaces.ts";

@@ -7,13 +7,15 @@ import { dropRate } from "../router/health.ts";
 import { isKnown } from "../events/subject.ts";
 import type { PipelineEvent } from "../pipeline/pipeline_messages.ts";
 import type { HealthReport, RingCounters } from "../router/router_messages.ts";
-import type { RouterEvent, Severity } from "../events/event.ts";
+import { EVENT_TYPES, type RouterEvent, type Severity } from "../events/event.ts";
+import { word } from "../events/types/event_text.ts";
+import { descriptionOf } from "../events/types/mod.ts";
 import { renderOutcomes } from "./pipeline_view.ts";
-import { escapeControls, fit, humanCount, humanDuration } from "../runtime/text.ts";
+import { fit, humanCount, humanDuration } from "../runtime/text.ts";
 
 const SGR: Record<Severity, string> = { critical: "1;37;41", error: "31", warning: "33", info: "", debug: "2" };
 const SEVERITY_WIDTH = 8; // "critical"
-const EVENT_WIDTH = 18; // "security_violation"
+const EVENT_WIDTH = Math.max(...EVENT_TYPES.map((type) => type.length));
 
 interface RingColumn {
   title: string;
@@ -43,7 +45,7 @@ export function renderEvent(event: PipelineEvent, bootUnixNs: bigint, colour: bo
     sgr === "" ? severity : `\x1b[${sgr}m${severity}\x1b[0m`,
     fit(event.event, EVENT_WIDTH),
     `${subject(event)}:`,
-    details(event),
+    descriptionOf(event.event).line(event),
     ...event.result === 0 ? [] : [`= ${resultText(event.result)}`],
     ...notes(event),
   ].join(" ").trimEnd();
@@ -105,31 +107,6 @@ function subject(event: RouterEvent): string {
   ].join(" ");
 }
 
-function details(event: RouterEvent): string {
-  switch (event.event) {
-    case "process_exec": {
-      const argv = event.argv.map(word).join(" ") + (event.argvTruncated ? "…" : "");
-      return `${word(event.filename)} [${argv}]${event.ppid === undefined ? "" : ` ppid ${event.ppid}`}`;
-    }
-    case "process_exit":
-      if (event.incomplete) return "";
-      return event.signal === 0 ? `exit code ${event.exitCode}` : `killed by signal ${event.signal}`;
-    case "file_open":
-      return `${event.syscall} ${word(event.path)}${event.pathTruncated ? "…" : ""} flags 0${event.flags.toString(8)}`;
-    case "network_connect":
-      return `${event.family} ${endpoint(event.family, event.address, event.port)}`;
-    case "tcp_state": {
-      const { family, src, sport, dst, dport, oldState, newState } = event;
-      return `${endpoint(family, src, sport)} -> ${endpoint(family, dst, dport)} ${oldState} -> ${newState}`;
-    }
-    case "security_violation":
-    case "resource_limit":
-      return [event.kind, event.syscall, event.detail].filter((text) => text !== "").map(word).join(" ");
-    default:
-      return event satisfies never;
-  }
-}
-
 function notes({ repeats, weight, spilled, process, service }: PipelineEvent): string[] {
   return [
     ...service !== "" ? [`(${service})`] : [],
@@ -140,19 +117,8 @@ function notes({ repeats, weight, spilled, process, service }: PipelineEvent): s
   ];
 }
 
-function endpoint(family: "ipv4" | "ipv6" | "unix", address: string, port: number): string {
-  if (family === "unix") return word(address);
-  return family === "ipv6" ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
 function resultText(result: number): string {
   return result < 0 ? errnoName(-result) : String(result);
-}
-
-/** A text as one word: bare where that is unmistakable, else in quotes with its backslashes and quotes escaped. */
-function word(text: string): string {
-  const escaped = escapeControls(text.replace(/["\\]/g, "\\$&"));
-  return escaped === text && /^[^\s[\]:]+$/.test(text) ? text : `"${escaped}"`;
 }
 
 /** `12.3 %` */

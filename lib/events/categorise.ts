@@ -1,16 +1,11 @@
-/** What an event is about, and how soon it is to be looked at. Both follow from its header. */
-import { EVENT_TYPE, SEVERITY } from "../wire/layouts.gen.ts";
-import { CATEGORIES, type Category, type EventBatch, type Priority } from "./event_batch.ts";
+/** Category and priority of events. Both follow from the header of a record. */
+import { SEVERITY } from "../wire/layouts.gen.ts";
+import type { EventBatch, Priority } from "./event_batch.ts";
+import { CATEGORIES, type Category } from "./types/category.ts";
+import { DESCRIPTIONS_BY_NUMBER } from "./types/mod.ts";
 
 /** By `enum event_type`: index in CATEGORIES. */
-const CATEGORY_OF_TYPE = new Uint8Array(EVENT_TYPE.EVENT_TYPES);
-CATEGORY_OF_TYPE[EVENT_TYPE.EVENT_PROCESS_EXEC] = CATEGORIES.indexOf("process");
-CATEGORY_OF_TYPE[EVENT_TYPE.EVENT_PROCESS_EXIT] = CATEGORIES.indexOf("process");
-CATEGORY_OF_TYPE[EVENT_TYPE.EVENT_FILE_OPEN] = CATEGORIES.indexOf("filesystem");
-CATEGORY_OF_TYPE[EVENT_TYPE.EVENT_NETWORK_CONNECT] = CATEGORIES.indexOf("network");
-CATEGORY_OF_TYPE[EVENT_TYPE.EVENT_TCP_STATE] = CATEGORIES.indexOf("network");
-CATEGORY_OF_TYPE[EVENT_TYPE.EVENT_SECURITY_VIOLATION] = CATEGORIES.indexOf("syscall");
-CATEGORY_OF_TYPE[EVENT_TYPE.EVENT_RESOURCE_LIMIT] = CATEGORIES.indexOf("syscall");
+const CATEGORY_OF_TYPE = Uint8Array.from(DESCRIPTIONS_BY_NUMBER, ({ category }) => CATEGORIES.indexOf(category));
 
 /** @param type of `enum event_type`; any other number is `unknown` @returns index in CATEGORIES */
 export function categoryIndex(type: number): number {
@@ -28,7 +23,7 @@ export function priorityOf(severity: number): Priority {
   return severity <= SEVERITY.SEVERITY_INFO ? 2 : 3;
 }
 
-/** Sets the columns of event `i`. */
+/** Sets `category` and `priority` of event `i` of the batch. */
 export function categoriseEvent(batch: EventBatch, i: number): void {
   batch.category[i] = categoryIndex(batch.type(i));
   batch.priority[i] = priorityOf(batch.severity(i));

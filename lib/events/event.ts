@@ -1,17 +1,21 @@
-/** The events of the router: their types, severities and rings, and what each says. Types and names only. */
+/** The events of the router: the names of their types, severities and rings, and what each event says. */
+import { DESCRIPTIONS_BY_NUMBER, EVENT_DESCRIPTIONS, type PayloadOf } from "./types/mod.ts";
 
-/** In the order of `enum event_type` in bpf/event.h. */
-export const EVENT_TYPES = [
-  "process_exec",
-  "process_exit",
-  "file_open",
-  "network_connect",
-  "tcp_state",
-  "security_violation",
-  "resource_limit",
-] as const;
+type Descriptions = typeof EVENT_DESCRIPTIONS;
+type NamesOf<D extends readonly { name: string }[]> = { readonly [I in keyof D]: D[I]["name"] };
+
+/** The names of the types, in the order of `enum event_type` in bpf/event.h. */
+export const EVENT_TYPES = EVENT_DESCRIPTIONS.map(({ name }) => name) as unknown as NamesOf<Descriptions>;
 
 export type EventType = typeof EVENT_TYPES[number];
+
+/** Types that have addresses and ports. */
+export const ADDRESSED_TYPES: readonly EventType[] = DESCRIPTIONS_BY_NUMBER
+  .filter(({ endpoints }) => endpoints !== undefined).map(({ name }) => name);
+
+/** Types whose path rules may ask for. */
+export const PATH_TYPES: readonly EventType[] = DESCRIPTIONS_BY_NUMBER
+  .filter(({ path }) => path?.isForRules).map(({ name }) => name);
 
 /** In the order of `enum severity`: 0 is critical. */
 export const SEVERITIES = ["critical", "error", "warning", "info", "debug"] as const;
@@ -23,7 +27,7 @@ export const RINGS = ["critical", "normal", "debug", "isolated"] as const;
 
 export type RingName = typeof RINGS[number];
 
-/** Those that all processes share; `isolated` stands for all rings that somebody has for himself. */
+/** Rings that all processes share. `isolated` stands for all rings that belong to one process or cgroup alone. */
 export const SHARED_RINGS = ["critical", "normal", "debug"] as const;
 
 export type SharedRing = typeof SHARED_RINGS[number];
@@ -31,7 +35,7 @@ export type SharedRing = typeof SHARED_RINGS[number];
 /** The number that no user has. */
 export const UID_UNKNOWN = 0xffff_ffff;
 
-/** Who, when and where: what every event has. */
+/** Members that every event has, whatever its type. */
 export interface EventBase {
   event: EventType;
   severity: Severity;
@@ -45,47 +49,29 @@ export interface EventBase {
   cgroupId: bigint;
   /** 0, a positive value, or -errno of the system call; 0 for events that have none. */
   result: number;
-  /** Events this one stands for: more than 1 when debug was sampled; sums of weights estimate counts without bias. */
+  /**
+   * Number of events that this one stands for: more than 1 where debug was sampled. Sums of weights are unbiased
+   * counts.
+   */
   weight: number;
-  /** Identical events suppressed into this one, itself included; first at `firstNs`, last at `tsNs`. */
+  /**
+   * Number of identical events that this one stands for, itself included; the first was at `firstNs`, the last at
+   * `tsNs`.
+   */
   repeats: number;
   firstNs: bigint;
-  /** The ring it was meant for was full. */
+  /** True where the ring that the event was meant for was full and another one took it. */
   spilled: boolean;
-  /** Rules that judged it. */
+  /** Generation of the rule set that judged the event; it counts up with each change of rules. */
   rulesGeneration: number;
-  /** There when path, address or arguments could not be read from the process's memory. */
+  /** True where the path, the address or the arguments could not be read from the process's memory. */
   unreadable?: true;
   /**
-   * There when the kernel did not tell everything: an exec's parent or an exit's status, which are left out then; or, of
-   * a process killed for want of memory, its user (`uid` is UID_UNKNOWN), its name (empty) or its cgroup (0).
+   * True where the kernel did not tell everything: an exec's parent or an exit's status, which are left out then; or,
+   * of a process killed for want of memory, its user (`uid` is UID_UNKNOWN), its name (empty) or its cgroup (0).
    */
   incomplete?: true;
 }
 
-export type RouterEvent =
-  & EventBase
-  & (
-    | { event: "process_exec"; filename: string; argv: string[]; argvTruncated: boolean; ppid?: number }
-    | { event: "process_exit"; exitCode?: number; signal?: number }
-    | { event: "file_open"; path: string; pathTruncated: boolean; flags: number; syscall: string }
-    | {
-      event: "network_connect";
-      family: "ipv4" | "ipv6" | "unix";
-      address: string;
-      /** 0 for unix. */
-      port: number;
-    }
-    | {
-      event: "tcp_state";
-      family: "ipv4" | "ipv6";
-      src: string;
-      dst: string;
-      sport: number;
-      dport: number;
-      oldState: string;
-      newState: string;
-    }
-    | { event: "security_violation"; kind: string; syscall: string; detail: string }
-    | { event: "resource_limit"; kind: string; syscall: string; detail: string }
-  );
+/** An event: what every event has, and what its type adds. */
+export type RouterEvent = EventBase & PayloadOf<Descriptions[number]>;

@@ -11,11 +11,7 @@
 import { EVENT } from "../wire/layouts.gen.ts";
 import type { ProcessInfo } from "../processes/process_info.ts";
 
-/** What an event is about, in the order of the column's numbers. */
-export const CATEGORIES = ["unknown", "syscall", "network", "filesystem", "process"] as const;
-export type Category = typeof CATEGORIES[number];
-
-/** 1 is looked at first, 3 is what may be left out. 0: not judged yet. */
+/** How soon an event is looked at: 1 is first, and 3 may be left out. 0 stands for an event that is not judged yet. */
 export type Priority = 0 | 1 | 2 | 3;
 
 export const ENVELOPE_BYTES = 8;
@@ -35,7 +31,7 @@ export class EventBatch {
   /** Memory of the records, private to this batch. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly data: DataView<ArrayBuffer>;
-  /** How far it is filled. */
+  /** Bytes of `bytes` that hold envelopes. */
   usedBytes = 0;
   /** Events in it, those dropped since the last `settle` included. */
   count = 0;
@@ -48,11 +44,11 @@ export class EventBatch {
   readonly ring: Uint8Array<ArrayBuffer>;
   readonly category: Uint8Array<ArrayBuffer>;
   readonly priority: Uint8Array<ArrayBuffer>;
-  /** By event: its number among those that were received. */
+  /** By event: its index in the batch as it was received, before `settle` closed gaps. */
   readonly source: Uint32Array<ArrayBuffer>;
   /** By event: null before enrichment, or where nothing is known. */
   readonly process: (ProcessInfo | null)[] = [];
-  /** How often a worker died over this batch. */
+  /** How many workers died while they had this batch. */
   attempts = 0;
   /** When it was sent, on the clock of `performance.timeOrigin + performance.now()`; milliseconds. */
   sentMs = 0;
@@ -111,7 +107,7 @@ export class EventBatch {
     return dropped;
   }
 
-  // What stages ask for most, without a decoder.
+  // Members of a header that stages ask for, without a decoder.
 
   /** CLOCK_MONOTONIC nanoseconds; exact to a few ns after 104 days of uptime. */
   tsNs(i: number): number {

@@ -5,8 +5,8 @@ import type { EventType, Severity } from "./event.ts";
 export interface EventCount {
   event: EventType;
   severity: Severity;
-  /** Records that came through: exact. */
+  /** Records that arrived: an exact count. */
   records: number;
-  /** Events that they stand for: exact while nothing is sampled, else an unbiased estimate. */
+  /** Events that those records stand for: exact while nothing is sampled, else an unbiased estimate. */
   estimated: number;
 }

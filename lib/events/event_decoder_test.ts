@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "../../tests/assert.ts";
 import { EventDecoder } from "./event_decoder.ts";
-import { type EventBase, RINGS, type RouterEvent } from "./event.ts";
+import { EVENT_TYPES, type EventBase, RINGS, type RouterEvent } from "./event.ts";
 
 const decoder = new EventDecoder("x86_64");
 
@@ -174,7 +174,7 @@ Deno.test("EventDecoder returns null for a record of another length, type, sever
     assertEquals(decode([...bytes, 0]), null);
     assertEquals(decode(bytes.slice(0, 95)), null);
     assertEquals(decode([]), null);
-    for (const [at, value] of [[8, 7], [9, 1], [10, 5], [92, RINGS.length]]) {
+    for (const [at, value] of [[8, EVENT_TYPES.length], [9, 1], [10, 5], [92, RINGS.length]]) {
       assertEquals(decode(bytes.with(at, value)), null);
     }
     const data = new DataView(Uint8Array.from(bytes).buffer);

@@ -20,13 +20,23 @@ Deno.test("recordFault() says what is wrong", () => {
   const fault = (change: (record: Uint8Array) => Uint8Array) => recordFault(batchOf([change(SOUND[1].slice())]), 0);
   assertEquals(fault((record) => record.slice(0, 95)), "length 95 is less than a header");
   assertEquals(fault((record) => record.slice(0, 100)), "header says 8 bytes of payload, there are 4");
-  assertEquals(fault((record) => record.with(8, 7)), "type 7 is unknown");
   assertEquals(fault((record) => record.with(10, 5)), "severity 5 is unknown");
   assertEquals(fault((record) => record.with(92, 4)), "ring 4 is unknown");
   assertEquals(fault((record) => record.with(8, 4)), "payload of 8 bytes is none of type 4");
   const batch = batchOf([SOUND[1]]);
   batch.lengths[0] = 5_000;
   assertEquals(recordFault(batch, 0), "length 5000 is more than there is");
+});
+
+Deno.test("recordFault() refuses a type that is not in the list, whatever the payload", () => {
+  for (const type of [EVENT_TYPES.length, EVENT_TYPES.length + 1, 255]) {
+    const batch = batchOf(SOUND.map((record) => record.with(8, type)));
+    const decoder = new EventDecoder("x86_64");
+    assertEquals(SOUND.map((_, i) => recordFault(batch, i)), SOUND.map(() => `type ${type} is unknown`));
+    for (const [i] of SOUND.entries()) {
+      assertEquals(decoder.decode(batch.data, batch.offsets[i], batch.lengths[i]), null);
+    }
+  }
 });
 
 Deno.test("recordFault() judges 100,000 mutated records as EventDecoder does", () => {

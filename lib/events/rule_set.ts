@@ -1,13 +1,13 @@
-/** What events are judged by: severity rules, filters and watch lists. Types only. */
+/** The rules that judge events: severity rules, filters and watch lists. Types only. */
 import type { Cidr } from "../net/address.ts";
 import type { EventType, Severity } from "./event.ts";
 
-/** What must hold for a rule to apply: every member that is there. */
+/** The conditions of a rule. A rule applies to an event when all conditions that are there hold. */
 export interface RuleMatch {
   event?: EventType;
   uid?: number;
   comm?: string;
-  /** Absolute; matches the path itself and everything that starts with it. */
+  /** An absolute path. It matches every path that starts with it, itself included. */
   pathPrefix?: string;
   port?: number;
   /** 0, or -errno. */
@@ -22,7 +22,7 @@ export interface SeverityRule {
   action: { set: Severity } | { atLeast: Severity };
 }
 
-/** What must hold for a filter to apply. */
+/** The conditions of a filter rule. */
 export interface FilterMatch extends RuleMatch {
   pid?: number;
   /** Folder of a cgroup, as in `/sys/fs/cgroup/system.slice`: processes directly in it. */
@@ -32,8 +32,8 @@ export interface FilterMatch extends RuleMatch {
 }
 
 /**
- * Says which events are wanted. Of several filters that match, the one that stands first applies; what none matches is
- * dropped where there is a filter that keeps.
+ * A rule that drops or keeps the events that it matches. The first rule that matches applies. An event that no rule
+ * matches is dropped if there is any rule that keeps, else it is kept.
  */
 export interface EventFilter {
   name: string;
@@ -41,24 +41,24 @@ export interface EventFilter {
   action: "drop" | "keep";
 }
 
-/** Raises connects and TCP states that touch an address or a port, at either end of a TCP connection. */
+/** Raises the severity of connects and TCP states that have one of these addresses or ports at either end. */
 export interface WatchList {
   name: string;
   nets: Cidr[];
   ports: number[];
-  /** Never lowers; of several lists the most severe counts. */
+  /** The severity that an event gets at least. Where several lists match, the most severe counts. */
   atLeast: Severity;
 }
 
-/** Everything by which events are judged: it can change while programs run, all of it in one instant. */
+/** All rules that judge events. While programs run, one set replaces another as a whole, in one instant. */
 export interface RuleSet {
   rules: SeverityRule[];
   filters?: EventFilter[];
   watch?: WatchList[];
-  /** What rules and watch lists leave less severe than this is dropped; nothing where there is none. */
+  /** Events that are less severe than this, once rules and watch lists have judged them, are dropped; default: none. */
   minimumSeverity?: Severity;
   /** Events a second a cgroup may send to normal and debug; 0 for no limit. */
   rateLimit?: number;
-  /** Of debug events at most one in so many is sent; 1 for all. */
+  /** At most one in so many debug events is sent; 1 for all of them. */
   debugOneIn?: number;
 }

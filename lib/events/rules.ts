@@ -1,5 +1,5 @@
 /**
- * Rules by which events are judged: the built-in ones, and those of a `--config` file. Each section may be left out.
+ * The rules that judge events: the built-in ones, and those of a `--config` file. Each section may be left out.
  *
  *     rules:
  *       - name: shadow is read
@@ -24,11 +24,12 @@
  *     rate_limit: 10000
  *     sampling: { debug: 20 }
  *
- * All conditions of `match` must hold. `severity` sets, `at_least` raises and never lowers. The first rule that matches
- * applies, and those of a file stand before the built-in ones. So does the first filter; where one of them keeps, what
- * none matches is dropped. A watch list raises connects and TCP states that touch its networks or ports. What rules and
- * watch lists leave less severe than `minimum_severity` is dropped. `rate_limit` is events a second that a cgroup may send
- * beside critical ones, 0 for any number; of debug events at most one in `sampling.debug` is sent.
+ * All conditions of `match` must hold. `severity` sets the severity; `at_least` raises it and never lowers it. The
+ * first rule that matches applies, and rules of a file come before the built-in ones. The first filter that matches
+ * applies, too; where one of the filters keeps, events that no filter matches are dropped. A watch list raises connects
+ * and TCP states that have one of its networks or ports. Events that are less severe than `minimum_severity`, once
+ * rules and watch lists have judged them, are dropped. `rate_limit` is the number of events a second that a cgroup may
+ * send besides critical ones, 0 for any number. At most one in `sampling.debug` debug events is sent.
  */
 
 import { type Cidr, parseAddress, parseCidr } from "../net/address.ts";
@@ -43,7 +44,7 @@ import {
   text,
   YamlReader,
 } from "../runtime/yaml_reader.ts";
-import { EVENT_TYPES, type EventType, SEVERITIES } from "./event.ts";
+import { ADDRESSED_TYPES, EVENT_TYPES, type EventType, PATH_TYPES, SEVERITIES } from "./event.ts";
 import type { EventFilter, FilterMatch, RuleSet, SeverityRule, WatchList } from "./rule_set.ts";
 
 /** All rules together, all filters, all watch lists: each is a bit in bpf/router.h. */
@@ -64,15 +65,11 @@ const CGROUP_MAX_BYTES = 4_095;
 const UID_MAX = 0xffff_fffe; // 0xffffffff is "no user" to the kernel
 const ERRNO_MAX = 4095;
 
-/** Errors by name, `EPERM` and so on, as far as this program knows names. */
+/** Numbers of errors by their names, as in `EPERM`. */
 const ERRNO_BY_NAME = new Map(
   Array.from({ length: ERRNO_MAX }, (_, i): [string, number] => [errnoName(i + 1), i + 1])
     .filter(([name]) => name.startsWith("E")),
 );
-
-/** What only some events have: a rule that asks it of others could never apply. */
-const PATH_EVENTS: readonly EventType[] = ["process_exec", "file_open"];
-const PORT_EVENTS: readonly EventType[] = ["network_connect", "tcp_state"];
 
 const SECTIONS = ["rules", "filters", "watch", "minimum_severity", "rate_limit", "sampling"] as const;
 type Section = typeof SECTIONS[number];
@@ -99,8 +96,8 @@ const SENSITIVE_PATHS: readonly [name: string, prefix: string][] = [
 export const BUILTIN_RULES: readonly SeverityRule[] = SENSITIVE_PATHS.map(([name, prefix]) => openRule(name, prefix));
 
 /**
- * Rules for the ssh folders of the users in the text of /etc/passwd: a prefix cannot say "of whichever user". Only users
- * who can log in have keys worth a rule; root's is built in.
+ * Rules for the ssh folders of the users in the text of /etc/passwd: a prefix cannot say "of whichever user". Only
+ * users who can log in have keys worth a rule; root's is built in.
  */
 export function homeSshRules(passwd: string): SeverityRule[] {
   const homes = passwd.split("\n").map((line) => line.split(":"))
@@ -283,12 +280,13 @@ class RulesReader {
     }
     if (pathPrefix && port) throw this.#reader.error(port.keyOffset, "no event has both a path and a port");
     if (pathPrefix && net) throw this.#reader.error(net.keyOffset, "no event has both a path and an address");
-    if (pathPrefix) this.#requireEvent(match.event, "path_prefix", PATH_EVENTS, pathPrefix);
-    if (port) this.#requireEvent(match.event, "port", PORT_EVENTS, port);
-    if (net) this.#requireEvent(match.event, "net", PORT_EVENTS, net);
+    if (pathPrefix) this.#requireEvent(match.event, "path_prefix", PATH_TYPES, pathPrefix);
+    if (port) this.#requireEvent(match.event, "port", ADDRESSED_TYPES, port);
+    if (net) this.#requireEvent(match.event, "net", ADDRESSED_TYPES, net);
     return match;
   }
 
+  /** Refuses a rule that asks for what its type of event does not have: it could never apply. */
   #requireEvent(event: EventType | undefined, key: string, events: readonly EventType[], entry: Entry): void {
     if (event === undefined || events.includes(event)) return;
     throw this.#reader.error(entry.keyOffset, `${key} is for ${listed(events)}; ${event} has none`);
@@ -316,7 +314,7 @@ const RESULT: Expectation<number> = {
   },
 };
 
-/** Whether a value is text that fits in so many bytes of UTF-8, and that C can hold. */
+/** Whether a value is text without a NUL that has 1 to `maxBytes` bytes in UTF-8. */
 export function isText(value: unknown, maxBytes: number): value is string {
   return typeof value === "string" && value !== "" && !value.includes("\0") && byteLength(value) <= maxBytes;
 }

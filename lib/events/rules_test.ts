@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "../../tests/assert.ts";
 import { parseCidr } from "../net/address.ts";
 import type { RuleSet, SeverityRule } from "./rule_set.ts";
-import { SEVERITIES } from "./event.ts";
+import { EVENT_TYPES, SEVERITIES } from "./event.ts";
 import {
   allRules,
   BUILTIN_RULES,
@@ -87,8 +87,8 @@ Deno.test("parseRuleSet() points at the line and column of a wrong key or value"
   assertEquals(mistake(YAML.replace("  - name: refused\n    match", "  - match")), "f:6:5: the rule has no name");
   assertEquals(
     mistake(JSON_TEXT.replace("file_open", "file_opn"), "json"),
-    "f:4:25: event takes process_exec, process_exit, file_open, network_connect, tcp_state, security_violation or " +
-      'resource_limit, got "file_opn", did you mean file_open?',
+    `f:4:25: event takes ${EVENT_TYPES.slice(0, -1).join(", ")} or ${EVENT_TYPES.at(-1)}, ` +
+      'got "file_opn", did you mean file_open?',
   );
 });
 

@@ -7,7 +7,7 @@ import { EVENT_TYPES, type RouterEvent, SEVERITIES } from "../events/event.ts";
 import { eventObject } from "./event_json.ts";
 import { head, type JsonObject } from "./json_lines.ts";
 
-/** A line that is no dead letter. `line` counts from 1. */
+/** A line of a file that is no dead letter. `line` counts from 1. */
 export interface LetterFault {
   line: number;
   message: string;
@@ -21,8 +21,8 @@ export interface LetterContext {
 }
 
 /**
- * `dead_letter`. `unix_ns` is a string, for it is beyond what JSON numbers hold. `event` is for people: the decoded record,
- * or null where it cannot be decoded; what is replayed is `record`.
+ * `dead_letter`. `unix_ns` is a string, for it is beyond what JSON numbers hold. `event` is for people: the decoded
+ * record, or null where it cannot be decoded; what is replayed is `record`.
  */
 export function deadLetterObject(letter: DeadLetter, { host, decoder, bootUnixNs }: LetterContext): JsonObject {
   const { record } = letter;
@@ -39,7 +39,7 @@ export function deadLetterObject(letter: DeadLetter, { host, decoder, bootUnixNs
   };
 }
 
-/** What the record alone tells: nothing of the process. */
+/** The event as far as its record tells it: without what the pipeline knows of the process. */
 function toPipelineEvent(event: RouterEvent): PipelineEvent {
   return {
     ...event,
@@ -50,7 +50,10 @@ function toPipelineEvent(event: RouterEvent): PipelineEvent {
   };
 }
 
-/** Reads a file of dead letters. Empty lines are skipped; a line that is none is a fault and costs no other one. */
+/**
+ * Reads a file of dead letters. It skips empty lines; a line that is no dead letter becomes a fault, and the others are
+ * read.
+ */
 export function parseDeadLetters(text: string): { letters: DeadLetter[]; faults: LetterFault[] } {
   const letters: DeadLetter[] = [];
   const faults: LetterFault[] = [];

@@ -6,7 +6,8 @@ import type { EventTotals } from "../pipeline/event_totals.ts";
 import { dropRate } from "../router/health.ts";
 import type { PipelineEvent } from "../pipeline/pipeline_messages.ts";
 import { isKnown } from "../events/subject.ts";
-import type { EventType, RouterEvent } from "../events/event.ts";
+import type { EventType } from "../events/event.ts";
+import { descriptionOf } from "../events/types/mod.ts";
 import type { HealthReport, RingCounters } from "../router/router_messages.ts";
 import { outcomeFields } from "./pipeline_json.ts";
 import { addPipelineMetrics } from "./pipeline_metrics.ts";
@@ -31,7 +32,7 @@ export function eventObject(host: string, event: PipelineEvent, bootUnixNs: bigi
     tid: event.tid,
     ...isKnown(event, "uid") && { uid: event.uid },
     ...isKnown(event, "comm") && { comm: event.comm },
-    ...detailFields(event),
+    ...descriptionOf(event.event).fields(event),
     result: event.result,
     ...event.result < 0 && { error: errnoName(-event.result) },
     ts_ns: event.tsNs,
@@ -134,36 +135,6 @@ export function addEventMetrics(text: PrometheusText, totals: EventTotals): void
       filter: health.filtered,
     }).map(([reason, value]) => ({ labels: { reason }, value })),
   );
-}
-
-function detailFields(event: RouterEvent): Record<string, unknown> {
-  switch (event.event) {
-    case "process_exec": {
-      const { filename, argv, argvTruncated, ppid } = event;
-      return { filename, argv, argv_truncated: argvTruncated, ...ppid !== undefined && { ppid } };
-    }
-    case "process_exit":
-      return event.incomplete ? {} : { exit_code: event.exitCode, signal: event.signal };
-    case "file_open": {
-      const { path, pathTruncated, flags, syscall } = event;
-      return { path, path_truncated: pathTruncated, flags, syscall };
-    }
-    case "network_connect": {
-      const { family, address, port } = event;
-      return { family, address, port };
-    }
-    case "tcp_state": {
-      const { family, src, dst, sport, dport, oldState, newState } = event;
-      return { family, src, dst, sport, dport, old_state: oldState, new_state: newState };
-    }
-    case "security_violation":
-    case "resource_limit": {
-      const { kind, syscall, detail } = event;
-      return { kind, syscall, detail };
-    }
-    default:
-      return event satisfies never;
-  }
 }
 
 function ringFields(counters: RingCounters): Record<string, unknown> {

@@ -1,4 +1,4 @@
-/** A rule set as plain data, in the shape that a rule file has: what `GET /api/v1/rules` shows, `PUT` takes back. */
+/** A rule set as plain data, in the shape of a rule file. `GET /api/v1/rules` shows it, and `PUT` accepts it. */
 import { formatAddress } from "../net/address.ts";
 import type { EventFilter, FilterMatch, RuleSet, SeverityRule, WatchList } from "../events/rule_set.ts";
 

@@ -1,7 +1,8 @@
 /** A filter as a predicate over flows. */
 import { hasPorts } from "../net/iana.ts";
 import type { Direction } from "../wire/traffic.ts";
-import { type FilterSide, type FlowFilter, hasPrefix, joinPairs } from "./language.ts";
+import type { FilterSide, FlowFilter } from "./language.ts";
+import { hasPrefix, joinPairs } from "./predicates.ts";
 
 /** What a filter looks at. The addresses are lent for the time of the call: 4 or 16 bytes, network order. */
 export interface FilterableFlow {
@@ -14,7 +15,10 @@ export interface FilterableFlow {
   proto: number;
   iface: string;
   direction: Direction;
-  /** Whose flow it is, where that is known: `pid`, `comm` and `container` are false for a flow without an owner. */
+  /**
+   * The process that owns the flow, where it is known. `pid`, `comm` and `container` are false for a flow without an
+   * owner.
+   */
   pid?: number;
   comm?: string;
   /** The container's id, empty outside of one. */

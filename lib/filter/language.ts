@@ -14,31 +14,36 @@
  *     TEXT        = a word, or anything between double quotes, where \" and \\ stand for themselves
  *
  * The primitives mean what they mean to tcpdump, with two differences: `and` binds tighter than `or`, and words are
- * never joined by mere juxtaposition. `port` matches protocols that have ports, hence never ICMP. The more severe of two
- * severities is the greater: `severity >= error` is critical and error. `comm` compares the whole name; `path` and
+ * never joined by mere juxtaposition. `port` matches protocols that have ports, hence never ICMP. The more severe of
+ * two severities is the greater: `severity >= error` is critical and error. `comm` compares the whole name; `path` and
  * `container` compare its beginning. What each primitive looks at is in flows.ts and events.ts.
  */
 
 import { parseAddress, parseCidr } from "../net/address.ts";
 import { PROTO_ICMP, PROTO_ICMP6, PROTO_SCTP, PROTO_TCP, PROTO_UDP, protocolNumber, servicePort } from "../net/iana.ts";
 import type { Direction } from "../wire/traffic.ts";
-import { CATEGORIES, type Category } from "../events/event_batch.ts";
+import { CATEGORIES, type Category } from "../events/types/category.ts";
 import { EVENT_TYPES, type EventType, SEVERITIES } from "../events/event.ts";
 
 /** Which end of a flow or connection a primitive looks at. */
 export type FilterSide = "src" | "dst" | "either";
 
-/** What a filter is for. */
+/** What a filter chooses. */
 export type FilterSubject = "flow" | "event";
+
+/** First and last, both included. None is in a range whose last comes before its first. */
+export interface Range {
+  first: number;
+  last: number;
+}
 
 type SharedPrimitive =
   | { kind: "family"; family: 4 | 6 }
   | { kind: "proto"; proto: number }
   /** `address` has 4 or 16 bytes; a host is a net whose prefix is all of them. */
   | { kind: "net"; side: FilterSide; address: Uint8Array; prefix: number }
-  /** First and last, both included; so it is with all ranges. None is in a range whose last comes before its first. */
-  | { kind: "port"; side: FilterSide; first: number; last: number }
-  | { kind: "pid"; first: number; last: number }
+  | { kind: "port"; side: FilterSide } & Range
+  | { kind: "pid" } & Range
   | { kind: "comm"; comm: string };
 
 export type FlowPrimitive =
@@ -49,11 +54,11 @@ export type FlowPrimitive =
 
 export type EventPrimitive =
   | SharedPrimitive
-  | { kind: "uid"; first: number; last: number }
+  | { kind: "uid" } & Range
   | { kind: "event"; event: EventType }
   /** Indices in SEVERITIES: 0 is critical. */
-  | { kind: "severity"; first: number; last: number }
-  | { kind: "priority"; first: number; last: number }
+  | { kind: "severity" } & Range
+  | { kind: "priority" } & Range
   | { kind: "category"; category: Category }
   | { kind: "path"; prefix: string }
   | { kind: "cgroup"; id: bigint };
@@ -69,10 +74,10 @@ export type EventFilter = FilterExpression<EventPrimitive>;
 type AnyPrimitive = FlowPrimitive | EventPrimitive;
 type AnyFilter = FilterExpression<AnyPrimitive>;
 
-/** Parentheses and negations within each other: a bound on recursion, far above what anyone writes. */
+/** Upper bound of nested parentheses and negations, so that the parser's recursion ends; nobody writes as many. */
 const DEPTH_MAX = 100;
 
-/** Of a command's name; the kernel keeps no more, and a longer one would never match. */
+/** The kernel keeps no more bytes of a command's name: a longer name would never match. */
 const COMM_BYTES_MAX = 15;
 
 const NUMBER_MAX = 2 ** 32 - 1;
@@ -128,30 +133,10 @@ export function parseEventFilter(text: string): EventFilter {
   return new Parser(text, "event").parse() as EventFilter;
 }
 
-/** Any predicate over what a filter looks at. */
-type Predicate<Arguments extends unknown[]> = (...subject: Arguments) => boolean;
-
-/** Joins neighbours until one is left: a tree, so that a long chain neither nests deeply nor needs a loop per call. */
-export function joinPairs<P extends Predicate<never>>(terms: P[], join: (left: P, right: P) => P): P {
-  if (terms.length === 1) return terms[0];
-  const middle = terms.length >> 1;
-  return join(joinPairs(terms.slice(0, middle), join), joinPairs(terms.slice(middle), join));
-}
-
-/** Whether the bytes from `at` on start with the first `prefix` bits of `address`. */
-export function hasPrefix(bytes: Uint8Array, at: number, { address, prefix }: {
-  address: Uint8Array;
-  prefix: number;
-}): boolean {
-  const whole = prefix >> 3;
-  for (let i = 0; i < whole; i++) if (bytes[at + i] !== address[i]) return false;
-  return prefix === whole << 3 || (bytes[at + whole] ^ address[whole]) >> (8 - (prefix & 7)) === 0;
-}
-
 interface Token {
-  /** As it was written. */
+  /** The token as it was written. */
   text: string;
-  /** What it says: without its quotes. */
+  /** The text without quotes and escapes. */
   value: string;
   quoted: boolean;
   /** Counted from 1. */
@@ -286,11 +271,11 @@ class Parser {
     return null;
   }
 
-  /** An optional relation and a number: those for which it holds, from `min` to `max`. */
+  /** Parses an optional relation and a number, into the range of numbers from `min` to `max` for which it holds. */
   #range(
     what: string,
     { parse, min, max }: { parse: (text: string) => number | null; min: number; max: number },
-  ): { first: number; last: number } {
+  ): Range {
     const relation = this.#relation();
     const value = this.#operand(what, (token) => parse(token.value));
     switch (relation) {
@@ -309,8 +294,8 @@ class Parser {
     }
   }
 
-  /** The greater severity has the lower number: the range is turned around. */
-  #severities(): { first: number; last: number } {
+  /** Parses a relation and a severity. The range is turned around, since the greater severity has the lower number. */
+  #severities(): Range {
     const least = SEVERITIES.length - 1;
     const parse = (text: string) => {
       const index = SEVERITIES.findIndex((name) => name === text);
@@ -356,7 +341,7 @@ class Parser {
     return operand;
   }
 
-  /** The position is that of the word after which something else was expected. */
+  /** The error's position is that of the word before the one that is wrong. */
   #expected(what: string): SyntaxError {
     const before = this.#tokens[this.#next - 1];
     const got = this.#tokens[this.#next];
@@ -377,7 +362,7 @@ function toToken(text: string, at: number): Token {
   return { text, value: text.slice(1, -1).replaceAll(/\\([^])/g, "$1"), quoted: true, at };
 }
 
-/** Whatever is written, but for a parenthesis that closes or opens something. */
+/** The text of a token; null for a parenthesis without quotes. */
 function textOf({ value, quoted }: Token): string | null {
   return !quoted && (value === "(" || value === ")") ? null : value;
 }

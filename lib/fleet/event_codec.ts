@@ -1,11 +1,34 @@
 /** Events to their messages of ebpfmon.proto, and back. */
 
-import type * as proto from "./proto/ebpfmon.gen.ts";
-import { EVENT_TYPES, type RouterEvent } from "../events/event.ts";
+import * as proto from "./proto/ebpfmon.gen.ts";
+import type { EventType, RouterEvent } from "../events/event.ts";
+import { descriptionOf, DESCRIPTIONS_BY_NUMBER, EVENT_DESCRIPTIONS } from "../events/types/mod.ts";
 import type { EnrichedEvent, EventEnrichment } from "./fleet_types.ts";
 import { severityNumber, severityOf } from "./codec.ts";
 
-const FAMILIES = ["ipv4", "ipv6", "unix"] as const;
+/** The member of a message for a type of event: `processExec` for `process_exec`. */
+type MemberOf<Name extends string> = Name extends `${infer Word}_${infer Rest}` ? `${Word}${Capitalize<MemberOf<Rest>>}`
+  : Name;
+
+/**
+ * What a description has to do with the message of its type: properties, since the compiler compares methods less
+ * strictly.
+ */
+interface Codec<Message> {
+  toMessage: (event: never) => Message;
+  fromMessage: (message: Message, isIncomplete: boolean) => unknown;
+}
+type CodecsOf<Descriptions extends readonly { name: EventType }[]> = {
+  readonly [I in keyof Descriptions]: Codec<NonNullable<proto.Event[MemberOf<Descriptions[I]["name"]>]>>;
+};
+
+/** The members of a message by `enum event_type`. */
+const MEMBERS = (EVENT_DESCRIPTIONS satisfies CodecsOf<typeof EVENT_DESCRIPTIONS>).map(({ name }) =>
+  name.replaceAll(/_(.)/g, (_, letter) => letter.toUpperCase()) as MemberOf<EventType>
+);
+
+/** Every message starts as a copy of this one: with the same members, whatever its type, it is faster to write. */
+const { _unknownFields: _, ...EMPTY } = proto.Event.decode(new Uint8Array());
 
 /** Most results are 0. */
 function wide(value: number): bigint {
@@ -13,8 +36,10 @@ function wide(value: number): bigint {
 }
 
 export function encodeEvent({ event, enrichment }: EnrichedEvent): proto.Event {
+  const { type, toMessage } = descriptionOf(event.event);
   const message: proto.Event = {
-    type: EVENT_TYPES.indexOf(event.event) + 1,
+    ...EMPTY,
+    type: type + 1,
     severity: severityNumber(event.severity),
     tsNs: event.tsNs,
     cpu: event.cpu,
@@ -31,71 +56,22 @@ export function encodeEvent({ event, enrichment }: EnrichedEvent): proto.Event {
     rulesGeneration: event.rulesGeneration,
     unreadable: event.unreadable ?? false,
     incomplete: event.incomplete ?? false,
-    processExec: undefined,
-    processExit: undefined,
-    fileOpen: undefined,
-    networkConnect: undefined,
-    tcpState: undefined,
-    securityViolation: undefined,
-    resourceLimit: undefined,
     enrichment: enrichment && encodeEnrichment(enrichment),
   };
-  switch (event.event) {
-    case "process_exec":
-      message.processExec = {
-        filename: event.filename,
-        argv: event.argv,
-        argvTruncated: event.argvTruncated,
-        ppid: event.ppid ?? 0,
-      };
-      break;
-    case "process_exit":
-      message.processExit = { exitCode: event.exitCode ?? 0, signal: event.signal ?? 0 };
-      break;
-    case "file_open":
-      message.fileOpen = {
-        path: event.path,
-        pathTruncated: event.pathTruncated,
-        flags: wide(event.flags),
-        syscall: event.syscall,
-      };
-      break;
-    case "network_connect":
-      message.networkConnect = {
-        family: FAMILIES.indexOf(event.family) + 1,
-        address: event.address,
-        port: event.port,
-      };
-      break;
-    case "tcp_state":
-      message.tcpState = {
-        family: FAMILIES.indexOf(event.family) + 1,
-        src: event.src,
-        dst: event.dst,
-        sport: event.sport,
-        dport: event.dport,
-        oldState: event.oldState,
-        newState: event.newState,
-      };
-      break;
-    case "security_violation":
-      message.securityViolation = { kind: event.kind, syscall: event.syscall, detail: event.detail };
-      break;
-    case "resource_limit":
-      message.resourceLimit = { kind: event.kind, syscall: event.syscall, detail: event.detail };
-      break;
-    default:
-      event satisfies never;
-  }
+  message[MEMBERS[type]] = toMessage(event) as never;
   return message;
 }
 
 /** @returns null for an event of a type or severity that this version does not know */
 export function decodeEvent(message: proto.Event): EnrichedEvent | null {
-  const type = EVENT_TYPES[message.type - 1];
+  const description = DESCRIPTIONS_BY_NUMBER[message.type - 1];
   const severity = severityOf(message.severity);
-  if (type === undefined || severity === null) return null;
-  const base = {
+  if (description === undefined || severity === null) return null;
+  const detail = message[MEMBERS[description.type]];
+  const payload = detail ? description.fromMessage(detail, message.incomplete) : null;
+  if (payload === null) return null;
+  const event = {
+    event: description.name,
     severity,
     tsNs: message.tsNs,
     cpu: message.cpu,
@@ -112,54 +88,9 @@ export function decodeEvent(message: proto.Event): EnrichedEvent | null {
     rulesGeneration: message.rulesGeneration,
     ...(message.unreadable ? { unreadable: true as const } : {}),
     ...(message.incomplete ? { incomplete: true as const } : {}),
-  };
-  const event = withDetail(type, base, message);
-  if (event === null) return null;
+    ...payload,
+  } as RouterEvent;
   return message.enrichment ? { event, enrichment: decodeEnrichment(message.enrichment) } : { event };
-}
-
-type Base = Omit<RouterEvent, "event">;
-
-function withDetail(type: RouterEvent["event"], base: Base, message: proto.Event): RouterEvent | null {
-  switch (type) {
-    case "process_exec": {
-      const detail = message.processExec;
-      if (!detail) return null;
-      const { filename, argv, argvTruncated, ppid } = detail;
-      return { ...base, event: type, filename, argv, argvTruncated, ...!base.incomplete && { ppid } };
-    }
-    case "process_exit": {
-      const detail = message.processExit;
-      if (!detail) return null;
-      const { exitCode, signal } = detail;
-      return { ...base, event: type, ...!base.incomplete && { exitCode, signal } };
-    }
-    case "file_open": {
-      const detail = message.fileOpen;
-      if (!detail) return null;
-      const { path, pathTruncated, flags, syscall } = detail;
-      return { ...base, event: type, path, pathTruncated, flags: Number(flags), syscall };
-    }
-    case "network_connect": {
-      const detail = message.networkConnect;
-      const family = detail && FAMILIES[detail.family - 1];
-      return family ? { ...base, event: type, family, address: detail.address, port: detail.port } : null;
-    }
-    case "tcp_state": {
-      const detail = message.tcpState;
-      const family = detail && FAMILIES[detail.family - 1];
-      if (!family || family === "unix") return null;
-      const { src, dst, sport, dport, oldState, newState } = detail;
-      return { ...base, event: type, family, src, dst, sport, dport, oldState, newState };
-    }
-    case "security_violation":
-    case "resource_limit": {
-      const detail = type === "resource_limit" ? message.resourceLimit : message.securityViolation;
-      return detail
-        ? { ...base, event: type, kind: detail.kind, syscall: detail.syscall, detail: detail.detail }
-        : null;
-    }
-  }
 }
 
 function encodeEnrichment(enrichment: EventEnrichment): proto.Enrichment {

@@ -3,7 +3,7 @@
  * flows. A group can be opened again: `isIn` accepts its flows and no others.
  */
 
-import { hasPrefix } from "../filter/language.ts";
+import { hasPrefix } from "../filter/predicates.ts";
 import { type Cidr, formatAddress } from "../net/address.ts";
 import { hasPorts, protocolName } from "../net/iana.ts";
 import { addBounded, addressKey, type BoundedTraffic, flowKey, type LevelRow } from "./levels.ts";

@@ -2,7 +2,8 @@
 import { EVENT } from "../wire/layouts.gen.ts";
 import { EVENT_TYPES, SEVERITIES } from "../events/event.ts";
 import { BoundedCounts, type CountTable, type LabelCount } from "./bounded_counts.ts";
-import { CATEGORIES, type EventBatch } from "../events/event_batch.ts";
+import type { EventBatch } from "../events/event_batch.ts";
+import { CATEGORIES } from "../events/types/category.ts";
 import { LatencyHistogram, type LatencySnapshot } from "./latency_histogram.ts";
 import type { ProcessInfo } from "../processes/process_info.ts";
 import type { Stage } from "./stage.ts";

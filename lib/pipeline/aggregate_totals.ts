@@ -3,7 +3,7 @@ import type { EventCount } from "../events/event_count.ts";
 import { EVENT_TYPES, SEVERITIES } from "../events/event.ts";
 import { type AggregateDelta, type ContainerLabel, COUNT_CELLS, type ProcessLabel } from "./aggregate_stage.ts";
 import { BoundedCounts, type CountTable } from "./bounded_counts.ts";
-import { CATEGORIES, type Category } from "../events/event_batch.ts";
+import { CATEGORIES, type Category } from "../events/types/category.ts";
 import { LatencyHistogram } from "./latency_histogram.ts";
 
 export class AggregateTotals {

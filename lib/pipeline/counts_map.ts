@@ -6,7 +6,7 @@ import { BpfMap, MapType } from "../ffi/bpf_map.ts";
 import { requireCapabilities } from "../ffi/capabilities.ts";
 import { openLibbpf } from "../ffi/libbpf.ts";
 import { MapEntries, type MapEntryReference } from "../ffi/map_entry.ts";
-import { CATEGORIES } from "../events/event_batch.ts";
+import { CATEGORIES } from "../events/types/category.ts";
 
 export const COUNTS_MAP = "ebpfmon_counts";
 export const TOTAL_KEY = 255;

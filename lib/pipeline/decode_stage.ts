@@ -1,19 +1,13 @@
-/** Makes whole events of records, for whoever looks at each: the only stage that builds strings for all of them. */
-import { serviceOf } from "../net/iana.ts";
+/**
+ * Decodes records to events, for consumers that look at each event. It is the only stage that builds strings for all of
+ * them.
+ */
 import type { EventDecoder } from "../events/event_decoder.ts";
-import type { RouterEvent } from "../events/event.ts";
-import { CATEGORIES, type EventBatch, type Priority } from "../events/event_batch.ts";
+import type { EventBatch, Priority } from "../events/event_batch.ts";
+import { CATEGORIES } from "../events/types/category.ts";
+import { descriptionOf } from "../events/types/mod.ts";
 import type { PipelineEvent } from "./pipeline_messages.ts";
 import type { Stage } from "./stage.ts";
-
-const PROTO_TCP = 6;
-
-/** The service behind a connection's port, by the end that listens; empty where there is none. */
-function serviceOfEvent(event: RouterEvent): string {
-  if (event.event === "network_connect") return event.port === 0 ? "" : serviceOf(event.port, PROTO_TCP) ?? "";
-  if (event.event !== "tcp_state") return "";
-  return serviceOf(event.dport, PROTO_TCP) ?? serviceOf(event.sport, PROTO_TCP) ?? "";
-}
 
 export class DecodeStage implements Stage {
   readonly name = "decode";
@@ -21,7 +15,7 @@ export class DecodeStage implements Stage {
   readonly #records: boolean;
   #events: PipelineEvent[] = [];
 
-  /** @param options.records each event keeps its record as the kernel wrote it */
+  /** @param options.records whether each event gets a copy of its record as the kernel wrote it */
   constructor(decoder: EventDecoder, options: { records?: boolean } = {}) {
     this.#decoder = decoder;
     this.#records = options.records ?? false;
@@ -37,7 +31,7 @@ export class DecodeStage implements Stage {
       whole.category = CATEGORIES[batch.category[i]];
       whole.priority = batch.priority[i] as Priority;
       whole.process = "pid" in process ? process : null;
-      whole.service = serviceOfEvent(event);
+      whole.service = descriptionOf(event.event).service?.(event) ?? "";
       if (this.#records) whole.record = batch.bytes.slice(batch.offsets[i], batch.offsets[i] + batch.lengths[i]);
       this.#events.push(whole);
     }

@@ -1,6 +1,6 @@
 /** The stage that says whose each event is. It asks the cache alone, and tells it of what execs and exits say. */
 import { EVENT, EVENT_FLAG, EVENT_TYPE, EXEC_PAYLOAD } from "../wire/layouts.gen.ts";
-import { TextCache } from "../events/text_cache.ts";
+import { TextCache } from "../events/types/text_cache.ts";
 import type { EventBatch } from "../events/event_batch.ts";
 import type { ProcessCache, Sighting } from "../processes/process_cache.ts";
 import type { ProcessInfo } from "../processes/process_info.ts";

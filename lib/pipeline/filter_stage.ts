@@ -1,4 +1,7 @@
-/** The first stage: refuses what is no event, categorises the others, drops what nobody wants to see. */
+/**
+ * The first stage: it refuses records that are no events, categorises the others, and drops events that filters
+ * exclude.
+ */
 import { compileEventFilter } from "../filter/events.ts";
 import { type EventFilter, parseEventFilter } from "../filter/language.ts";
 import { categoriseEvent } from "../events/categorise.ts";
@@ -13,7 +16,7 @@ export interface DropRule {
   filter: string;
 }
 
-/** What debug says of the kernel's own threads and of what starts the machine. */
+/** Drops debug events of the first processes of a machine: threads of the kernel, and programs that start it. */
 export const DEFAULT_DROP_RULES: readonly DropRule[] = [
   { name: "low_priority_system", filter: "priority 3 and pid < 100" },
 ];
@@ -23,7 +26,7 @@ export const USER_FILTER_NAME = "filter";
 
 export interface FilterStageOptions {
   dropRules: readonly DropRule[];
-  /** Only events for which it is true go on; null for all. */
+  /** Events for which it is false are dropped; null keeps all. */
   filter: EventFilter | null;
 }
 
@@ -41,7 +44,7 @@ export class FilterStage implements Stage {
   readonly name = "filter";
   readonly #rules: CountedRule[];
 
-  /** @throws {SyntaxError} where a rule's filter is none */
+  /** @throws {SyntaxError} where the filter of a drop rule cannot be parsed */
   constructor({ dropRules, filter }: FilterStageOptions) {
     this.#rules = dropRules.map(({ name, filter }) => ({ rule: name, count: 0, drops: compileRule(name, filter) }));
     if (filter !== null) {
@@ -62,7 +65,10 @@ export class FilterStage implements Stage {
     }
   }
 
-  /** What was dropped since the last call, by rule in the order in which they are asked; the user's filter comes last. */
+  /**
+   * The events that each rule dropped since the last call. Rules are in the order in which they are asked; the user's
+   * filter is last.
+   */
   take(): DropCount[] {
     return this.#rules.map((counted) => {
       const { rule, count } = counted;
@@ -71,7 +77,7 @@ export class FilterStage implements Stage {
     });
   }
 
-  /** The first rule that drops it counts it. */
+  /** Drops event `i` by the first rule that wants it dropped, which counts it. */
   #judge(batch: EventBatch, i: number): void {
     const rules = this.#rules;
     for (let rule = 0; rule < rules.length; rule++) {

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "../../tests/assert.ts";
 import { batchOf, eventRecord } from "../../tests/support/records.ts";
 import { parseEventFilter } from "../filter/language.ts";
-import { CATEGORIES } from "../events/event_batch.ts";
+import { CATEGORIES } from "../events/types/category.ts";
 import { DEFAULT_DROP_RULES, FilterStage } from "./filter_stage.ts";
 
 function kept(batch: ReturnType<typeof batchOf>): number[] {

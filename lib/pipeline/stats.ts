@@ -3,7 +3,7 @@ import type { EventCount } from "../events/event_count.ts";
 import type { ContainerLabel, ProcessLabel } from "./aggregate_stage.ts";
 import type { CountTable } from "./bounded_counts.ts";
 import type { OverflowPolicy } from "./channel/channel.ts";
-import type { Category } from "../events/event_batch.ts";
+import type { Category } from "../events/types/category.ts";
 import type { DropCount } from "./filter_stage.ts";
 import type { LatencyHistogram } from "./latency_histogram.ts";
 import type { CacheStats } from "../processes/process_cache.ts";

@@ -4,6 +4,8 @@
  */
 import { PrivilegeError, UnsupportedError } from "../runtime/errors.ts";
 import { EVENT_TYPES, type EventType } from "../events/event.ts";
+import type { KernelSource } from "../events/types/kernel_source.ts";
+import { descriptionOf } from "../events/types/mod.ts";
 import { BpfObject } from "../ffi/bpf_object.ts";
 import { type StructLayout, writeField } from "../wire/layout.ts";
 import { ROUTER_BSS, ROUTER_RAW_BSS, ROUTER_RAW_RODATA, ROUTER_RODATA } from "../wire/layouts.gen.ts";
@@ -12,7 +14,7 @@ import type { Libbpf } from "../ffi/libbpf.ts";
 import { loadReason } from "../ffi/load_failure.ts";
 import { loadVariants } from "../ffi/program_variants.ts";
 import { type Machine, syscallNumber } from "../wire/syscalls.ts";
-import { tracepointFault, type TracepointField } from "../ffi/tracepoint_format.ts";
+import { tracepointFault } from "../ffi/tracepoint_format.ts";
 
 /** The compiled programs. */
 export interface RouterElfs {
@@ -28,46 +30,11 @@ export function readRouterElfs(assetsDir: string): RouterElfs {
   return { btf: read("router"), raw: read("router_raw") };
 }
 
-/** Something that happens in the kernel and that programs can be told of. */
-type RouterJob = "exec" | "exit" | "syscalls" | "tcp" | "oom";
-
-/** The sources that each job serves, and what is not seen without it. */
-const JOBS: Record<RouterJob, { sources: readonly EventType[]; unseen: string }> = {
-  exec: { sources: ["process_exec"], unseen: "programs that start" },
-  exit: { sources: ["process_exit"], unseen: "processes that end" },
-  syscalls: {
-    sources: ["file_open", "network_connect", "security_violation", "resource_limit"],
-    unseen: "system calls",
-  },
-  tcp: { sources: ["tcp_state"], unseen: "states of TCP connections" },
-  oom: { sources: ["resource_limit"], unseen: "processes killed for want of memory" },
-};
-
-interface Way {
-  programs: readonly string[];
-  /** How events are taken, for people. */
-  way: string;
-  /** What these events lack since the kernel has no BTF, which is told at the start. */
-  without?: string;
-  /** What else they lack that the best way gives. */
-  limit?: string;
-}
-
-/** A tracepoint of tracefs, and the fields of its records as a program reads them. */
-interface Tracepoint {
-  category: string;
-  name: string;
-  fields: readonly TracepointField[];
-}
-
 interface RouterObject {
   name: "router" | "router_raw";
   elf: keyof RouterElfs;
   /** What a kernel without these programs needs. */
   remedy: string;
-  ways: Record<RouterJob, readonly Way[]>;
-  /** Programs that are attached through tracefs. */
-  tracepoints: Readonly<Record<string, Tracepoint>>;
   rodata: StructLayout;
   rules: { offset: number };
 }
@@ -76,21 +43,6 @@ const BTF_OBJECT: RouterObject = {
   name: "router",
   elf: "btf",
   remedy: 'run "ebpfmon doctor --debug" for the verifier\'s log and report it',
-  ways: {
-    exec: [{ programs: ["process_exec"], way: "BTF tracepoint sched_process_exec" }],
-    exit: [{ programs: ["process_exit"], way: "BTF tracepoint sched_process_exit" }],
-    syscalls: [{ programs: ["syscall_exit"], way: "BTF tracepoint sys_exit" }],
-    tcp: [{ programs: ["tcp_state"], way: "BTF tracepoint inet_sock_set_state" }],
-    oom: [
-      { programs: ["oom_victim"], way: "BTF tracepoint mark_victim" },
-      {
-        programs: ["oom_victim_pid"],
-        way: "BTF tracepoint mark_victim",
-        limit: "before Linux 6.8 the kernel tells only the pid of a process that it kills for want of memory",
-      },
-    ],
-  },
-  tracepoints: {},
   rodata: ROUTER_RODATA,
   rules: ROUTER_BSS.fields["rules.generation"],
 };
@@ -99,45 +51,6 @@ const RAW_OBJECT: RouterObject = {
   name: "router_raw",
   elf: "raw",
   remedy: "a kernel with CONFIG_DEBUG_INFO_BTF",
-  ways: {
-    exec: [{
-      programs: ["syscall_exit"],
-      way: "raw tracepoint sys_exit",
-      without: "process_exec without its parent's pid",
-    }],
-    exit: [{
-      programs: ["process_exit"],
-      way: "raw tracepoint sched_process_exit",
-      without: "process_exit without its exit code and signal",
-    }],
-    syscalls: [{ programs: ["syscall_exit"], way: "raw tracepoint sys_exit" }],
-    tcp: [{ programs: ["tcp_state"], way: "tracepoint sock:inet_sock_set_state of tracefs" }],
-    oom: [{
-      programs: ["oom_victim"],
-      way: "tracepoint oom:mark_victim of tracefs",
-      limit: "of a process that is killed for want of memory only the pid is told",
-    }],
-  },
-  tracepoints: {
-    tcp_state: {
-      category: "sock",
-      name: "inet_sock_set_state",
-      fields: [
-        { name: "skaddr", offset: 8, size: 8 },
-        { name: "oldstate", offset: 16, size: 4 },
-        { name: "newstate", offset: 20, size: 4 },
-        { name: "sport", offset: 24, size: 2 },
-        { name: "dport", offset: 26, size: 2 },
-        { name: "family", offset: 28, size: 2 },
-        { name: "protocol", offset: 30, size: 2 },
-        { name: "saddr", offset: 32, size: 4 },
-        { name: "daddr", offset: 36, size: 4 },
-        { name: "saddr_v6", offset: 40, size: 16 },
-        { name: "daddr_v6", offset: 56, size: 16 },
-      ],
-    },
-    oom_victim: { category: "oom", name: "mark_victim", fields: [{ name: "pid", offset: 8, size: 4 }] },
-  },
   rodata: ROUTER_RAW_RODATA,
   rules: ROUTER_RAW_BSS.fields["rules.generation"],
 };
@@ -145,7 +58,7 @@ const RAW_OBJECT: RouterObject = {
 /** Programs that userspace runs itself. */
 const HELPERS = ["flush_repeats", "identify"];
 
-/** A source of which not everything is watched. */
+/** A type of event of which not everything is watched. */
 export interface LackingSource {
   source: EventType;
   /** What is not seen, and why; one line without the verifier's text. */
@@ -158,9 +71,11 @@ export interface LoadedRouter {
   object: BpfObject;
   /** Programs to attach. */
   programs: readonly string[];
-  /** Source to how it is watched, in the order of EVENT_TYPES; a source that is not watched is not there. */
+  /** Type of event to how it is watched, in the order of EVENT_TYPES; a type that is not watched is left out. */
   ways: ReadonlyMap<EventType, string>;
-  /** Source to what its events lack on this kernel, for people; one that lacks nothing is not there. */
+  /**
+   * Type of event to what events of it lack on this kernel, for people; a type whose events lack nothing is left out.
+   */
   limits: ReadonlyMap<EventType, string>;
   lacking: readonly LackingSource[];
   /** What events lack that a kernel with BTF would tell; one line each. */
@@ -221,32 +136,46 @@ function tryObject(
   sources: readonly EventType[],
   configure: Configure,
 ): Loaded | Error {
-  const jobs = jobsOf(sources).map((job) => ({
-    job,
-    variants: object.ways[job].map(({ programs }) => programs),
+  const all = kernelSourcesOf(sources);
+  const [usable, unusable] = [true, false].map((has) => all.filter((source) => source[object.elf].length > 0 === has));
+  if (usable.length === 0) return new UnsupportedError(noBtf());
+  const jobs = usable.map((source) => ({
+    job: source.name,
+    variants: source[object.elf].map(({ programs }) => programs),
   }));
   try {
-    return loadVariants(jobs, (programs) => loadPrograms(libbpf, elfs, object, programs, configure));
+    const loaded = loadVariants(jobs, (programs) => loadPrograms(libbpf, elfs, object, programs, configure));
+    const undone = unusable.map(({ name }) => ({ job: name, error: new UnsupportedError(noBtf()) }));
+    return { ...loaded, undone: [...loaded.undone, ...undone] };
   } catch (error) {
     if (error instanceof PrivilegeError || !(error instanceof Error)) throw error;
     return error;
   }
 }
 
-function jobsOf(sources: readonly EventType[]): RouterJob[] {
-  return (Object.keys(JOBS) as RouterJob[]).filter((job) => JOBS[job].sources.some((it) => sources.includes(it)));
+/** What in the kernel tells of these types of events, each once. */
+function kernelSourcesOf(types: readonly EventType[]): KernelSource[] {
+  return [
+    ...new Set(EVENT_TYPES.filter((type) => types.includes(type)).flatMap((type) => descriptionOf(type).sources)),
+  ];
+}
+
+/** The types of events that a source tells of. */
+function typesOf(source: KernelSource): EventType[] {
+  return EVENT_TYPES.filter((type) => descriptionOf(type).sources.includes(source));
 }
 
 function loadPrograms(
   libbpf: Libbpf,
   elfs: RouterElfs,
-  { name, elf, tracepoints, rodata: layout }: RouterObject,
+  { name, elf, rodata: layout }: RouterObject,
   programs: readonly string[],
   configure: Configure,
 ): BpfObject {
-  for (const program of programs) {
-    const tracepoint = tracepoints[program];
-    const fault = tracepoint && tracepointFault(tracepoint.category, tracepoint.name, tracepoint.fields);
+  const sets = kernelSourcesOf(EVENT_TYPES).flatMap((source) => source[elf]);
+  for (const { programs: [program], tracepoint } of sets) {
+    if (tracepoint === undefined || !programs.includes(program)) continue;
+    const fault = tracepointFault(tracepoint.category, tracepoint.name, tracepoint.fields);
     if (fault) throw new UnsupportedError(fault);
   }
   using stack = new DisposableStack();
@@ -283,12 +212,13 @@ function describe(
   const waysBySource = new Map<EventType, string[]>();
   const without: string[] = [];
   const limits = new Map<EventType, string>();
-  for (const job of jobsOf(sources)) {
-    const variant = variantOf.get(job);
-    const way = object.ways[job].find((it) => it.programs === variant);
+  const kernelSources = kernelSourcesOf(sources);
+  for (const kernelSource of kernelSources) {
+    const variant = variantOf.get(kernelSource.name);
+    const way = kernelSource[object.elf].find((it) => it.programs === variant);
     if (!way) continue;
     if (way.without) without.push(way.without);
-    for (const source of JOBS[job].sources) {
+    for (const source of typesOf(kernelSource)) {
       const limit = way.without ?? way.limit;
       if (limit) limits.set(source, limit);
       const ways = waysBySource.get(source) ?? [];
@@ -299,9 +229,9 @@ function describe(
     .filter((source) => sources.includes(source) && waysBySource.has(source))
     .map((source) => [source, waysBySource.get(source)!.join("; ")] as const);
   const lacking = undone.flatMap(({ job, error }) => {
-    const { sources: served, unseen } = JOBS[job as RouterJob];
-    const why = `${unseen} are not seen: ${loadReason(error)}`;
-    return served.filter((source) => sources.includes(source)).map((source) => ({
+    const kernelSource = kernelSources.find(({ name }) => name === job)!;
+    const why = `${kernelSource.unseen} are not seen: ${loadReason(error)}`;
+    return typesOf(kernelSource).filter((source) => sources.includes(source)).map((source) => ({
       source,
       why,
       remedy: remedyOf(error, object),

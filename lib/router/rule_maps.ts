@@ -1,27 +1,33 @@
 /**
- * A rule set in the form in which a program can judge by it: a rule, a filter or a watch list is a bit, and each value
- * that one of them asks for maps to the bits of those that ask for it. See judge() in bpf/router.bpf.c.
+ * A rule set as the tables by which programs judge events. A rule, a filter or a watch list is a bit; each value that
+ * one of them asks for maps to the bits of all that ask for it. See judge() in bpf/router_rules.h.
  */
-import { EVENT_TYPES, type EventType, SEVERITIES } from "../events/event.ts";
+import { ADDRESSED_TYPES, EVENT_TYPES, type EventType, SEVERITIES } from "../events/event.ts";
 import type { FilterMatch, RuleMatch, RuleSet, WatchList } from "../events/rule_set.ts";
 import type { Cidr } from "../net/address.ts";
 import { cgroupId } from "../ffi/cgroup.ts";
 import { writeField } from "../wire/layout.ts";
-import { RULE_BITS, RULE_DIMENSION, RULE_KEY, RULE_NET_KEY, RULE_PATH_KEY, RULE_SET } from "../wire/layouts.gen.ts";
+import {
+  EVENT_LIMIT,
+  RULE_BITS,
+  RULE_DIMENSION,
+  RULE_KEY,
+  RULE_NET_KEY,
+  RULE_PATH_KEY,
+  RULE_SET,
+} from "../wire/layouts.gen.ts";
 
 export const RULES_MAX = RULE_SET.fields.actions.size;
 const PREFIX_BYTES_MAX = RULE_PATH_KEY.fields.path.size;
 const COMM_BYTES_MAX = 15;
 const AT_LEAST = 128;
 const NS_PER_S = 1e9;
-/** What has ports and addresses. */
-const WATCHED_TYPES: readonly EventType[] = ["network_connect", "tcp_state"];
 const MAPPED_PREFIX = 96;
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 export type MapEntry = [key: Bytes, value: Bytes];
 
-/** What goes into the tables, in the order of `enum rule_structure`. */
+/** The contents of the tables, in the order of `enum rule_structure`. */
 export interface CompiledRules {
   set: Bytes;
   values: MapEntry[];
@@ -57,7 +63,7 @@ const MEMBERS = ["uid", "comm", "port", "result", "pid", "cgroup", "pathPrefix",
   keyof FilterMatch
 )[];
 
-/** Bits of those matches for which something holds. */
+/** The bits of the matches for which `holds` is true. */
 function bitsWhere<M>(matches: readonly M[], holds: (match: M) => boolean): bigint {
   return matches.reduce((bits, match, i) => holds(match) ? bits | 1n << BigInt(i) : bits, 0n);
 }
@@ -67,7 +73,9 @@ function mayMatch({ event }: RuleMatch, type: EventType): boolean {
 }
 
 /**
- * @param rateLimit where the set has none
+ * Makes the tables of a rule set.
+ *
+ * @param rateLimit the rate limit of a set that has none
  * @throws {RangeError} for too many rules, a path prefix or a comm that is too long
  * @throws {SystemError} for a cgroup that does not exist
  */
@@ -78,7 +86,7 @@ export function compileRules(ruleSet: RuleSet, rateLimit: number): CompiledRules
       throw new RangeError(`Cannot use ${list.length} ${what}: at most ${RULES_MAX} are possible`);
     }
   }
-  // The lowest bit counts: the most severe list.
+  // The lowest bit counts, so the most severe list comes first.
   const lists = watch.toSorted((a, b) => SEVERITIES.indexOf(a.atLeast) - SEVERITIES.indexOf(b.atLeast));
   const matches = { rules: rules.map(({ match }) => match), filters: filters.map(({ match }) => match) };
   return {
@@ -99,10 +107,7 @@ function compileSet(
   { matches, lists, rateLimit }: { matches: Matches; lists: WatchList[]; rateLimit: number },
 ): Bytes {
   const set = new DataView(new ArrayBuffer(RULE_SET.size));
-  const byType = (of: readonly RuleMatch[]) => [
-    ...EVENT_TYPES.map((type) => bitsWhere(of, (match) => mayMatch(match, type))),
-    0n,
-  ];
+  const byType = (of: readonly RuleMatch[]) => perType(0n, (type) => bitsWhere(of, (match) => mayMatch(match, type)));
   const any = (of: readonly FilterMatch[]) => MEMBERS.map((member) => bitsWhere(of, (it) => it[member] === undefined));
   writeField(set, RULE_SET, "rules_by_type", byType(matches.rules));
   writeField(set, RULE_SET, "filters_by_type", byType(matches.filters));
@@ -114,15 +119,15 @@ function compileSet(
   writeField(set, RULE_SET, "debug_one_in", debugOneIn);
   const interval = rateLimit > 0 ? BigInt(Math.max(1, Math.round(NS_PER_S / rateLimit))) : 0n;
   writeField(set, RULE_SET, "rate_interval_ns", interval);
-  const asked = EVENT_TYPES.map((type) => {
+  const asked = perType(0, (type) => {
     const own = [...matches.rules, ...matches.filters].filter((match) => mayMatch(match, type));
     const dimensions = MEMBERS.reduce(
       (bits, member, i) => own.some((match: FilterMatch) => match[member] !== undefined) ? bits | 1 << i : bits,
       0,
     );
-    return WATCHED_TYPES.includes(type) ? dimensions | askedByLists(lists) : dimensions;
+    return ADDRESSED_TYPES.includes(type) ? dimensions | askedByLists(lists) : dimensions;
   });
-  writeField(set, RULE_SET, "asked_by_type", Uint8Array.of(...asked, 0));
+  writeField(set, RULE_SET, "asked_by_type", Uint8Array.from(asked));
   const actions = new Uint8Array(RULES_MAX);
   rules.forEach(({ action }, i) => {
     actions[i] = "set" in action ? SEVERITIES.indexOf(action.set) : AT_LEAST | SEVERITIES.indexOf(action.atLeast);
@@ -134,12 +139,20 @@ function compileSet(
   return new Uint8Array(set.buffer);
 }
 
+/** A value for each type that there may be; `none` for those that there are not yet. */
+function perType<T>(none: T, valueOf: (type: EventType) => T): T[] {
+  return Array.from(
+    { length: EVENT_LIMIT.EVENT_TYPES_MAX },
+    (_, type) => type < EVENT_TYPES.length ? valueOf(EVENT_TYPES[type]) : none,
+  );
+}
+
 function askedByLists(lists: readonly WatchList[]): number {
   const ports = lists.some((list) => list.ports.length > 0) ? 1 << RULE_DIMENSION.RULE_PORT : 0;
   return lists.some((list) => list.nets.length > 0) ? ports | 1 << RULE_DIMENSION.RULE_NET : ports;
 }
 
-/** Bits by what is asked for, each once. */
+/** What is asked for, each once, with the bits of all that ask for it. */
 class BitTable<T> {
   readonly #entries = new Map<string, { asked: T; bits: Bits }>();
 
@@ -168,7 +181,7 @@ function commWords(comm: string): [bigint, bigint] {
   return [words.getBigUint64(0, true), words.getBigUint64(8, true)];
 }
 
-/** What a match asks for among the values, by dimension. */
+/** The values that a match asks for, with their dimensions. */
 function* askedValues(match: FilterMatch): Generator<[dimension: number, words: [bigint, bigint]]> {
   const { uid, comm, port, result, pid, cgroup } = match;
   if (uid !== undefined) yield [RULE_DIMENSION.RULE_UID, [BigInt(uid), 0n]];
@@ -199,7 +212,7 @@ function valueEntries({ rules, filters }: Matches, lists: readonly WatchList[]):
   });
 }
 
-/** The trie finds the longest prefix only, so each entry also holds the bits of its own prefixes. */
+/** A trie finds the longest prefix only, so each entry also has the bits of the prefixes of its own prefix. */
 function pathEntries({ rules, filters }: Matches): MapEntry[] {
   const table = new BitTable<string>();
   for (const [kind, matches] of [["rules", rules], ["filters", filters]] as const) {
@@ -223,7 +236,7 @@ function pathEntries({ rules, filters }: Matches): MapEntry[] {
   });
 }
 
-/** The first bits of an address of a family, which is told by its length. */
+/** A key for the first `prefix` bits of an address, whose length tells IPv4 from IPv6. */
 function netName(address: Uint8Array, prefix: number): string {
   const bytes = address.slice(0, Math.ceil(prefix / 8));
   if (prefix % 8 !== 0) bytes[bytes.length - 1] &= 0xff00 >> prefix % 8;

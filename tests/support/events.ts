@@ -1,4 +1,6 @@
 /** Events and health reports for tests: plausible, and overridden where a test looks. */
+import { EventDecoder } from "../../lib/events/event_decoder.ts";
+import { eventRecord } from "./records.ts";
 import { categorise, priorityOf } from "../../lib/events/categorise.ts";
 import type { PipelineEvent } from "../../lib/pipeline/pipeline_messages.ts";
 import { EVENT_TYPES, type EventBase, type RingName, type RouterEvent, SEVERITIES } from "../../lib/events/event.ts";
@@ -6,7 +8,8 @@ import type { HealthReport, RingCounters } from "../../lib/router/router_message
 
 type Details<T extends RouterEvent["event"]> = Omit<Extract<RouterEvent, { event: T }>, keyof EventBase>;
 
-const DETAILS: { [T in RouterEvent["event"]]: Details<T> } = {
+/** Of other types it is what their record says. */
+const DETAILS: { [T in RouterEvent["event"]]?: Details<T> } = {
   process_exec: { filename: "/bin/ls", argv: ["ls", "-l", ""], argvTruncated: false, ppid: 7 },
   process_exit: { exitCode: 3, signal: 0 },
   file_open: { path: "/etc/shadow", pathTruncated: false, flags: 0o100000, syscall: "openat" },
@@ -24,28 +27,36 @@ const DETAILS: { [T in RouterEvent["event"]]: Details<T> } = {
   resource_limit: { kind: "files", syscall: "openat", detail: "" },
 };
 
+const BASE: Omit<EventBase, "event"> = {
+  severity: "warning",
+  tsNs: 5_000_000_000n,
+  cpu: 1,
+  pid: 42,
+  tid: 43,
+  uid: 1000,
+  comm: "sh",
+  cgroupId: 9n,
+  result: 0,
+  weight: 1,
+  repeats: 1,
+  firstNs: 5_000_000_000n,
+  spilled: false,
+  rulesGeneration: 1,
+};
+
 export function routerEvent<T extends RouterEvent["event"]>(
   event: T,
   overrides: Partial<EventBase> & Partial<Details<T>> = {},
 ): RouterEvent {
-  const base: Omit<EventBase, "event"> = {
-    severity: "warning",
-    tsNs: 5_000_000_000n,
-    cpu: 1,
-    pid: 42,
-    tid: 43,
-    uid: 1000,
-    comm: "sh",
-    cgroupId: 9n,
-    result: 0,
-    weight: 1,
-    repeats: 1,
-    firstNs: 5_000_000_000n,
-    spilled: false,
-    rulesGeneration: 1,
-  };
   // That `event` goes with its own details is beyond what the compiler follows for a type that is a parameter.
-  return { ...base, ...DETAILS[event], ...overrides, event } as unknown as RouterEvent;
+  return { ...BASE, ...DETAILS[event] ?? decodedDetails(event), ...overrides, event } as unknown as RouterEvent;
+}
+
+function decodedDetails(event: RouterEvent["event"]): Partial<RouterEvent> {
+  const record = eventRecord(event);
+  const decoded = new EventDecoder("x86_64").decode(new DataView(record.buffer), 0, record.length)!;
+  const base = new Set(Object.keys(BASE));
+  return Object.fromEntries(Object.entries(decoded).filter(([member]) => !base.has(member)));
 }
 
 const CAPACITY_BYTES: Record<RingName, number> = {

@@ -3,7 +3,6 @@ import {
   CONNECT_PAYLOAD,
   EVENT,
   EXEC_PAYLOAD,
-  EXIT_PAYLOAD,
   OPEN_PAYLOAD,
   TCP_PAYLOAD,
   VIOLATION_PAYLOAD,
@@ -11,6 +10,7 @@ import {
 import { envelopeLength, EventBatch } from "../../lib/events/event_batch.ts";
 import type { ProcessInfo } from "../../lib/processes/process_info.ts";
 import { EVENT_TYPES, type EventType, SEVERITIES, type Severity } from "../../lib/events/event.ts";
+import { descriptionOf } from "../../lib/events/types/mod.ts";
 
 export interface RecordFields {
   severity?: Severity;
@@ -31,7 +31,7 @@ const AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10;
 
 /** A sound record of any type. Without a payload of its own, one of zeros, or of the loopback, of the type's size. */
 export function eventRecord(event: EventType, fields: RecordFields = {}): Uint8Array<ArrayBuffer> {
-  const payload = fields.payload ?? DEFAULT_PAYLOADS[event];
+  const payload = fields.payload ?? DEFAULT_PAYLOADS[event] ?? new Uint8Array(descriptionOf(event).structBytes);
   const record = new Uint8Array(EVENT.size + payload.length);
   const data = new DataView(record.buffer);
   const at = EVENT.fields;
@@ -103,9 +103,9 @@ function familyOf(address: Uint8Array): number {
 }
 
 const LOOPBACK = Uint8Array.of(127, 0, 0, 1);
-const DEFAULT_PAYLOADS: Record<EventType, Uint8Array> = {
+/** Of other types a payload of zeros is sound. */
+const DEFAULT_PAYLOADS: Partial<Record<EventType, Uint8Array>> = {
   process_exec: execPayload("/bin/ls", "ls\0-l\0"),
-  process_exit: new Uint8Array(EXIT_PAYLOAD.size),
   file_open: openPayload("/etc/hosts"),
   network_connect: connectPayload(LOOPBACK, 443),
   tcp_state: tcpPayload({ address: LOOPBACK, port: 40_000 }, { address: LOOPBACK, port: 443 }),

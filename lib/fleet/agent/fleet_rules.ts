@@ -3,11 +3,8 @@
  */
 import { type Cidr, parseCidr } from "../../net/address.ts";
 import type { FleetFilter } from "../fleet_types.ts";
-import { EVENT_TYPES, type EventType, SEVERITIES, type Severity } from "../../events/event.ts";
+import { ADDRESSED_TYPES, EVENT_TYPES, type EventType, SEVERITIES, type Severity } from "../../events/event.ts";
 import type { EventFilter, FilterMatch, RuleSet } from "../../events/rule_set.ts";
-
-/** Events that have an address. */
-const ADDRESSED: readonly EventType[] = ["network_connect", "tcp_state"];
 
 /** Under congestion: up to one in so many, four times fewer each time. */
 const CONGESTED_SAMPLING_MAX = 4096;
@@ -37,7 +34,7 @@ function wantedMatches({ events, nets }: FleetFilter): FilterMatch[] {
   if (events.length === 0 && cidrs.length === 0) return [];
   const types: readonly EventType[] = events.length > 0 ? events : EVENT_TYPES;
   return types.flatMap((event): FilterMatch[] =>
-    cidrs.length > 0 && ADDRESSED.includes(event) ? cidrs.map((net) => ({ event, net })) : [{ event }]
+    cidrs.length > 0 && ADDRESSED_TYPES.includes(event) ? cidrs.map((net) => ({ event, net })) : [{ event }]
   );
 }
 

@@ -2,7 +2,14 @@
  * Correlation rules as data: what events belong together, within what time, and how to say so. Files look like the
  * built-in ones in builtin_rules.ts. A rule of a file takes the place of the built-in one of its name.
  */
-import { EVENT_TYPES, type EventType, SEVERITIES, type Severity } from "../../events/event.ts";
+import {
+  ADDRESSED_TYPES,
+  EVENT_TYPES,
+  type EventType,
+  PATH_TYPES,
+  SEVERITIES,
+  type Severity,
+} from "../../events/event.ts";
 import { type Entry, hint, integer, listed, oneOf, startOf, text, YamlReader } from "../../runtime/yaml_reader.ts";
 import {
   BURST_SUBJECTS,
@@ -49,8 +56,8 @@ const MATCH_KEYS = [
 
 /** What only some events have: a condition on it could never hold for others. */
 const EVENTS_WITH: Partial<Record<typeof MATCH_KEYS[number], readonly EventType[]>> = {
-  path_prefix: ["process_exec", "file_open"],
-  port: ["network_connect", "tcp_state"],
+  path_prefix: PATH_TYPES,
+  port: ADDRESSED_TYPES,
   kinds: ["security_violation", "resource_limit"],
   signal: ["process_exit"],
 };

@@ -1,7 +1,7 @@
 /** A correlated group as the API shows it, and as a trace can be made of it later. */
 import { protocolName } from "../../net/iana.ts";
 import { jsonLine, rfc3339 } from "../../export/json_lines.ts";
-import type { RouterEvent } from "../../events/event.ts";
+import { descriptionOf } from "../../events/types/mod.ts";
 import type { CorrelatedGroup, FleetRecord, GroupMember } from "../correlation/correlated_group.ts";
 import { isFlow } from "../correlation/record.ts";
 import { decodeState, encodeState } from "../correlation/state_text.ts";
@@ -62,25 +62,5 @@ function recordFields(record: FleetRecord): Record<string, unknown> {
     return { flow: { direction, src, dst, sport, dport, proto: protocolName(proto), packets, bytes } };
   }
   const { event, pid, uid, comm, severity } = record.event;
-  return { event, severity, pid, uid, comm, about: about(record.event) };
-}
-
-/** What an event is about, in a few words. */
-function about(event: RouterEvent): string {
-  switch (event.event) {
-    case "process_exec":
-      return event.filename;
-    case "process_exit":
-      if (event.signal === undefined) return "";
-      return event.signal > 0 ? `signal ${event.signal}` : `exit code ${event.exitCode}`;
-    case "file_open":
-      return event.path;
-    case "network_connect":
-      return event.family === "unix" ? event.address : `${event.address} port ${event.port}`;
-    case "tcp_state":
-      return `${event.src} port ${event.sport} to ${event.dst} port ${event.dport}: ${event.newState}`;
-    case "security_violation":
-    case "resource_limit":
-      return event.detail === "" ? event.kind : `${event.kind}: ${event.detail}`;
-  }
+  return { event, severity, pid, uid, comm, about: descriptionOf(event).about(record.event) };
 }

@@ -18,7 +18,8 @@ import { type Resource, resourceFromAttributes } from "@opentelemetry/resources"
 import type { ReadableSpan } from "@opentelemetry/sdk-trace";
 import { protocolName } from "../../net/iana.ts";
 import { isKnown } from "../../events/subject.ts";
-import type { RouterEvent } from "../../events/event.ts";
+import { networkAttributes } from "../../events/types/network_attributes.ts";
+import { descriptionOf } from "../../events/types/mod.ts";
 import type { CorrelatedGroup, FleetEvent, FleetFlow, GroupMember } from "../correlation/correlated_group.ts";
 
 const SERVICE_NAME = "ebpfmon";
@@ -122,21 +123,14 @@ function hrTime(ns: bigint): HrTime {
 function nameOf({ record }: GroupMember): string {
   if ("flow" in record) return `flow ${protocolName(record.flow.proto)}`;
   const { event } = record;
-  switch (event.event) {
-    case "process_exec":
-      return `process ${baseName(event.filename)}`;
-    case "security_violation":
-    case "resource_limit":
-      return `${event.event} ${event.kind}`;
-    default:
-      return event.event;
-  }
+  return descriptionOf(event.event).span.name?.(event) ?? event.event;
 }
 
 function kindOf({ role, record }: GroupMember): SpanKind {
   if (role === "outbound") return SpanKind.CLIENT;
   if (role === "inbound") return SpanKind.SERVER;
-  return !("flow" in record) && record.event.event === "network_connect" ? SpanKind.CLIENT : SpanKind.INTERNAL;
+  const isClient = !("flow" in record) && descriptionOf(record.event.event).span.isClient;
+  return isClient ? SpanKind.CLIENT : SpanKind.INTERNAL;
 }
 
 function groupAttributes(group: CorrelatedGroup): Attributes {
@@ -180,8 +174,6 @@ function flowAttributes({ flow }: FleetFlow): Attributes {
 
 function eventAttributes({ event, enrichment = {} }: FleetEvent): Attributes {
   const { exe, ppid, user, containerId, podUid, service } = enrichment;
-  const path = event.event === "process_exec" ? event.filename : exe;
-  const parentPid = event.event === "process_exec" ? event.ppid ?? ppid : ppid;
   return {
     "ebpfmon.event.type": event.event,
     "ebpfmon.event.severity": event.severity,
@@ -189,57 +181,14 @@ function eventAttributes({ event, enrichment = {} }: FleetEvent): Attributes {
     ...event.repeats > 1 && { "ebpfmon.event.repeats": event.repeats },
     ...event.weight > 1 && { "ebpfmon.event.weight": event.weight },
     "process.pid": event.pid,
-    "process.executable.name": path === undefined ? event.comm : baseName(path),
+    "process.executable.name": exe === undefined ? event.comm : exe.slice(exe.lastIndexOf("/") + 1),
     ...isKnown(event, "uid") && { "user.id": String(event.uid) },
-    ...path !== undefined && { "process.executable.path": path },
-    ...parentPid !== undefined && { "process.parent_pid": parentPid },
+    ...exe !== undefined && { "process.executable.path": exe },
+    ...ppid !== undefined && { "process.parent_pid": ppid },
     ...user !== undefined && { "process.owner": user },
     ...containerId !== undefined && { "container.id": containerId },
     ...podUid !== undefined && { "k8s.pod.uid": podUid },
     ...service !== undefined && { "ebpfmon.service": service },
-    ...detailAttributes(event),
+    ...descriptionOf(event.event).span.attributes(event),
   };
-}
-
-function detailAttributes(event: RouterEvent): Attributes {
-  switch (event.event) {
-    case "process_exec":
-      // Not the arguments: they may hold secrets, and traces travel far.
-      return {};
-    case "process_exit":
-      if (event.exitCode === undefined || event.signal === undefined) return {};
-      return { "process.exit.code": event.exitCode, ...event.signal > 0 && { "ebpfmon.signal": event.signal } };
-    case "file_open":
-      return { "file.path": event.path };
-    case "network_connect":
-      return event.family === "unix"
-        ? { "network.transport": "unix", "network.peer.address": event.address }
-        : { "network.type": event.family, "network.peer.address": event.address, "network.peer.port": event.port };
-    case "tcp_state":
-      return networkAttributes("tcp", [event.src, event.sport], [event.dst, event.dport]);
-    case "security_violation":
-    case "resource_limit":
-      return { "ebpfmon.kind": event.kind, "ebpfmon.syscall": event.syscall, "ebpfmon.detail": event.detail };
-    default:
-      return event satisfies never;
-  }
-}
-
-function networkAttributes(
-  transport: string,
-  [localAddress, localPort]: [string, number],
-  [peerAddress, peerPort]: [string, number],
-): Attributes {
-  return {
-    "network.transport": transport,
-    "network.type": localAddress.includes(":") ? "ipv6" : "ipv4",
-    "network.local.address": localAddress,
-    "network.local.port": localPort,
-    "network.peer.address": peerAddress,
-    "network.peer.port": peerPort,
-  };
-}
-
-function baseName(path: string): string {
-  return path.slice(path.lastIndexOf("/") + 1);
 }

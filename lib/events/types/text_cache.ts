@@ -1,15 +1,16 @@
 /**
- * Strings of bytes that come again and again: a command's name, a path. A direct-mapped table (Hennessy and Patterson,
- * Computer Architecture, appendix B): a hit costs a hash and a comparison, where decoding costs ten times that.
+ * A cache of decoded text, for bytes that come again and again: names of commands, paths. It is a direct-mapped table
+ * (Hennessy and Patterson, Computer Architecture, appendix B): a hit costs a hash and a comparison, where decoding
+ * costs ten times that.
  */
 
 const TEXT = new TextDecoder();
 
 export class TextCache {
   readonly #texts: string[];
-  /** The bytes of each text, a slot after another. */
+  /** The bytes of each text, one slot after another. */
   readonly #bytes: Uint8Array;
-  /** 1 + their number; 0 for an empty slot. */
+  /** By slot: 1 + the number of bytes of its text; 0 for an empty slot. */
   readonly #lengths: Uint16Array;
   readonly #lengthMax: number;
   readonly #mask: number;

@@ -1,4 +1,4 @@
-import { assertEquals } from "../../tests/assert.ts";
+import { assertEquals } from "../../../tests/assert.ts";
 import { TextCache } from "./text_cache.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);

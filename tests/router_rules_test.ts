@@ -3,7 +3,7 @@ import { assert, assertEquals, assertGreater, assertLess, assertThrows } from ".
 import { parseCidr } from "../lib/net/address.ts";
 import { SystemError } from "../lib/runtime/errors.ts";
 import { readKernelFile } from "../lib/ffi/libc.ts";
-import type { EventFilter, FilterMatch, RuleSet, WatchList } from "../lib/events/rule_set.ts";
+import type { FilterMatch, FilterRule, RuleSet, WatchList } from "../lib/events/rule_set.ts";
 import { SEVERITIES, type Severity } from "../lib/events/event.ts";
 import { ACTOR, Actor, sumOf, Watch } from "./support/router.ts";
 
@@ -11,7 +11,7 @@ function cidrs(...texts: string[]): WatchList["nets"] {
   return texts.map((text) => parseCidr(text)!);
 }
 
-function filter(action: EventFilter["action"], match: FilterMatch): EventFilter {
+function filter(action: FilterRule["action"], match: FilterMatch): FilterRule {
   return { name: action, match, action };
 }
 
@@ -28,7 +28,7 @@ Deno.test("filters drop what they match, or keep only that; the first that match
   await using actor = await Actor.build();
   using watch = new Watch({ sources: ["file_open"], rules: [] });
   /** Which of three files' opens get through a set of filters. */
-  const opened = async (...filters: EventFilter[]) => {
+  const opened = async (...filters: FilterRule[]) => {
     const generation = watch.probe.setRules({ rules: [], filters });
     for (const path of ["/etc/hostname", "/etc/host", "/nonexistent/a"]) await actor.run("same", path, "1");
     watch.readAll();
@@ -77,7 +77,7 @@ Deno.test("filters ask for pid and cgroup", async () => {
 Deno.test("filters by net and port judge the address of a connect", async () => {
   await using actor = await Actor.build();
   using watch = new Watch({ sources: ["network_connect"], rules: [] });
-  const seen = async (filters: EventFilter[]) => {
+  const seen = async (filters: FilterRule[]) => {
     const generation = watch.probe.setRules({ rules: [], filters });
     await actor.run("connects", "9", "10");
     watch.readAll();

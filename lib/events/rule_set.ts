@@ -35,7 +35,7 @@ export interface FilterMatch extends RuleMatch {
  * A rule that drops or keeps the events that it matches. The first rule that matches applies. An event that no rule
  * matches is dropped if there is any rule that keeps, else it is kept.
  */
-export interface EventFilter {
+export interface FilterRule {
   name: string;
   match: FilterMatch;
   action: "drop" | "keep";
@@ -53,7 +53,7 @@ export interface WatchList {
 /** All rules that judge events. While programs run, one set replaces another as a whole, in one instant. */
 export interface RuleSet {
   rules: SeverityRule[];
-  filters?: EventFilter[];
+  filters?: FilterRule[];
   watch?: WatchList[];
   /** Events that are less severe than this, once rules and watch lists have judged them, are dropped; default: none. */
   minimumSeverity?: Severity;

@@ -45,7 +45,7 @@ import {
   YamlReader,
 } from "../runtime/yaml_reader.ts";
 import { ADDRESSED_TYPES, EVENT_TYPES, type EventType, PATH_TYPES, SEVERITIES } from "./event.ts";
-import type { EventFilter, FilterMatch, RuleSet, SeverityRule, WatchList } from "./rule_set.ts";
+import type { FilterMatch, FilterRule, RuleSet, SeverityRule, WatchList } from "./rule_set.ts";
 
 /** All rules together, all filters, all watch lists: each is a bit in bpf/router.h. */
 export const RULES_MAX = 64;
@@ -191,7 +191,7 @@ class RulesReader {
     };
   }
 
-  #filter(filter: Entry): EventFilter {
+  #filter(filter: Entry): FilterRule {
     const { name, match, action } = this.#reader.entries(filter, "a map", ["name", "match", "action"]);
     const at = startOf(filter);
     if (name === undefined) throw this.#reader.error(at, "the filter has no name");

@@ -1,6 +1,6 @@
 /** A rule set as plain data, in the shape of a rule file. `GET /api/v1/rules` shows it, and `PUT` accepts it. */
 import { formatAddress } from "../net/address.ts";
-import type { EventFilter, FilterMatch, RuleSet, SeverityRule, WatchList } from "../events/rule_set.ts";
+import type { FilterMatch, FilterRule, RuleSet, SeverityRule, WatchList } from "../events/rule_set.ts";
 
 export function ruleSetObject(
   { rules, filters, watch, minimumSeverity, rateLimit, debugOneIn }: RuleSet,
@@ -20,7 +20,7 @@ function ruleObject({ name, match, action }: SeverityRule): Record<string, unkno
   return { name, match: matchObject(match), ...judged };
 }
 
-function filterObject({ name, match, action }: EventFilter): Record<string, unknown> {
+function filterObject({ name, match, action }: FilterRule): Record<string, unknown> {
   return { name, match: matchObject(match), action };
 }
 

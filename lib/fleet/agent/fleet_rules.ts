@@ -4,7 +4,7 @@
 import { type Cidr, parseCidr } from "../../net/address.ts";
 import type { FleetFilter } from "../fleet_types.ts";
 import { ADDRESSED_TYPES, EVENT_TYPES, type EventType, SEVERITIES, type Severity } from "../../events/event.ts";
-import type { EventFilter, FilterMatch, RuleSet } from "../../events/rule_set.ts";
+import type { FilterMatch, FilterRule, RuleSet } from "../../events/rule_set.ts";
 
 /** Under congestion: up to one in so many, four times fewer each time. */
 const CONGESTED_SAMPLING_MAX = 4096;
@@ -39,9 +39,9 @@ function wantedMatches({ events, nets }: FleetFilter): FilterMatch[] {
 }
 
 /** The first filter that matches applies: each that keeps now keeps only what is wanted, and those that drop stay. */
-function intersect(own: EventFilter[], wanted: FilterMatch[]): EventFilter[] {
+function intersect(own: FilterRule[], wanted: FilterMatch[]): FilterRule[] {
   const name = "wanted by the server";
-  const filters = own.flatMap((filter): EventFilter[] => {
+  const filters = own.flatMap((filter): FilterRule[] => {
     if (filter.action === "drop") return [filter];
     return wanted.flatMap((match) => {
       const both = conjunction(filter.match, match);

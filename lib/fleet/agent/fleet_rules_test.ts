@@ -2,7 +2,7 @@ import { assertEquals } from "../../../tests/assert.ts";
 import { parseCidr } from "../../net/address.ts";
 import type { FleetFilter } from "../fleet_types.ts";
 import { EVENT_TYPES, type Severity } from "../../events/event.ts";
-import type { EventFilter, RuleSet } from "../../events/rule_set.ts";
+import type { FilterRule, RuleSet } from "../../events/rule_set.ts";
 import { CongestionSampling, withFleetFilter } from "./fleet_rules.ts";
 
 function wish(overrides: Partial<FleetFilter>): FleetFilter {
@@ -29,7 +29,7 @@ Deno.test("withFleetFilter() keeps the wanted types, and of connections those of
 });
 
 Deno.test("withFleetFilter() gives what the operator keeps and the server wants, and drops what the operator drops", () => {
-  const own: EventFilter[] = [
+  const own: FilterRule[] = [
     { name: "a", match: { comm: "nginx" }, action: "keep" },
     { name: "b", match: { event: "file_open" }, action: "keep" },
     { name: "c", match: { uid: 0 }, action: "drop" },
@@ -50,7 +50,7 @@ Deno.test("withFleetFilter() gives what the operator keeps and the server wants,
 });
 
 Deno.test("withFleetFilter() drops everything where the operator keeps nothing that the server wants", () => {
-  const own: EventFilter[] = [{ name: "a", match: { event: "file_open" }, action: "keep" }];
+  const own: FilterRule[] = [{ name: "a", match: { event: "file_open" }, action: "keep" }];
   const { filters } = withFleetFilter({ rules: [], filters: own }, wish({ events: ["tcp_state"] }), 1);
   assertEquals(
     filters!.map(({ match, action }) => `${action} ${match.event}`),

@@ -1,4 +1,4 @@
-/** What `events` shows: a line an event, the table of the rings, the summary at the end. Text only, no terminal. */
+/** The text that `events` shows: a line an event, the table of the rings, the summary at the end. */
 
 import { errnoName } from "../runtime/errors.ts";
 import { rfc3339 } from "../export/json_lines.ts";
@@ -35,7 +35,7 @@ const RING_COLUMNS: RingColumn[] = [
  * One line for an event. Whatever a process chose (its name, paths, arguments) is escaped, and quoted where it could
  * pass for something else.
  *
- * @param bootUnixNs what CLOCK_MONOTONIC lacks to the time since the epoch
+ * @param bootUnixNs the time since the epoch minus CLOCK_MONOTONIC, in nanoseconds
  */
 export function renderEvent(event: PipelineEvent, bootUnixNs: bigint, colour: boolean): string {
   const severity = fit(event.severity, SEVERITY_WIDTH);
@@ -77,7 +77,7 @@ export function renderHealthLine({ rings }: Pick<HealthReport, "rings">): string
   }).join(" · ");
 }
 
-/** What a run saw, once it is over. */
+/** The summary at the end of a run: lines of text. */
 export function renderEventsSummary(totals: EventTotals, seconds: number): string[] {
   const { health, pipeline } = totals;
   const lines = ["=== Summary ===", `Duration: ${humanDuration(seconds)}`, `Events: ${totals.records} records`];
@@ -98,7 +98,7 @@ export function renderEventsSummary(totals: EventTotals, seconds: number): strin
   return [...lines, "", ...renderRings(health)];
 }
 
-/** Who it was; what is not known is left out. */
+/** The process of an event. Members that are not known are left out. */
 function subject(event: RouterEvent): string {
   return [
     `pid ${event.pid}`,

@@ -12,7 +12,7 @@ function kindOf(event: EventType): FeatureKind {
   return { name: `event ${event}`, commands: ["monitor", "events", "pipeline", "agent"], neededBy: [] };
 }
 
-/** A feature for each type of event: loads its programs, makes the rings and puts rules in force. */
+/** Makes a feature for each type of event. It loads the programs, makes the rings and puts rules in force. */
 export function checkEvents({ libbpf, assetsDir }: CheckContext): Feature[] {
   try {
     using probe = new RouterProbe(libbpf, readRouterElfs(assetsDir), {

@@ -16,7 +16,7 @@ export interface LetterFault {
 export interface LetterContext {
   host: string;
   decoder: EventDecoder;
-  /** What CLOCK_MONOTONIC lacks to the time since the epoch. */
+  /** The time since the epoch minus CLOCK_MONOTONIC, in nanoseconds. */
   bootUnixNs: bigint;
 }
 

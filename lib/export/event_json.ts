@@ -14,7 +14,7 @@ import { addPipelineMetrics } from "./pipeline_metrics.ts";
 import { alertObject, head, type JsonObject, type Stamp } from "./json_lines.ts";
 import type { PrometheusText, Sample } from "../metrics/prometheus.ts";
 
-/** `ready`: the sources that are attached. `listen` is where HTTP answers, or null. */
+/** `ready`: the types of events that are watched. `listen` is the address where HTTP answers, or null. */
 export function eventsReadyObject(
   stamp: Stamp,
   { sources, listen }: { sources: EventType[]; listen: string | null },
@@ -22,7 +22,11 @@ export function eventsReadyObject(
   return { ...head("ready", stamp), sources, listen };
 }
 
-/** `event`, stamped with when it happened. `bootUnixNs`: what CLOCK_MONOTONIC lacks to the time since the epoch. */
+/**
+ * `event`, stamped with the time when it happened.
+ *
+ * @param bootUnixNs the time since the epoch minus CLOCK_MONOTONIC, in nanoseconds
+ */
 export function eventObject(host: string, event: PipelineEvent, bootUnixNs: bigint): JsonObject {
   return {
     ...head("event", { unixNs: bootUnixNs + event.tsNs, host }),
@@ -50,14 +54,14 @@ export function eventObject(host: string, event: PipelineEvent, bootUnixNs: bigi
   };
 }
 
-/** What is known of an event's process; what is not known is left out. */
+/** What is known of an event's process. Members that are not known are left out. */
 function processFields(process: NonNullable<PipelineEvent["process"]>): Record<string, unknown> {
   const { ppid, parentName, exe, user, containerId, podUid } = process;
   const known = { parent_pid: ppid, parent_comm: parentName, exe, user, container_id: containerId, pod_uid: podUid };
   return Object.fromEntries(Object.entries(known).filter(([, value]) => value !== "" && value !== 0));
 }
 
-/** `health`: the counters of the rings since the start, and what was held back before them. */
+/** `health`: the counters of the rings since the start, and the numbers of events that never went to a ring. */
 export function healthObject(host: string, health: HealthReport): JsonObject {
   return {
     ...head("health", { unixNs: health.unixNs, host }),
@@ -68,7 +72,7 @@ export function healthObject(host: string, health: HealthReport): JsonObject {
   };
 }
 
-/** `alert`, stamped with the report that gave rise to it. */
+/** `alert`, stamped with the time of the report that caused it. */
 export function ringAlertObject(stamp: Stamp, { alert, level, message, fields }: Alert): JsonObject {
   return alertObject(stamp, alert, message, { level, ...fields });
 }

@@ -1,6 +1,6 @@
 /**
- * What a type of event is to this program: one description a type, in lib/events/types/, and all of them in the list of
- * lib/events/types.ts. Whatever treats types differently asks their descriptions.
+ * The shape of a description of a type of event. Each type has one description, in its own file beside this one, and
+ * mod.ts lists them. Code that treats types differently asks their descriptions.
  */
 import type { Category } from "./category.ts";
 import type { KernelSource } from "./kernel_source.ts";
@@ -37,26 +37,26 @@ export type SpanAttributes = Record<string, string | number>;
 export interface SpanDescription<P extends EventPayload> {
   /** The type's name where it is left out. */
   name?(event: P): string;
-  /** Whether this host calls another one: such a span is of the kind `client`. */
+  /** True where this host calls another one: the span is of the kind `client` then. */
   isClient?: true;
-  /** They take the place of attributes of the same name that the event's process has. */
+  /** These attributes replace those of the same name that describe the event's process. */
   attributes(event: P): SpanAttributes;
 }
 
 /**
  * A type of event: how its records are made, checked and read, and how its events are shown.
  *
- * `Message` is the message of this type in lib/fleet/proto/ebpfmon.proto, whose name there is the type's own; the
- * compiler compares the two in lib/fleet/event_codec.ts. Functions are called without their object.
+ * `Message` is the message of this type in lib/fleet/proto/ebpfmon.proto. The member of `Event` that holds it there has
+ * the name of the type, and the compiler compares it with `Message` in lib/fleet/event_codec.ts.
+ *
+ * Functions are called without their object, so they must not use `this`.
  */
 export interface EventDescription<P extends EventPayload, Message = unknown> {
   name: P["event"];
   /** Its number in `enum event_type` of bpf/event.h. */
   type: number;
   category: Category;
-  /**
-   * What in the kernel tells of it. Any of them makes events; without one of them those that it tells of are missing.
-   */
+  /** What in the kernel tells of it. Each source makes events; where one cannot be used, its events are missing. */
   sources: readonly KernelSource[];
   /** The system calls that are looked at for it, with bits of `enum syscall_rule`; none where they are left out. */
   syscalls?: Readonly<Record<string, number>>;

@@ -30,7 +30,7 @@ const ROOT = "root";
 const RESOURCES_MAX = 10_000;
 const NO_TIME: HrTime = [0, 0];
 
-/** Makes spans; keeps one resource a host, by whose identity the exporter gathers its spans. */
+/** Makes spans. It keeps one resource object a host, because the exporter groups spans by the identity of that object. */
 export class SpanMaker {
   #resources = new Map<string, Resource>();
 

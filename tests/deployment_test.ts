@@ -1,6 +1,6 @@
 /** What is in packaging/ against the program: flags, metrics, capabilities, and the formats of the files. */
 import { parse, parseAllDocuments } from "yaml";
-import { parseCommandLine } from "../lib/cli/args.ts";
+import { parseCommandLine } from "../lib/cli/commands/mod.ts";
 import { renderMetrics } from "../lib/export/metrics.ts";
 import { addEventMetrics } from "../lib/export/event_json.ts";
 import { PrometheusText } from "../lib/metrics/prometheus.ts";

@@ -1,61 +1,65 @@
 /** Completion scripts, made from the table of commands. */
 
-import { COMMANDS, type CommandSpec, type Shell } from "./commands.ts";
-import type { ValueSpec } from "./flags.ts";
+import type { CommandSpec, CommandTable, PositionalSpec } from "./command.ts";
+import type { Flag, ValueSpec } from "./flags/kinds.ts";
+
+export const SHELLS = ["bash", "zsh", "fish"] as const;
+export type Shell = typeof SHELLS[number];
 
 const INTERFACES = "command ls /sys/class/net 2>/dev/null";
 
 /** A word that completes itself, and what it means. */
 type Described = [word: string, help: string];
 
+type Commands = [name: string, command: CommandSpec][];
+
+const SCRIPTS: Record<Shell, (commands: Commands) => string> = {
+  bash: bashScript,
+  zsh: zshScript,
+  fish: fishScript,
+};
+
 /** The script that teaches `shell` to complete ebpfmon. */
-export function completionScript(shell: Shell): string {
-  switch (shell) {
-    case "bash":
-      return bashScript();
-    case "zsh":
-      return zshScript();
-    case "fish":
-      return fishScript();
-    default:
-      return shell satisfies never;
-  }
+export function completionScript(shell: Shell, commands: CommandTable): string {
+  return SCRIPTS[shell](Object.entries(commands).map(([name, { spec }]) => [name, spec]));
 }
 
-function commands(): [name: string, command: CommandSpec][] {
-  return Object.entries(COMMANDS);
+function flagsOf(command: CommandSpec): Flag[] {
+  return Object.values(command.flags);
 }
 
 function flagWords(command: CommandSpec): Described[] {
-  return [
-    ...Object.entries(command.flags).map(([flag, spec]): Described => [`--${flag}`, spec.help]),
-    ["--help", "this help"],
-  ];
+  return [...flagsOf(command).map(({ name, help }): Described => [`--${name}`, help]), ["--help", "this help"]];
+}
+
+function valueOf(command: CommandSpec, word: string): ValueSpec<unknown> | null {
+  const flag = flagsOf(command).find(({ name }) => `--${name}` === word);
+  return flag === undefined || flag.value === null ? null : flag;
 }
 
 /** Flags with a value, by command: a flag may mean something else to another one. */
-function valueFlags(): [commandAndFlag: string, spec: ValueSpec<unknown>][] {
-  return commands().flatMap(([name, { flags }]) =>
-    Object.entries<CommandSpec["flags"][string]>(flags).flatMap(([flag, spec]): [string, ValueSpec<unknown>][] =>
-      spec.value === null ? [] : [[`${name}:--${flag}`, spec]]
+function valueFlags(commands: Commands): [commandAndFlag: string, spec: ValueSpec<unknown>][] {
+  return commands.flatMap(([name, command]) =>
+    flagsOf(command).flatMap((flag): [string, ValueSpec<unknown>][] =>
+      flag.value === null ? [] : [[`${name}:--${flag.name}`, flag]]
     )
   );
 }
 
 /** What a command's positional arguments may be; the table never has two that complete differently. */
 function positionalSpec(command: CommandSpec): ValueSpec<unknown> | undefined {
-  return Object.values(command.positionals).map(({ spec }) => spec).find(({ choices, completes }) =>
-    choices ?? completes
-  );
+  return Object.values<PositionalSpec<unknown>>(command.positionals).map(({ spec }) => spec).find((
+    { choices, completes },
+  ) => choices ?? completes);
 }
 
-function bashScript(): string {
+function bashScript(commands: Commands): string {
   const generator = (spec?: ValueSpec<unknown>) => {
     if (spec?.choices) return `COMPREPLY=($(compgen -W "${spec.choices.join(" ")}" -- "$word"))`;
     if (spec?.completes === "interface") return `COMPREPLY=($(compgen -W "$(${INTERFACES})" -- "$word"))`;
     return spec?.completes === "file" ? 'COMPREPLY=($(compgen -f -- "$word"))' : "COMPREPLY=()";
   };
-  const names = [...commands().map(([name]) => name), "help", "--help", "--version"];
+  const names = [...commands.map(([name]) => name), "help", "--help", "--version"];
   return `# bash completion for ebpfmon
 _ebpfmon() {
   local word=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD - 1]}
@@ -64,11 +68,11 @@ _ebpfmon() {
     return
   fi
   case \${COMP_WORDS[1]}:$previous in
-${valueFlags().map(([flag, spec]) => `    ${flag}) ${generator(spec)}; return ;;\n`).join("")}  esac
+${valueFlags(commands).map(([flag, spec]) => `    ${flag}) ${generator(spec)}; return ;;\n`).join("")}  esac
   if [[ $word == -* ]]; then
     case \${COMP_WORDS[1]} in
 ${
-    commands().map(([name, command]) => {
+    commands.map(([name, command]) => {
       const words = flagWords(command).map(([flag]) => flag).join(" ");
       return `      ${name}) COMPREPLY=($(compgen -W "${words}" -- "$word")) ;;\n`;
     }).join("")
@@ -76,14 +80,14 @@ ${
     return
   fi
   case \${COMP_WORDS[1]} in
-    help) COMPREPLY=($(compgen -W "${commands().map(([name]) => name).join(" ")}" -- "$word")) ;;
-${commands().map(([name, command]) => `    ${name}) ${generator(positionalSpec(command))} ;;\n`).join("")}  esac
+    help) COMPREPLY=($(compgen -W "${commands.map(([name]) => name).join(" ")}" -- "$word")) ;;
+${commands.map(([name, command]) => `    ${name}) ${generator(positionalSpec(command))} ;;\n`).join("")}  esac
 }
 complete -F _ebpfmon ebpfmon
 `;
 }
 
-function zshScript(): string {
+function zshScript(commands: Commands): string {
   const action = (spec?: ValueSpec<unknown>) => {
     if (spec?.choices) return `(${spec.choices.join(" ")})`;
     return spec?.completes === "interface" ? "_net_interfaces" : spec?.completes === "file" ? "_files" : " ";
@@ -94,7 +98,7 @@ function zshScript(): string {
 _ebpfmon() {
   local -a commands
   commands=(
-${commands().map(([name, command]) => `    ${singleQuoted(`${name}:${command.summary}`)}\n`).join("")}  )
+${commands.map(([name, command]) => `    ${singleQuoted(`${name}:${command.summary}`)}\n`).join("")}  )
   if ((CURRENT == 2)); then
     _describe command commands
     return
@@ -104,11 +108,11 @@ ${commands().map(([name, command]) => `    ${singleQuoted(`${name}:${command.sum
   case $words[1] in
     help) _describe command commands ;;
 ${
-    commands().map(([name, command]) => {
+    commands.map(([name, command]) => {
       const specs = [
         ...flagWords(command).map(([flag, help]) => {
-          const spec = command.flags[flag.slice(2)];
-          const value = !spec || spec.value === null ? "" : `:${plain(spec.value)}:${action(spec)}`;
+          const spec = valueOf(command, flag);
+          const value = spec === null ? "" : `:${plain(spec.value)}:${action(spec)}`;
           return `${flag}[${plain(help)}]${value}`;
         }),
         `*:argument:${action(positionalSpec(command))}`,
@@ -127,17 +131,17 @@ fi
 `;
 }
 
-function fishScript(): string {
+function fishScript(commands: Commands): string {
   const values = (spec?: ValueSpec<unknown>) => {
     if (spec?.choices) return ` -a ${singleQuoted(spec.choices.join(" "))}`;
     if (spec?.completes === "interface") return ` -a ${singleQuoted(`(${INTERFACES})`)}`;
     return spec?.completes === "file" ? " -F" : "";
   };
-  const lines = commands().flatMap(([name, command]) => [
+  const lines = commands.flatMap(([name, command]) => [
     `complete -c ebpfmon -n __fish_use_subcommand -a ${name} -d ${singleQuoted(command.summary)}`,
     ...flagWords(command).map(([flag, help]) => {
-      const spec = command.flags[flag.slice(2)];
-      const value = !spec || spec.value === null ? "" : ` ${spec.completes === "file" ? "-r" : "-x"}${values(spec)}`;
+      const spec = valueOf(command, flag);
+      const value = spec === null ? "" : ` ${spec.completes === "file" ? "-r" : "-x"}${values(spec)}`;
       const described = `-l ${flag.slice(2)} -d ${singleQuoted(help)}${value}`;
       return `complete -c ebpfmon -n '__fish_seen_subcommand_from ${name}' ${described}`;
     }),

@@ -8,6 +8,7 @@ import type { RuleSet } from "../events/rule_set.ts";
 import { Router } from "../router/router.ts";
 import { allRules } from "../events/rules.ts";
 import { assetsDir } from "../runtime/worker_url.ts";
+import type { RuleSource } from "./flags/events.ts";
 import { onHangup } from "./hangup.ts";
 import { LiveRules, NO_RULES } from "./live_rules.ts";
 import { StopOn } from "./stop_on.ts";
@@ -73,15 +74,6 @@ function stampOf(path: string): string | null {
   } catch {
     return null;
   }
-}
-
-/** Rules of a run: those it starts with, and where new ones may come from. */
-export interface RuleSource {
-  own: RuleSet;
-  /** null: they are not from a file. */
-  file: string | null;
-  /** Read the file again when it changes. */
-  watch: boolean;
 }
 
 export const BUILT_IN_RULES_ONLY: RuleSource = { own: NO_RULES, file: null, watch: false };

@@ -19,7 +19,7 @@ import type { PrometheusText } from "../metrics/prometheus.ts";
 import type { IpfixExporter } from "../export/ipfix_exporter.ts";
 import type { MetricsSnapshot } from "../export/metrics.ts";
 import type { History } from "../history/history.ts";
-import { createApp } from "../http/app.ts";
+import { createApp, type HttpSnapshot } from "../http/app.ts";
 import { isLoopback } from "../http/guard.ts";
 import type { RulesPage } from "../http/rules_routes.ts";
 import { formatListen, type ListenAddress } from "../net/listen_address.ts";
@@ -74,6 +74,99 @@ function withoutFlow(totals: Totals): { packets: bigint; octets: bigint } {
   return { packets: totals.overflow.packets + other.packets, octets: totals.overflow.bytes + other.bytes };
 }
 
+/** What a run knows of itself, and what becomes of each report of the aggregator. */
+class FlowRun {
+  readonly #options: FlowRunOptions;
+  readonly #handlers: FlowRunHandlers;
+  readonly #totals = emptyTotals();
+  readonly #swapSeconds = new Histogram(SECONDS_BOUNDS);
+  readonly #drainSeconds = new Histogram(SECONDS_BOUNDS);
+  readonly #activityTotals = emptyActivityTotals();
+  readonly #attribution: ReturnType<typeof emptyAttributionTotals> | undefined;
+  readonly #gone: string[] = [];
+  #lastWindow: FlowWindow | null = null;
+  #lastActivity: ProcessWindow | null = null;
+  #attached = false;
+  #countsCalls = false;
+  #allGone: string | null = null;
+
+  constructor(options: FlowRunOptions, handlers: FlowRunHandlers) {
+    this.#options = options;
+    this.#handlers = handlers;
+    this.#attribution = options.aggregator.owners === true ? emptyAttributionTotals() : undefined;
+  }
+
+  get result(): FlowRunResult {
+    return {
+      totals: this.#totals,
+      activity: this.#countsCalls ? this.#activityTotals : null,
+      allGone: this.#allGone,
+    };
+  }
+
+  /** What HTTP shows at the moment. */
+  snapshot(): HttpSnapshot {
+    const { host, aggregator } = this.#options;
+    return { attached: this.#attached, host, filtered: aggregator.filter !== "", metrics: this.#metrics() };
+  }
+
+  #metrics(): MetricsSnapshot {
+    const { build, events, ipfix, history, addFamilies } = this.#options;
+    const activity = { totals: this.#activityTotals, lastWindow: this.#lastActivity };
+    return {
+      build,
+      totals: this.#totals,
+      lastWindow: this.#lastWindow,
+      swapSeconds: this.#swapSeconds,
+      drainSeconds: this.#drainSeconds,
+      events,
+      ipfix: ipfix?.counts,
+      history: history?.counts,
+      addFamilies,
+      attribution: this.#attribution,
+      activity: this.#countsCalls ? activity : undefined,
+      programs: this.#lastWindow?.programs ?? [],
+      process: { ...processUsage(), startTimeSeconds: startedUnixSeconds() },
+    };
+  }
+
+  ready(report: Extract<AggregatorReport, { kind: "ready" }>, listen: string | null): void {
+    this.#attached = true;
+    this.#countsCalls = report.activity;
+    this.#handlers.ready(report, listen);
+  }
+
+  records(messages: ArrayBuffer): void {
+    this.#options.ipfix?.add(messages);
+  }
+
+  window(window: FlowWindow): void {
+    this.#lastWindow = window;
+    addWindow(this.#totals, window);
+    if (this.#attribution !== undefined) addAttribution(this.#attribution, window);
+    this.#options.ipfix?.endWindow(withoutFlow(this.#totals));
+    this.#swapSeconds.observe(window.swapSeconds);
+    this.#drainSeconds.observe(window.drainSeconds);
+    this.#handlers.window(window, this.#totals);
+  }
+
+  activity(window: ProcessWindow): void {
+    this.#lastActivity = window;
+    addActivityWindow(this.#activityTotals, window);
+    this.#handlers.activity?.(window);
+  }
+
+  /** @returns false when no interface is left */
+  interfaceGone({ iface, exists, remaining }: Extract<AggregatorReport, { kind: "interface_gone" }>): boolean {
+    const what = exists ? `what watched ${iface} was detached by another program` : `${iface} was deleted`;
+    this.#gone.push(what);
+    this.#handlers.interfaceGone(what, remaining);
+    if (remaining > 0) return true;
+    this.#allGone = this.#gone.join(", ");
+    return false;
+  }
+}
+
 /**
  * Watches flows until `signal`, the duration, or the last interface's end. The last window is flushed in every case.
  *
@@ -85,85 +178,37 @@ export async function runFlows(
   handlers: FlowRunHandlers,
   signal: AbortSignal,
 ): Promise<FlowRunResult> {
-  const totals = emptyTotals();
-  const swapSeconds = new Histogram(SECONDS_BOUNDS);
-  const drainSeconds = new Histogram(SECONDS_BOUNDS);
-  let lastWindow: FlowWindow | null = null;
-  let attached = false;
-  const gone: string[] = [];
-  let allGone: string | null = null;
-  const activityTotals = emptyActivityTotals();
-  const attribution = options.aggregator.owners === true ? emptyAttributionTotals() : undefined;
-  let countsCalls = false;
-  let lastActivity: ProcessWindow | null = null;
-  const filtered = options.aggregator.filter !== "";
-
-  const metrics = (): MetricsSnapshot => ({
-    build: options.build,
-    totals,
-    lastWindow,
-    swapSeconds,
-    drainSeconds,
-    events: options.events,
-    ipfix: options.ipfix?.counts,
-    history: options.history?.counts,
-    addFamilies: options.addFamilies,
-    attribution,
-    activity: countsCalls ? { totals: activityTotals, lastWindow: lastActivity } : undefined,
-    programs: lastWindow?.programs ?? [],
-    process: { ...processUsage(), startTimeSeconds: startedUnixSeconds() },
-  });
-  const loopback = options.listen !== null && isLoopback(options.listen.hostname);
-  const app = createApp(
-    () => ({ attached, host: options.host, filtered, metrics: metrics() }),
-    { loopback },
-    options.rules,
-  );
-  await using server = options.listen === null ? null : serve(options.listen, app.fetch);
+  const run = new FlowRun(options, handlers);
+  const { listen } = options;
+  const loopback = listen !== null && isLoopback(listen.hostname);
+  const app = createApp(() => run.snapshot(), { loopback }, options.rules);
+  await using server = listen === null ? null : serve(listen, app.fetch);
   using aggregator = new Aggregator(options.aggregator);
   using limit = new StopOn(signal, () => aggregator.stop());
   for await (const report of aggregator.reports()) {
     switch (report.kind) {
       case "ready":
-        attached = true;
-        countsCalls = report.activity;
         limit.after(options.durationMs);
-        handlers.ready(report, server && formatListen(server.addr));
+        run.ready(report, server && formatListen(server.addr));
         break;
       case "flow_records":
-        options.ipfix?.add(report.messages);
+        run.records(report.messages);
         break;
       case "window":
-        lastWindow = report.window;
-        addWindow(totals, report.window);
-        if (attribution !== undefined) addAttribution(attribution, report.window);
-        options.ipfix?.endWindow(withoutFlow(totals));
-        swapSeconds.observe(report.window.swapSeconds);
-        drainSeconds.observe(report.window.drainSeconds);
-        handlers.window(report.window, totals);
+        run.window(report.window);
         break;
       case "activity":
-        lastActivity = report.window;
-        addActivityWindow(activityTotals, report.window);
-        handlers.activity?.(report.window);
+        run.activity(report.window);
         break;
       case "notice":
         handlers.notice(report.alert, report.message);
         break;
       case "interface_gone":
-        gone.push(
-          report.exists
-            ? `what watched ${report.iface} was detached by another program`
-            : `${report.iface} was deleted`,
-        );
-        handlers.interfaceGone(gone.at(-1)!, report.remaining);
-        if (report.remaining > 0) break;
-        allGone = gone.join(", ");
-        aggregator.stop();
+        if (!run.interfaceGone(report)) aggregator.stop();
         break;
       default:
         report satisfies never;
     }
   }
-  return { totals, activity: countsCalls ? activityTotals : null, allGone };
+  return run.result;
 }

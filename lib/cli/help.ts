@@ -1,7 +1,7 @@
 /** Help texts, made from the table of commands. */
 
-import { type CommandName, COMMANDS, type CommandSpec } from "./commands.ts";
-import type { FlagSpec } from "./flags.ts";
+import type { CommandSpec, CommandTable, PositionalSpec } from "./command.ts";
+import type { Flag } from "./flags/kinds.ts";
 
 const EXIT_CODES = `Exit codes:
   0  done, by Ctrl-C and SIGTERM too
@@ -13,9 +13,9 @@ const EXIT_CODES = `Exit codes:
 `;
 
 /** Help of the whole program. */
-export function programHelp(): string {
-  const rows = Object.entries<CommandSpec>(COMMANDS)
-    .map(([name, command]): [string, string] => [synopsis(name, command), command.summary]);
+export function programHelp(commands: CommandTable): string {
+  const rows = Object.entries(commands)
+    .map(([name, { spec }]): [string, string] => [synopsis(name, spec), spec.summary]);
   return `ebpfmon watches a Linux host through eBPF.
 
 Usage: ebpfmon COMMAND [ARGUMENTS]
@@ -30,12 +30,9 @@ ${EXIT_CODES}`;
 }
 
 /** Help of one command. */
-export function commandHelp(name: CommandName): string {
-  const command: CommandSpec = COMMANDS[name];
-  const flags = Object.entries(command.flags).map((
-    [flag, spec],
-  ): [string, string] => [flagUsage(flag, spec), flagHelp(spec)]);
-  const positionals = Object.values(command.positionals).map(({ spec }): [string, string] => [spec.value, spec.help]);
+export function commandHelp(name: string, command: CommandSpec): string {
+  const flags = Object.values<Flag>(command.flags).map((flag): [string, string] => [flagUsage(flag), flagHelp(flag)]);
+  const positionals = positionalsOf(command).map(({ spec }): [string, string] => [spec.value, spec.help]);
   return `ebpfmon ${name}: ${command.summary}
 
 Usage: ebpfmon ${synopsis(name, command)}${flags.length > 0 ? " [FLAGS]" : ""}
@@ -50,19 +47,23 @@ ${EXIT_CODES}`;
 }
 
 function synopsis(name: string, command: CommandSpec): string {
-  const positionals = Object.values(command.positionals).map(({ spec, required, repeated }) => {
+  const positionals = positionalsOf(command).map(({ spec, required, repeated }) => {
     const text = repeated ? `${spec.value}...` : spec.value;
     return required ? text : `[${text}]`;
   });
   return [name, ...positionals].join(" ");
 }
 
-function flagUsage(flag: string, spec: FlagSpec): string {
-  return spec.value === null ? `--${flag}` : `--${flag} ${spec.value}`;
+function positionalsOf(command: CommandSpec): PositionalSpec<unknown>[] {
+  return Object.values(command.positionals);
 }
 
-function flagHelp(spec: FlagSpec): string {
-  return spec.value === null || spec.fallbackText === undefined ? spec.help : `${spec.help} [${spec.fallbackText}]`;
+function flagUsage({ name, value }: Flag): string {
+  return value === null ? `--${name}` : `--${name} ${value}`;
+}
+
+function flagHelp(flag: Flag): string {
+  return flag.value === null || flag.fallbackText === undefined ? flag.help : `${flag.help} [${flag.fallbackText}]`;
 }
 
 /** Rows of two columns, each with its newline. */

@@ -4,6 +4,7 @@
  */
 import type { RuleSet } from "../events/rule_set.ts";
 import { parseRuleSet } from "../events/rules.ts";
+import { formatOf } from "./flags/events.ts";
 
 /** What is in force. */
 export interface ActiveRules {
@@ -29,11 +30,6 @@ export interface LiveRulesHost {
 const LOOK_MS = 1_000;
 
 export const NO_RULES: RuleSet = { rules: [] };
-
-/** JSON where the name says so, else YAML. */
-export function formatOf(file: string): "json" | "yaml" {
-  return /\.json$/i.test(file) ? "json" : "yaml";
-}
 
 export class LiveRules implements Disposable {
   readonly #host: LiveRulesHost;

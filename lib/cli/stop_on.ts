@@ -22,3 +22,8 @@ export class StopOn implements Disposable {
     this.#signal.removeEventListener("abort", this.#stop);
   }
 }
+
+/** `--duration` in milliseconds; null: until a signal. */
+export function durationMs(durationSeconds: number | null): number | null {
+  return durationSeconds === null ? null : durationSeconds * 1000;
+}

@@ -1,13 +1,14 @@
 /** What HTTP answers while `serve` runs: metrics, health, and what the fleet has sent. */
-import { type Context, Hono } from "hono";
+import type { Context, Hono } from "hono";
 import { protocolName } from "../net/iana.ts";
 import { jsonLine, rfc3339 } from "../export/json_lines.ts";
-import { PROMETHEUS_CONTENT_TYPE } from "../metrics/prometheus.ts";
 import type { FleetAlert } from "../fleet/fleet_types.ts";
 import { SEVERITIES, type Severity } from "../events/event.ts";
 import type { AgentStatus } from "../fleet/server/grpc_service_session.ts";
 import type { FlowQuery, GroupQuery, StoredAgent, TopFlow } from "../fleet/server/store_messages.ts";
-import { guard, type GuardOptions } from "./guard.ts";
+import { createBaseApp } from "./base_app.ts";
+import type { GuardOptions } from "./guard.ts";
+import { BadRequest, problem } from "./problem.ts";
 
 export interface FleetSource {
   /** null when it is ready, else what is missing. */
@@ -41,24 +42,12 @@ const LIMIT_MAX = 1000;
 const MINUTES_DEFAULT = 5;
 const MINUTES_MAX = 1440;
 
-/** A query that makes no sense. */
-class BadQuery extends Error {
-  override readonly name = "BadQuery";
-}
-
 /** Makes the application. */
 export function createFleetApp(source: FleetSource, options: GuardOptions): Hono {
-  const app = new Hono();
-  app.use(guard(options));
-  app.get("/", (context) => context.text(INDEX));
-  app.get("/metrics", async (context) => {
-    return context.body(await source.metrics(), 200, { "content-type": PROMETHEUS_CONTENT_TYPE });
-  });
-  app.get("/healthz", (context) => context.text("ok\n"));
-  app.get("/readyz", (context) => {
-    const missing = source.unready();
-    return missing === null ? context.text("ok\n") : context.text(`${missing}\n`, 503);
-  });
+  const app = createBaseApp(
+    { index: INDEX, metrics: () => source.metrics(), unready: () => source.unready() },
+    options,
+  );
   app.get("/api/v1/agents", async (context) => {
     const live = new Map(source.live().map((status) => [status.agent, status]));
     const stored = new Map((await source.store?.agents() ?? []).map((agent) => [agent.agent, agent]));
@@ -79,7 +68,7 @@ export function createFleetApp(source: FleetSource, options: GuardOptions): Hono
   });
   app.get("/api/v1/flows/top", async (context) => {
     const rank = context.req.query("rank") ?? "bytes";
-    if (rank !== "packets" && rank !== "bytes") throw new BadQuery("rank takes packets or bytes");
+    if (rank !== "packets" && rank !== "bytes") throw new BadRequest("rank takes packets or bytes");
     const query: FlowQuery = {
       minutes: integer(context, "minutes", MINUTES_DEFAULT, MINUTES_MAX),
       limit: integer(context, "limit", LIMIT_DEFAULT, LIMIT_MAX),
@@ -98,8 +87,6 @@ export function createFleetApp(source: FleetSource, options: GuardOptions): Hono
       alerts: alerts.map(({ unixNs, fields, ...rest }) => ({ time: rfc3339(unixNs), ...rest, ...fields })),
     });
   });
-  app.notFound((context) => context.json({ error: "no such page; see /" }, 404));
-  app.onError((error, context) => context.json({ error: error.message }, error instanceof BadQuery ? 400 : 500));
   return app;
 }
 
@@ -108,7 +95,7 @@ function answer(context: Context, object: object): Response {
 }
 
 function noStore(context: Context): Response {
-  return context.json({ error: "this server stores nothing: --store off was given" }, 404);
+  return problem(context, 404, "this server stores nothing: --store off was given");
 }
 
 function agentObject(agent: string, live: AgentStatus | undefined, stored: StoredAgent | undefined) {
@@ -147,7 +134,7 @@ function integer(context: Context, name: string, fallback: number, max: number):
   const text = context.req.query(name);
   if (text === undefined) return fallback;
   const value = /^\d{1,6}$/.test(text) ? Number(text) : 0;
-  if (value < 1 || value > max) throw new BadQuery(`${name} takes 1 to ${max}`);
+  if (value < 1 || value > max) throw new BadRequest(`${name} takes 1 to ${max}`);
   return value;
 }
 
@@ -155,7 +142,7 @@ function severity(context: Context): Severity | null {
   const text = context.req.query("severity");
   if (text === undefined) return null;
   const found = SEVERITIES.find((severity) => severity === text);
-  if (found === undefined) throw new BadQuery(`severity takes ${SEVERITIES.join(", ")}`);
+  if (found === undefined) throw new BadRequest(`severity takes ${SEVERITIES.join(", ")}`);
   return found;
 }
 
@@ -163,6 +150,6 @@ function before(context: Context): bigint | null {
   const text = context.req.query("before");
   if (text === undefined) return null;
   const ms = Date.parse(text);
-  if (Number.isNaN(ms)) throw new BadQuery("before takes a time like 2026-01-02T03:04:05Z");
+  if (Number.isNaN(ms)) throw new BadRequest("before takes a time like 2026-01-02T03:04:05Z");
   return BigInt(ms) * 1_000_000n;
 }

@@ -2,6 +2,7 @@
 import type { Context, Hono } from "hono";
 import { ruleSetObject } from "../export/rules_json.ts";
 import type { GuardOptions } from "./guard.ts";
+import { problem } from "./problem.ts";
 import type { RuleSet } from "../events/rule_set.ts";
 
 export interface RulesSource {
@@ -121,12 +122,4 @@ function formatOf(contentType: string): "json" | "yaml" | null {
   const type = contentType.split(";")[0].trim().toLowerCase();
   if (type === "application/json") return "json";
   return ["application/yaml", "application/x-yaml", "text/yaml"].includes(type) ? "yaml" : null;
-}
-
-function problem(
-  context: Context,
-  status: 400 | 401 | 403 | 404 | 408 | 413 | 415 | 422 | 503,
-  error: string,
-): Response {
-  return context.json({ error }, status);
 }

@@ -114,6 +114,7 @@ export const pipeline = command({
     if (options.action !== "run" && options.deadLetters === null) {
       throw wrong(`${options.action} takes --dead-letters FILE`);
     }
+    if (options.simulate !== null && options.action !== "run") throw wrong(`${options.action} takes no --simulate`);
     if (options.simulate === null && options.action === "run") {
       if (!options.kernel) throw wrong("--no-kernel takes --simulate N");
       if (options.rate > 0) throw wrong("--rate takes --simulate N");

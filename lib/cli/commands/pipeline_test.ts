@@ -62,6 +62,7 @@ Deno.test("pipeline takes every flag", () => {
 Deno.test("pipeline refuses what does not go together", () => {
   assertEquals(mistake("dead-letters"), "dead-letters takes --dead-letters FILE");
   assertEquals(mistake("replay"), "replay takes --dead-letters FILE");
+  assertEquals(mistake("replay --dead-letters f --simulate 5"), "replay takes no --simulate");
   assertEquals(mistake("--no-kernel"), "--no-kernel takes --simulate N");
   assertEquals(mistake("--rate 5"), "--rate takes --simulate N");
   for (const words of ["--simulate x", "--policy fail", "--channel pipe", "--placement two", "--enrich-workers 0"]) {

@@ -1,4 +1,6 @@
-/** Tables of process activity: which columns, what is in them, and which give way where there is no room. */
+/**
+ * Tables of process activity: their columns, the text of each cell, and which columns are dropped on a narrow terminal.
+ */
 import { percentile } from "../aggregate/activity/process_histogram.ts";
 import type { Activity, ProcessRow, ProcessWindow, SyscallAbi } from "../aggregate/activity/process_window.ts";
 import type { ActivityGrouping, ActivityOrder } from "../aggregate/activity/activity_options.ts";
@@ -7,12 +9,15 @@ import { NO_CONTAINER_GROUP } from "../history/rollup.ts";
 import { displayWidth, escapeControls, fit, humanBytes, humanCount, humanSeconds } from "../runtime/text.ts";
 
 export interface ActivityTableOptions {
-  /** May be newer than the window's, whose rows are then arranged as far as they go. */
+  /**
+   * How rows are to be chosen and ranked. A window that was made before the last change is ranked again as far as its
+   * rows allow.
+   */
   order: ActivityOrder;
   by: ActivityGrouping;
   /** With durations, containers and executables. */
   wide: boolean;
-  /** Columns of the terminal; Infinity for all that there is. */
+  /** Width of the terminal in columns; Infinity where nothing needs to be cut. */
   width: number;
   rowsMax: number;
 }
@@ -21,10 +26,10 @@ export interface ActivityTableOptions {
 interface Line {
   pid: string;
   user: string;
-  /** Processes that it stands for. */
+  /** Number of processes that this line stands for. */
   processes: string;
   activity: Activity;
-  /** The kind of call that ranks first. */
+  /** The kind of call that ranks first in this line. */
   call: string;
   container: string;
   label: string;
@@ -33,16 +38,16 @@ interface Line {
 interface Column {
   title: string;
   align: "left" | "right";
-  /** The larger, the sooner it gives way; 0 stays. */
+  /** Order in which columns are dropped for lack of room: the largest number first; 0 is never dropped. */
   givesWay: number;
-  /** What it is sorted by, where it can be. */
+  /** The order that sorts by this column; absent where none does. */
   order?: ActivityOrder;
   cell(line: Line): string;
 }
 
-/** The label is the last column, and has at least so much. */
+/** Least width of the label, which is the last column. */
 const LABEL_MIN = 15;
-/** As long as runtimes show ids. */
+/** Characters of a container id that are shown, as many as container runtimes show. */
 const CONTAINER_SHOWN = 12;
 const NS_PER_S = 1e9;
 const LABEL_TITLES: Record<ActivityGrouping, string> = {
@@ -176,7 +181,7 @@ function linesOf(window: ProcessWindow, options: ActivityTableOptions): Line[] {
   }
 }
 
-/** Titles and rows, each a line no wider than there is room; the titles alone where there is no row. */
+/** Makes the lines of a table: titles, then a line a row, none wider than the terminal. */
 export function activityTable(window: ProcessWindow, options: ActivityTableOptions): string[] {
   const { by, order, width, rowsMax } = options;
   const seconds = Number(window.endNs - window.startNs) / NS_PER_S;

@@ -1,9 +1,9 @@
-/** The secret that changes over HTTP need. */
+/** The secret that a request must carry to change rules over HTTP. */
 
 /**
- * Read at each use, so that a new one holds at once.
+ * Reads the secret. It is read at each use, so that a new secret holds at once.
  *
- * @param file null: none is needed
+ * @param file null: no secret is needed
  * @throws {Error} when the file cannot be read or is empty
  */
 export function readToken(file: string | null): string | null {

@@ -138,7 +138,7 @@ function flagValues(
 /** Flags from a file by their long names, checked as if they had been typed. */
 function configValues(table: Flags, file: string, context: UsageContext): Map<string, unknown> {
   const { wrong } = context;
-  // A file that holds no JSON is told as one that cannot be read.
+  // A file that is not JSON gets the same message as a file that cannot be read.
   const readJson = { ...context, readFile: (path: string) => JSON.parse(context.readFile(path)) };
   const config: unknown = parseFile(file, "config", readJson, (config) => config);
   if (typeof config !== "object" || config === null || Array.isArray(config)) {

@@ -8,7 +8,7 @@ export type Shell = typeof SHELLS[number];
 
 const INTERFACES = "command ls /sys/class/net 2>/dev/null";
 
-/** A word that completes itself, and what it means. */
+/** A word that a shell offers, and what the word means. */
 type Described = [word: string, help: string];
 
 type Commands = [name: string, command: CommandSpec][];
@@ -37,7 +37,7 @@ function valueOf(command: CommandSpec, word: string): ValueSpec<unknown> | null 
   return flag === undefined || flag.value === null ? null : flag;
 }
 
-/** Flags with a value, by command: a flag may mean something else to another one. */
+/** Flags that take a value, by command: two commands may have a flag of one name with different values. */
 function valueFlags(commands: Commands): [commandAndFlag: string, spec: ValueSpec<unknown>][] {
   return commands.flatMap(([name, command]) =>
     flagsOf(command).flatMap((flag): [string, ValueSpec<unknown>][] =>
@@ -46,7 +46,7 @@ function valueFlags(commands: Commands): [commandAndFlag: string, spec: ValueSpe
   );
 }
 
-/** What a command's positional arguments may be; the table never has two that complete differently. */
+/** The positional argument of a command that a shell can complete; no command has two that complete differently. */
 function positionalSpec(command: CommandSpec): ValueSpec<unknown> | undefined {
   return Object.values<PositionalSpec<unknown>>(command.positionals).map(({ spec }) => spec).find((
     { choices, completes },
@@ -157,7 +157,7 @@ ${lines.join("\n")}
 `;
 }
 
-/** For shells: nothing is special between single quotes but the quote itself. */
+/** Quotes a text for a shell: between single quotes only the quote itself is special. */
 function singleQuoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }

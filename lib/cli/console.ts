@@ -1,6 +1,6 @@
 /** Standard output and error as a command uses them. */
 
-/** Whoever read our output has gone away, as in `ebpfmon … | head`. */
+/** Standard output is closed, because the reader of our output has ended, as in `ebpfmon … | head`. */
 export class OutputClosed extends Error {
   override readonly name = "OutputClosed";
 }
@@ -12,7 +12,9 @@ function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string
   for (let written = 0; written < bytes.length;) written += stream.writeSync(bytes.subarray(written));
 }
 
-/** Writes to standard output. @throws {OutputClosed} @throws {Error} when it takes no more, as on a full disk */
+/**
+ * Writes to standard output. @throws {OutputClosed} @throws {Error} when the output takes no more, as on a full disk
+ */
 export function print(text: string): void {
   try {
     writeAll(Deno.stdout, text);
@@ -22,7 +24,7 @@ export function print(text: string): void {
   }
 }
 
-/** Writes a diagnostic to standard error, which nobody has to read. */
+/** Writes a diagnostic to standard error; a closed standard error is no failure. */
 export function warn(text: string): void {
   try {
     writeAll(Deno.stderr, text.startsWith("ebpfmon") ? `${text}\n` : `ebpfmon: ${text}\n`);
@@ -31,7 +33,7 @@ export function warn(text: string): void {
   }
 }
 
-/** Now, nanoseconds since the epoch; the clock itself has milliseconds. */
+/** The time now in nanoseconds since the epoch, with the resolution of the clock, a millisecond. */
 export function unixNs(): bigint {
   return BigInt(Date.now()) * 1_000_000n;
 }

@@ -8,26 +8,28 @@ export class DeadLetterFile implements Disposable {
   readonly #context: LetterContext;
   readonly #notice: (text: string) => void;
   #broken = false;
-  /** The file ends in a part of a letter: there was room for no more. */
+  /** The file ends in a part of a letter, because the disk was full. */
   #torn = false;
   #missing = 0;
 
-  /** @throws {Error} when it cannot be written to */
+  /** @throws {Error} when the file cannot be written to */
   constructor(path: string, context: LetterContext, notice: (text: string) => void) {
     this.#context = context;
     this.#notice = notice;
     try {
-      // Records hold what processes did: nobody else's business.
+      // Records hold what processes did, which other users must not read.
       this.#file = Deno.openSync(path, { create: true, append: true, mode: 0o600 });
     } catch (error) {
       throw new Error(`Cannot write dead letters to ${path}: ${(error as Error).message}`, { cause: error });
     }
   }
 
-  /** What cannot be written is told once, and counted; later letters are tried again. */
+  /**
+   * Appends a letter. When that fails, the first failure is told and each is counted; later letters are tried again.
+   */
   add(letter: DeadLetter): void {
     const line = jsonLine(deadLetterObject(letter, this.#context));
-    // What is left of one letter must not cost the next.
+    // A new line keeps a torn letter apart from the next one.
     const bytes = new TextEncoder().encode(this.#torn ? "\n" + line : line);
     let written = 0;
     try {
@@ -41,7 +43,7 @@ export class DeadLetterFile implements Disposable {
     }
   }
 
-  /** Letters that are not in the file. */
+  /** Number of letters that could not be written. */
   get missing(): number {
     return this.#missing;
   }
@@ -52,9 +54,9 @@ export class DeadLetterFile implements Disposable {
 }
 
 /**
- * Reads a file of letters. Lines that are none are told, and cost no other.
+ * Reads a file of letters. A line that holds no letter is told and left out.
  *
- * @throws {Error} when it cannot be read, or holds something but no letter
+ * @throws {Error} when the file cannot be read, or holds lines but no letter
  */
 export function readDeadLetters(path: string, notice: (text: string) => void): DeadLetter[] {
   let text: string;

@@ -16,13 +16,16 @@ import { StopOn } from "./stop_on.ts";
 /** How long the end of a run waits for what is inside the pipeline. */
 export const STOP_DEADLINE_MS = 10_000;
 
-/** How long it waits for what is in the rings: for longer, since the pipeline has to take it meanwhile. */
+/**
+ * How long the end of a run waits for what is in the rings: longer, because the pipeline has to take those events
+ * first.
+ */
 const ROUTER_STOP_DEADLINE_MS = 15_000;
 
-/** Letters kept in memory; a file keeps all. */
+/** Number of dead letters that are kept in memory; a file keeps all of them. */
 const DEAD_LETTERS_MAX = 1_000;
 
-/** All stages in one worker, nothing dropped: what waits, waits in the rings. */
+/** All stages in one worker, which drops nothing: events wait in the kernel's rings. */
 export const PIPELINE_DEFAULTS: PipelineOptions = {
   placement: { kind: "one" },
   policy: "block",
@@ -43,14 +46,14 @@ export interface EventRunHandlers {
   /** The pipeline runs; programs are not attached yet. */
   started?(pipeline: Pipeline, rules: LiveRules): void;
   ready(report: Extract<RouterReport, { kind: "ready" }>): void;
-  /** Where the pipeline delivers them. */
+  /** A batch of events, where `deliver` asks for them. */
   events?(events: PipelineEvent[]): void | Promise<void>;
   health(health: HealthReport): void;
   deadLetter?(letter: DeadLetter): void;
   notice(text: string): void;
 }
 
-/** Empty where it cannot be read: then the homes of users have no rules. */
+/** The text of /etc/passwd; empty where it cannot be read: then no rules are made for the homes of users. */
 function passwdText(): string {
   try {
     return Deno.readTextFileSync("/etc/passwd");
@@ -66,7 +69,7 @@ function withBuiltIn(own: RuleSet, notice: (text: string) => void): RuleSet {
   return { ...own, rules };
 }
 
-/** Changes with the file's contents, or with the file that has its name. */
+/** A text that differs when the contents of the file may have changed; null where there is no file. */
 function stampOf(path: string): string | null {
   try {
     const { mtime, size, ino } = Deno.statSync(path);
@@ -90,7 +93,10 @@ export async function runEvents(
     router: Omit<RouterOptions, "output" | "rules" | "filters" | "watch" | "minimumSeverity" | "debugOneIn">;
     rules: RuleSource;
     pipeline: PipelineOptions;
-    /** What somebody else wants besides, asked for each time that rules are put in force; `LiveRules.refresh` does so. */
+    /**
+     * Adds to the operator's rules what a server wants; called each time that rules are put in force, as by
+     * `LiveRules.refresh`.
+     */
     adjust?: (own: RuleSet) => RuleSet;
   },
   handlers: EventRunHandlers,

@@ -36,15 +36,15 @@ export interface FlowRunOptions {
   durationMs: number | null;
   host: string;
   build: MetricsSnapshot["build"];
-  /** Of the router that runs beside; null for none. */
+  /** Counts of the event router that runs at the same time; null where no events are watched. */
   events: EventTotals | null;
-  /** Those of the router that runs beside, and the token for changing them. */
+  /** Rules of the event router that runs at the same time, and the secret for changing them. */
   rules?: RulesPage;
-  /** Takes all flows of each window; the aggregator has to be asked for them. */
+  /** Exporter that is given all flows of each window; the aggregator must be asked for them with `allFlows`. */
   ipfix?: IpfixExporter;
   /** The store that windows go to; absent where there is none. */
   history?: History;
-  /** Of the link to a server; absent where there is none. */
+  /** Adds metrics of the link to a server; absent where there is no link. */
   addFamilies?: (text: PrometheusText) => void;
 }
 
@@ -52,11 +52,11 @@ export interface FlowRunOptions {
 export interface FlowRunHandlers {
   ready(report: Extract<AggregatorReport, { kind: "ready" }>, listen: string | null): void;
   window(window: FlowWindow, totals: Totals): void;
-  /** Of system calls, where the aggregator is asked to count them. */
+  /** System calls of a window, where the aggregator counts them. */
   activity?(window: ProcessWindow): void;
   /** Something that an operator should know. `alert` names its kind. */
   notice(alert: string, message: string): void;
-  /** @param what happened to which interface */
+  /** @param what says what happened to which interface @param remaining number of interfaces that are still watched */
   interfaceGone(what: string, remaining: number): void;
 }
 
@@ -68,13 +68,13 @@ export interface FlowRunResult {
   allGone: string | null;
 }
 
-/** What no flow record holds. */
+/** Packets and bytes that are in no flow record: those of flows without room in the map, and those that belong to no flow. */
 function withoutFlow(totals: Totals): { packets: bigint; octets: bigint } {
   const other = otherTotal(totals);
   return { packets: totals.overflow.packets + other.packets, octets: totals.overflow.bytes + other.bytes };
 }
 
-/** What a run knows of itself, and what becomes of each report of the aggregator. */
+/** The state of a run, which each report of the aggregator changes. */
 class FlowRun {
   readonly #options: FlowRunOptions;
   readonly #handlers: FlowRunHandlers;
@@ -104,7 +104,7 @@ class FlowRun {
     };
   }
 
-  /** What HTTP shows at the moment. */
+  /** The state that HTTP shows. */
   snapshot(): HttpSnapshot {
     const { host, aggregator } = this.#options;
     return { attached: this.#attached, host, filtered: aggregator.filter !== "", metrics: this.#metrics() };

@@ -1,4 +1,4 @@
-/** SIGHUP: reads rules again where a run has a file of them, else ends the run, as a closed terminal should. */
+/** What SIGHUP does: it reads files again where a run has any, else it ends the run, as a closed terminal should. */
 
 const listeners = new Set<() => void>();
 
@@ -8,7 +8,7 @@ export function onHangup(action: () => void): Disposable {
   return { [Symbol.dispose]: () => void listeners.delete(action) };
 }
 
-/** To be called for each SIGHUP. @returns false when nobody has a use for it */
+/** Calls the actions for a SIGHUP. @returns false when there is no action */
 export function hangup(): boolean {
   for (const action of listeners) action();
   return listeners.size > 0;

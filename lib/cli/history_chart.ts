@@ -6,7 +6,7 @@
 const BLOCKS = " ▁▂▃▄▅▆▇█";
 const STEPS = BLOCKS.length - 1;
 
-/** Eighths of a row for a value; the least that is not nothing is shown. */
+/** The height of a value in eighths of a row; a value above 0 gets at least one eighth. */
 function eighths(value: number, max: number, rows: number): number {
   if (value <= 0 || max <= 0) return 0;
   return Math.max(1, Math.round(value / max * rows * STEPS));

@@ -22,7 +22,7 @@ function classFields(classes: Record<TrafficClass, TrafficTotal>): Record<string
 
 const SELECTED_TITLES = ["selected_packets", "selected_bytes", "selected_error_packets", "selected_error_bytes"];
 
-/** What was asked for, as far as windows name it. */
+/** Totals of the selection; lower bounds where windows were cut to their largest flows. */
 function selectedFields(
   { packets, bytes, errorPackets = 0n, errorBytes = 0n }: BoundedTraffic,
 ): Record<string, bigint> {
@@ -74,7 +74,9 @@ export function topObjects(stamp: Stamp, { summary, groups, beyond }: TopAnswer,
   ];
 }
 
-/** A point's own time is `start`. With groups there is one object a point and group, in which it had traffic. */
+/**
+ * One object a point, or with groups one object a point and group that had traffic; `start` is the time of the point.
+ */
 export function seriesObjects(stamp: Stamp, { summary, stepNs, points, groups }: SeriesAnswer): JsonObject[] {
   return [
     ...points.flatMap(({ startNs, coveredNs, classes, selected }, i) => [
@@ -117,14 +119,17 @@ export function flowObjects(stamp: Stamp, { summary, flows, beyond }: FlowsAnswe
   ];
 }
 
-/** Of what is an estimate, the least comes first: so many more it can have had. Empty of what is exact. */
+/**
+ * The cells of an estimate: how many packets and bytes more than the lower bound there can have been; empty for an
+ * exact count.
+ */
 const ERROR_TITLES = ["error_packets", "error_bytes"];
 
 function errorCells({ errorPackets, errorBytes }: BoundedTraffic): (bigint | "")[] {
   return [errorPackets ?? "", errorBytes ?? ""];
 }
 
-/** Groups, then what is in none of them, so that the column adds up to what was seen where everything is selected. */
+/** A row a group, then a row for what is in no group, so that a column adds up to all that was seen. */
 export function topCells({ summary, groups, beyond }: TopAnswer): Cells {
   const { unnamed, overflow, other } = remainderOf(summary);
   return [
@@ -137,7 +142,7 @@ export function topCells({ summary, groups, beyond }: TopAnswer): Cells {
   ];
 }
 
-/** @param grouped a line a point and group in the place of a line a point */
+/** @param grouped true for one row a point and group, false for one row a point */
 export function seriesCells({ points, groups }: SeriesAnswer, grouped: boolean): Cells {
   if (grouped) {
     return [
@@ -179,7 +184,10 @@ export function flowsCells({ flows }: FlowsAnswer): Cells {
   ];
 }
 
-/** RFC 4180. Names come from elsewhere: their control characters are escaped, and none begins a formula. */
+/**
+ * Comma-separated values (RFC 4180). Names come from processes: control characters are escaped, and no cell can be
+ * taken for a formula.
+ */
 export function csv(rows: Cells): string {
   const cell = (value: string | number | bigint) => {
     if (typeof value !== "string") return String(value);

@@ -21,19 +21,19 @@ import {
   humanDuration,
 } from "../runtime/text.ts";
 
-/** Columns of a chart. */
+/** Width of a chart in columns. */
 const CHART_COLUMNS = 72n;
 const CHART_ROWS = 8;
-/** Of a group's name; a flow with two addresses of IPv6 takes more. */
+/** Width of a group's name in columns; a flow between two IPv6 addresses is wider. */
 const LABEL_COLUMNS_MAX = 100;
 
 const NS_PER_S = 1e9;
 
 /** What a range holds besides the groups or flows that are listed. The parts add up to `seen`. */
 export interface Remainder {
-  /** In flows that a window did not name. */
+  /** Packets or bytes of flows that a window did not name. */
   unnamed: TrafficTotal;
-  /** In flows without room that no estimate names. */
+  /** Packets or bytes of flows without room that no estimate names. */
   overflow: TrafficTotal;
   other: TrafficTotal;
   seen: TrafficTotal;
@@ -52,7 +52,7 @@ export function remainderOf({ classes, estimated }: RangeSummary): Remainder {
   return { unnamed: classes.rest, overflow, other, seen: classes.seen };
 }
 
-/** To the second, in UTC. */
+/** A time to the second, in UTC. */
 function time(unixNs: bigint): string {
   return `${rfc3339(unixNs).slice(0, 19)}Z`;
 }
@@ -83,7 +83,7 @@ function heading({ range, coveredNs, windows }: RangeSummary): string {
     `windows: ${levels.join(", ")}`;
 }
 
-/** Where nothing was found. @param span what the store does hold; null: nothing */
+/** The answer where nothing was found. @param span time that the store covers; null for an empty store */
 export function renderNothing({ range }: RangeSummary, span: TimeRange | null): string {
   const held = span === null ? "the store is empty" : `the store holds ${time(span.fromNs)} to ${time(span.toNs)}`;
   return `Nothing was counted from ${time(range.fromNs)} to ${time(range.toNs)}; ${held}.\n`;
@@ -175,7 +175,7 @@ export function renderFlows({ summary, flows, beyond }: FlowsAnswer, rank: Rank)
   return [heading(summary), "", ...lines, "", ...rest, ...boundLines(summary, flows), ""].join("\n");
 }
 
-/** Columns of a chart: each a whole number of steps, aligned as steps are. */
+/** Divides a range into the columns of a chart: each is a whole number of steps long, and is aligned to its length. */
 interface Grid {
   fromNs: bigint;
   columnNs: bigint;
@@ -201,7 +201,7 @@ function columnsOf({ fromNs, columnNs, columns }: Grid, points: [startNs: bigint
   return values;
 }
 
-/** @param selective only some flows were asked for, so the chart shows those */
+/** @param selective true where only some flows were asked for, which the chart then shows */
 export function renderSeries(answer: SeriesAnswer, { rank, selective }: { rank: Rank; selective: boolean }): string {
   const { summary, stepNs, points, groups } = answer;
   const { range } = summary;

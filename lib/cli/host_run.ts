@@ -53,8 +53,9 @@ export interface HostRunHandlers {
   events?(events: PipelineEvent[]): void;
   /** The rules in force change with this; null: no events are watched. */
   rules?(rules: LiveRules | null): void;
-  health(health: HealthReport): void;
-  /** Something that `health` shows and an operator should know. */
+  /** A report of the event rings. */
+  ringHealth(health: HealthReport): void;
+  /** Something that a report of the rings shows and an operator should know. */
   ringAlert(alert: Alert, health: HealthReport): void;
   /** Anything else that an operator should know. `alert` names its kind. */
   alert(alert: string, message: string): void;
@@ -154,7 +155,7 @@ class HostRun {
           ready: ({ notices }) => notices.forEach(notice),
           health(health) {
             totals.addHealth(health);
-            handlers.health(health);
+            handlers.ringHealth(health);
             for (const alert of alerts.observe(health)) handlers.ringAlert(alert, health);
           },
         },

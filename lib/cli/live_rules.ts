@@ -6,27 +6,30 @@ import type { RuleSet } from "../events/rule_set.ts";
 import { parseRuleSet } from "../events/rules.ts";
 import { formatOf } from "./flags/events.ts";
 
-/** What is in force. */
+/** The rules in force, and since when. */
 export interface ActiveRules {
-  /** Without the built-in ones. */
+  /** The operator's rules, without the built-in rules. */
   own: RuleSet;
-  /** As event records carry it. */
+  /** Number of this set of rules, which event records carry. */
   generation: number;
   source: "start" | "file" | "api";
   sinceUnixMs: number;
 }
 
-/** What rules are given to, and how the rest of the world is seen. */
+/** What `LiveRules` needs from its surroundings. */
 export interface LiveRulesHost {
-  /** Puts a set in force, built-in rules added. @returns its generation @throws what the kernel has against it */
+  /**
+   * Puts rules in force, together with the built-in rules. @returns their generation @throws {Error} when the kernel
+   * refuses them
+   */
   apply(own: RuleSet): Promise<number>;
   readFile(path: string): string;
-  /** Something that differs when the file may have changed; null while it is not there. */
+  /** A text that differs when the file may have changed; null while there is no file. */
   stamp(path: string): string | null;
   notice(text: string): void;
 }
 
-/** Between two looks at the file. */
+/** Time between two looks at the file. */
 const LOOK_MS = 1_000;
 
 export const NO_RULES: RuleSet = { rules: [] };
@@ -39,7 +42,10 @@ export class LiveRules implements Disposable {
   #watching: ReturnType<typeof setInterval> | undefined;
   #stamp: string | null = null;
 
-  /** @param own in force already, as the first generation, from `file` where there is one */
+  /**
+   * @param own the rules that are in force already, as the first generation @param file that they are from; null for
+   * none
+   */
   constructor(host: LiveRulesHost, own: RuleSet, file: string | null) {
     this.#host = host;
     this.#file = file;
@@ -57,14 +63,14 @@ export class LiveRules implements Disposable {
     if (file === null) return;
     this.#watching = setInterval(() => {
       const stamp = this.#host.stamp(file);
-      // Gone for a moment while an editor replaces it.
+      // An editor that replaces the file removes it for a moment.
       if (stamp === null || stamp === this.#stamp) return;
       this.#stamp = stamp;
       void this.reload();
     }, LOOK_MS);
   }
 
-  /** Reads the file again; what is wrong with it is told, and changes nothing. */
+  /** Reads the file again. A file that is wrong is told in a notice, and changes nothing. */
   async reload(): Promise<void> {
     const file = this.#file;
     if (file === null) {

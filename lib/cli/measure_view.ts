@@ -37,7 +37,7 @@ export function renderMeasurement(measurement: Measurement): string {
   return lines.map((line) => `${line}\n`).join("");
 }
 
-/** Rounded down: 99.996 % saved is not all of it. */
+/** A share in percent, rounded down, so that 99.996 % is not shown as 100 %. */
 function percent(ratio: number): string {
   return `${(Math.floor(ratio * 1e4) / 100).toFixed(2)} %`;
 }

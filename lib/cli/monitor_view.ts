@@ -46,9 +46,9 @@ export interface LiveState {
   order?: FlowOrder;
   /** Where HTTP answers, or null. */
   listen: string | null;
-  /** Of the event rings; null where they are not watched, or not yet. */
+  /** The last report of the event rings; null before the first, and where events are not watched. */
   rings: Pick<HealthReport, "rings"> | null;
-  /** Of system calls; null where they are not counted, or not yet. */
+  /** System calls of the last window; null before the first, and where calls are not counted. */
   activity: ProcessWindow | null;
   /** The screen stands still; counting goes on. */
   paused: boolean;
@@ -261,7 +261,7 @@ function ranksRetransmits(order: FlowOrder): boolean {
   return order === "retransmits" || order === "retransmit-share";
 }
 
-/** What TCP sent again, where that is anything. */
+/** Segments that TCP sent again; nothing where there were none. */
 function retransmitLines({ retransmits }: Totals): string[] {
   if (retransmits === undefined || retransmits.segments + retransmits.forwarded === 0n) return [];
   const { segments, attributed, unattributed, overflow, forwarded } = retransmits;
@@ -275,7 +275,9 @@ function hasOwners(flows: FlowRow[]): boolean {
   return flows.some(({ pid }) => pid !== undefined);
 }
 
-/** Widths for two texts in `room` columns: what both need where it is there, else each at least its half. */
+/**
+ * Widths for two texts in `room` columns: as wide as they are where both fit, else at least half of the room for each.
+ */
 function shareRoom(room: number, left: number, right: number): [left: number, right: number] {
   const half = Math.max(0, room >> 1);
   const leftWidth = Math.min(left, Math.max(half, room - right));
@@ -301,7 +303,7 @@ function pipedTable(flows: FlowRow[], order: FlowOrder): string[] {
   return [line((column) => column.title), ...flows.map((flow) => line((column) => column.cell(flow)))];
 }
 
-/** Before the numbers of a flow that found no room in the map. */
+/** Mark before the numbers of a flow that found no room in the map: they are estimates. */
 export function estimateMark({ errorPackets }: { errorPackets?: number | bigint }): string {
   return errorPackets === undefined ? "" : "~";
 }

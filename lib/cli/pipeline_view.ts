@@ -38,7 +38,10 @@ export function renderPipelineLine(stats: PipelineStats): string {
   ].join("  ");
 }
 
-/** The whole of it, once a run is over. @param made by the simulator; null where events were real */
+/**
+ * The statistics of a run, once it is over. @param made what the simulator reports; null where events were not
+ * simulated
+ */
 export function renderPipelineSummary(
   stats: PipelineStats,
   { seconds, made }: { seconds: number; made: SimulateResult | null },
@@ -74,7 +77,7 @@ export function renderPipelineSummary(
   return lines;
 }
 
-/** One letter in one line. Whatever a process chose in it is escaped. */
+/** One dead letter in one line. Text that a process chose is escaped. */
 export function renderDeadLetter(letter: DeadLetter, decoder: EventDecoder): string {
   const { record } = letter;
   const event = decoder.decode(new DataView(record.buffer, record.byteOffset, record.byteLength), 0, record.length);

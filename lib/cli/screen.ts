@@ -1,4 +1,4 @@
-/** The terminal while the live view has it: alternate screen, size, keys; given back whatever happens. */
+/** The terminal during a live view: alternate screen, size and keys. It is restored however the program ends. */
 
 const ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"; // alternate screen, no cursor, no wrapping, clear
 const LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l";
@@ -14,18 +14,20 @@ const CLEAR_BELOW = "\r\n\x1b[J";
 /** An arrow or a function key: its letters are no keys of their own. */
 // deno-lint-ignore no-control-regex
 const ESCAPE_SEQUENCE = /\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|.)?/gs;
-/** The key itself, where nothing follows. */
+/** The Escape key itself, which no other character follows. */
 const ESCAPE = "\x1b";
 const EXIT_EVENTS = ["unload", "error", "unhandledrejection"];
 const FALLBACK_SIZE = { columns: 80, rows: 24 };
 
 /** What a screen shows. */
 export interface ScreenView<State> {
-  /** As it is now; it can be copied by structuredClone. */
+  /** The state as it is now; structuredClone must be able to copy it. */
   state(paused: boolean): State;
-  /** At most `rows` lines, none wider than `columns`. */
+  /** Makes at most `rows` lines, none wider than `columns`. */
   render(state: State, columns: number, rows: number, colour: boolean): string[];
-  /** Is given each key first. @returns whether it means something; then the picture moves again */
+  /**
+   * Takes each key before the screen does. @returns true where the key has a meaning; a held picture then moves again
+   */
   press?(key: string): boolean;
 }
 
@@ -48,7 +50,7 @@ export class Screen<State> implements Disposable {
   #shown = false;
   #disposed = false;
 
-  /** @param stop Gives the terminal back when it fires, whoever fires it. */
+  /** @param stop ends the view: the terminal is restored when it is aborted */
   constructor(view: ScreenView<State>, stop: AbortController) {
     this.#view = view;
     this.#stop = stop;
@@ -73,7 +75,7 @@ export class Screen<State> implements Disposable {
     write(FRAME_START + text + (lines.length < rows ? CLEAR_BELOW : "") + FRAME_END);
   }
 
-  /** Gives the terminal back; may be called twice. */
+  /** Restores the terminal; may be called twice. */
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
@@ -90,10 +92,13 @@ export class Screen<State> implements Disposable {
   readonly #restore = () => this[Symbol.dispose]();
   readonly #redraw = () => this.draw();
 
-  /** For Ctrl-Z: it would leave the shell on our screen, and to stop after giving that back takes `--allow-run`. */
+  /**
+   * Ignores Ctrl-Z, which would leave the shell on our screen: stopping ourselves after restoring it would take
+   * `--allow-run`.
+   */
   readonly #ignore = () => {};
 
-  /** After a stop from outside: the shell has had the terminal since. */
+  /** Takes the terminal again after a stop from outside, since the shell has used it meanwhile. */
   readonly #resume = () => {
     this.#hide();
     this.#show();

@@ -4,7 +4,7 @@ export class StopOn implements Disposable {
   readonly #stop: () => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param stop called when the signal fires, at once if it has; more than once does no harm */
+  /** @param stop called when the signal is aborted, at once where it already is; must bear more than one call */
   constructor(signal: AbortSignal, stop: () => void) {
     this.#signal = signal;
     this.#stop = stop;
@@ -12,7 +12,7 @@ export class StopOn implements Disposable {
     if (signal.aborted) stop();
   }
 
-  /** @param durationMs from now; null: until the signal */
+  /** Calls `stop` after a time. @param durationMs from now; null for no limit */
   after(durationMs: number | null): void {
     if (durationMs !== null) this.#timer = setTimeout(this.#stop, durationMs);
   }

@@ -1,4 +1,4 @@
-/** Lines of a live screen: text first, colour last. */
+/** Lines of a live screen: they are cut as plain text, and coloured last. */
 import { escapeControls, truncate } from "../runtime/text.ts";
 
 export type Style = "bold" | "dim" | "green" | "yellow" | "alarm";
@@ -14,12 +14,12 @@ export interface Line {
 /** Alerts that a screen shows at most. */
 export const ALERTS_MAX = 3;
 
-/** Text of any origin. */
+/** The line of an alert, whose text may be of any origin. */
 export function alertLine(alert: string): Line {
   return { text: `! ${escapeControls(alert)}`, style: "yellow" };
 }
 
-/** None is wider than `columns`; with ANSI colours where `colour`. */
+/** Cuts lines to `columns`, and adds ANSI colours where `colour`. */
 export function paint(lines: readonly Line[], columns: number, colour: boolean): string[] {
   return lines.map(({ text, style }) => {
     const cut = truncate(text, columns);

@@ -23,7 +23,7 @@ const TYPED_MAX = 15;
 export class TopKeys {
   arrangement: ActivityArrangement;
   wide: boolean;
-  /** What is being typed; null for nothing. */
+  /** The filter that is being typed; null while no filter is typed. */
   typed: string | null = null;
   readonly #changed: (arrangement: ActivityArrangement) => void;
 
@@ -37,7 +37,7 @@ export class TopKeys {
     this.#changed = changed;
   }
 
-  /** @returns whether the key means something here */
+  /** Takes a key. @returns true where the key has a meaning here */
   press(key: string): boolean {
     if (this.typed !== null) {
       this.#type(this.typed, key);

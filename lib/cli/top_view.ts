@@ -14,10 +14,10 @@ export interface TopState {
   /** null: the first window is not complete. */
   window: ProcessWindow | null;
   totals: ActivityTotals;
-  /** As it is wanted; the window's may be older. */
+  /** How rows are to be chosen and ranked; the window may have been made before the last change. */
   arrangement: ActivityArrangement;
   wide: boolean;
-  /** What is being typed after `/`; null for nothing. */
+  /** The filter that is being typed after `/`; null while no filter is typed. */
   typed: string | null;
   /** The screen stands still; counting goes on. */
   paused: boolean;
@@ -101,7 +101,7 @@ function seconds({ startNs, endNs }: ProcessWindow): number {
   return Number(endNs - startNs) / NS_PER_S;
 }
 
-/** What the arrangement leaves; empty for all. */
+/** Describes which calls are shown; empty where all are. */
 function choiceText({ syscall, comm, pid, uid }: ActivityArrangement): string {
   return [
     ...syscall === null ? [] : [`syscall ${syscall}`],

@@ -1,7 +1,11 @@
-/** From the interfaces that were named on the command line to those that are watched. */
+/** Chooses the interfaces to watch. */
 import { defaultInterface } from "../ffi/netdev.ts";
 
-/** @throws {Error} when none was named and there is no default route */
+/**
+ * The interfaces that were named, or the default route's where none was.
+ *
+ * @throws {Error} when no interface was named and there is no default route
+ */
 export function watchedInterfaces(named: string[]): string[] {
   if (named.length > 0) return named;
   const iface = defaultInterface();

@@ -9,10 +9,10 @@ import { addRulesRoutes, type RulesPage } from "./rules_routes.ts";
 
 /** The state of a run at the moment of a request. */
 export interface HttpSnapshot {
-  /** Programs are attached. */
+  /** True once programs are attached. */
   attached: boolean;
   host: string;
-  /** A `--filter` was given. */
+  /** True where `--filter` chose some flows only. */
   filtered: boolean;
   metrics: MetricsSnapshot;
 }
@@ -26,7 +26,7 @@ const INDEX = `ebpfmon
 const RULES_INDEX = `/api/v1/rules           the rules for events; PUT changes them
 `;
 
-/** Makes the application; `source` is called once a request. */
+/** Makes the application. `source` is called at each request. */
 export function createApp(source: () => HttpSnapshot, options: GuardOptions, rules: RulesPage | null = null): Hono {
   const app = createBaseApp(
     {

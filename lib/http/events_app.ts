@@ -5,7 +5,7 @@ import type { GuardOptions } from "./guard.ts";
 import { addRulesRoutes, type RulesPage } from "./rules_routes.ts";
 
 export interface EventsSource {
-  /** Programs are attached. */
+  /** True once programs are attached. */
   attached(): boolean;
   /** The page of metrics. */
   metrics(): string;
@@ -19,7 +19,7 @@ const INDEX = `ebpfmon
 const RULES_INDEX = `/api/v1/rules  the rules for events; PUT changes them
 `;
 
-/** Makes the application; `source` is asked once a request. */
+/** Makes the application. `source` is asked at each request. */
 export function createEventsApp(source: EventsSource, options: GuardOptions, rules: RulesPage | null = null): Hono {
   const app = createBaseApp(
     {

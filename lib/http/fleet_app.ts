@@ -1,4 +1,4 @@
-/** What HTTP answers while `serve` runs: metrics, health, and what the fleet has sent. */
+/** What HTTP answers while `serve` runs: the common pages, and what the agents of the fleet have sent. */
 import type { Context, Hono } from "hono";
 import { protocolName } from "../net/iana.ts";
 import { jsonLine, rfc3339 } from "../export/json_lines.ts";
@@ -11,16 +11,16 @@ import type { GuardOptions } from "./guard.ts";
 import { BadRequest, problem } from "./problem.ts";
 
 export interface FleetSource {
-  /** null when it is ready, else what is missing. */
+  /** Says what is missing before the server is ready; null when nothing is. */
   unready(): string | null;
   /** The page of metrics. */
   metrics(): Promise<string>;
-  /** Those with a stream to this server, or that had one. */
+  /** Agents that have or had a stream to this server since it started. */
   live(): AgentStatus[];
-  /** null: this server keeps nothing. */
+  /** null: this server stores nothing. */
   store: {
     agents(): Promise<StoredAgent[]>;
-    /** JSON objects. */
+    /** Correlated groups, each the text of a JSON object. */
     groups(query: GroupQuery): Promise<string[]>;
     topFlows(query: FlowQuery): Promise<TopFlow[]>;
     alerts(limit: number): Promise<(FleetAlert & { agent: string })[]>;
@@ -42,7 +42,7 @@ const LIMIT_MAX = 1000;
 const MINUTES_DEFAULT = 5;
 const MINUTES_MAX = 1440;
 
-/** Makes the application. */
+/** Makes the application. `source` is asked at each request. */
 export function createFleetApp(source: FleetSource, options: GuardOptions): Hono {
   const app = createBaseApp(
     { index: INDEX, metrics: () => source.metrics(), unready: () => source.unready() },

@@ -1,9 +1,9 @@
-/** What every page of this program has in common: who is answered to, and headers. */
+/** What every page of this program has in common: a check of the Host header, and security headers. */
 
 import type { MiddlewareHandler } from "hono";
 
 export interface GuardOptions {
-  /** Only this machine can connect: then only names of this machine are answered to. */
+  /** True where only this machine can connect: then requests must name this machine in their Host header. */
   loopback: boolean;
 }
 
@@ -28,12 +28,12 @@ export function guard({ loopback }: GuardOptions): MiddlewareHandler {
   };
 }
 
-/** Whether an address to listen on can be reached from this machine only. */
+/** True for an address to listen on that can be reached from this machine only. */
 export function isLoopback(hostname: string): boolean {
   return hostname === "localhost" || hostname === "::1" || /^127(\.\d{1,3}){3}$/.test(hostname);
 }
 
-/** Whether a Host header, with or without a port, names this machine. */
+/** True for a Host header, with or without a port, that names this machine. */
 function isLocal(host: string): boolean {
   return isLoopback(host.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1").toLowerCase());
 }

@@ -1,4 +1,4 @@
-/** The rules in force over HTTP: shown to all, changed by whoever may. */
+/** The rules in force over HTTP: everybody may read them, and who has the secret may change them. */
 import type { Context, Hono } from "hono";
 import { ruleSetObject } from "../export/rules_json.ts";
 import type { GuardOptions } from "./guard.ts";
@@ -11,17 +11,19 @@ export interface RulesSource {
 }
 
 export interface RulesPage {
-  /** null while there is nothing that rules could apply to. */
+  /** The rules in force; null while no events are watched. */
   source(): RulesSource | null;
-  /** The secret that `authorization: Bearer` must carry; null for none. Asked for at each request. */
+  /** The secret that `authorization: Bearer` must carry; null where none is needed. Asked for at each request. */
   token(): string | null;
-  /** How long a body may take to come; absent: BODY_MS. */
+  /** How long a body may take to arrive, in milliseconds; absent: BODY_MS. */
   bodyMs?: number;
 }
 
-/** No rule file is longer. */
+/** Longest body in bytes; no file of rules is longer. */
 const BODY_BYTES_MAX = 4 << 20;
-/** A body that never ends would keep the server, and with it the program, from ending. */
+/**
+ * How long a body may take to arrive: one that never ends would keep the server, and with it the program, from ending.
+ */
 const BODY_MS = 10_000;
 
 export function addRulesRoutes(app: Hono, page: RulesPage, guarded: GuardOptions): void {
@@ -48,7 +50,7 @@ export function addRulesRoutes(app: Hono, page: RulesPage, guarded: GuardOptions
   });
 }
 
-/** Reads no further than BODY_BYTES_MAX, whatever the headers say. */
+/** Reads a body, but no further than BODY_BYTES_MAX, whatever the headers say. */
 async function readBody(
   body: ReadableStream<Uint8Array> | null,
   timeoutMs: number,
@@ -91,7 +93,7 @@ function show({ own, generation, source, sinceUnixMs }: RulesSource["active"]) {
   return { generation, source, since: new Date(sinceUnixMs).toISOString(), ...ruleSetObject(own) };
 }
 
-/** Whoever can change rules can blind the monitor. */
+/** The refusal of a request that may not change rules, or null. Who can change rules can blind the monitor. */
 function refusalOf(context: Context, { token }: RulesPage, { loopback }: GuardOptions): Response | null {
   let secret: string | null;
   try {
@@ -109,7 +111,7 @@ function refusalOf(context: Context, { token }: RulesPage, { loopback }: GuardOp
   return problem(context, 401, "a token is needed: authorization: Bearer TOKEN");
 }
 
-/** In a time that tells nothing of where they differ. */
+/** Compares two texts in a time that does not depend on where they differ. */
 function isSame(a: string, b: string): boolean {
   const [left, right] = [a, b].map((text) => new TextEncoder().encode(text));
   let difference = left.length ^ right.length;
@@ -117,7 +119,10 @@ function isSame(a: string, b: string): boolean {
   return difference === 0;
 }
 
-/** A browser sends neither without asking first, and is never answered. */
+/**
+ * The format that a content type names, or null. A browser asks before it sends one of these types, and gets no
+ * permission.
+ */
 function formatOf(contentType: string): "json" | "yaml" | null {
   const type = contentType.split(";")[0].trim().toLowerCase();
   if (type === "application/json") return "json";

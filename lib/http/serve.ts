@@ -1,7 +1,7 @@
-/** Opening the HTTP server, with errors that say what to do. */
+/** Opens the HTTP server, with errors that say what to do. */
 import { formatListen, type ListenAddress } from "../net/listen_address.ts";
 
-/** @throws {Error} when the address is in use, or cannot be had for another reason */
+/** @throws {Error} when the address is in use, or cannot be listened on for another reason */
 export function serve(
   listen: ListenAddress,
   handler: (request: Request) => Response | Promise<Response>,

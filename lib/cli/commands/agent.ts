@@ -53,12 +53,12 @@ const SPOOL_FLAGS = {
   spoolBytesMax: megabytesFlag(
     "spool-mb",
     { min: 1, max: 1_048_576, fallback: 256 },
-    "size of that folder; when it is full the least severe goes first",
+    "size of that folder; once full, the least severe events go first",
   ),
   memoryBytesMax: megabytesFlag(
     "spool-memory-mb",
     { min: 1, max: 4096, fallback: 32 },
-    "what is not acknowledged and is in memory",
+    "memory for what is not acknowledged",
   ),
 };
 
@@ -83,7 +83,7 @@ const AGENT_ID_FLAG = {
   agentId: {
     name: "agent-id",
     value: "NAME",
-    help: "under which name to send; else one made of /etc/machine-id",
+    help: "name of this agent; by default one made of /etc/machine-id",
     takes: "1 to 255 visible characters",
     fallback: null,
     parse: (text: string) => /^[\x21-\x7e]{1,255}$/.test(text) ? text : undefined,
@@ -139,10 +139,10 @@ export const agent = command({
       "flush-ms",
       "MS",
       { min: 0, max: 60_000, unit: "milliseconds", fallback: 1000 },
-      "longest that an event waits for company; critical ones do not",
+      "how long an event waits for others; critical ones do not",
     ),
-    gzip: switchFlag("gzip", "compress"),
-    raw: switchFlag("raw", "send each event's record as the kernel wrote it besides"),
+    gzip: switchFlag("gzip", "compress what is sent"),
+    raw: switchFlag("raw", "also send each event's record as the kernel wrote it"),
     ...LISTEN_FLAG,
     ...DURATION_FLAG,
     ...WINDOW_FLAG,

@@ -58,7 +58,7 @@ export async function run(options: AgentOptions, { host, stopOnSignals }: RunCon
       window: (window) => stream.window(window),
       events: (events) => stream.events(events),
       rules: (rules) => stream.rules = rules,
-      health: (health) => stream.health(health),
+      ringHealth: (health) => stream.ringHealth(health),
       ringAlert: (alert, health) => stream.ringAlert(alert, health),
       alert: (alert, message) => stream.alert(alert, message),
       interfaceGone: (message) => stream.alert("interface_gone", message),

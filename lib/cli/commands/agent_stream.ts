@@ -21,9 +21,9 @@ import type { AgentOptions } from "./agent.ts";
 
 /** A batch is split before it is longer than servers take. */
 const BATCH_BYTES_MAX = 512 * 1024;
-/** Between two looks at whether the link is congested. */
+/** Time between two looks at whether the link is congested. */
 const LOOK_MS = 1000;
-/** A fault that is told once. */
+/** Key of the fault that filters do not fit into the kernel, which is told once. */
 const FILTERS = "filters";
 /** How long the end of a run waits for a server, where batches are in memory only. */
 const LAST_CHANCE_MS = 5000;
@@ -41,7 +41,7 @@ function identityOf(options: AgentOptions, host: string): LinkOptions["identity"
 
 /** The stream of a run to a server: from what was seen to the spool, and from the spool to the server. */
 export class AgentStream implements AsyncDisposable {
-  /** Those in force; null before there are any. */
+  /** The rules in force; null while no events are watched. */
   rules: LiveRules | null = null;
   readonly #spool: Spool;
   readonly #link: AgentLink;
@@ -56,7 +56,9 @@ export class AgentStream implements AsyncDisposable {
   #filter: FleetFilter | null = null;
   #finished = false;
 
-  /** @throws {Error} when the spool's folder cannot be used, or the files of the link hold not what they should */
+  /**
+   * @throws {Error} when the folder of the spool cannot be used, or a file of certificates or the token cannot be used
+   */
   constructor(options: AgentOptions, host: string, notice: (text: string) => void) {
     this.#notice = notice;
     this.#faults = new SaidOnce(notice);
@@ -101,7 +103,7 @@ export class AgentStream implements AsyncDisposable {
     };
   }
 
-  /** An operator's rules, and what the server wants besides. */
+  /** Adds to an operator's rules the filter that the server wants. */
   adjust(own: RuleSet): RuleSet {
     const both = this.#wanted(own);
     const count = both.filters?.length ?? 0;
@@ -109,7 +111,7 @@ export class AgentStream implements AsyncDisposable {
       this.#faults.over(FILTERS);
       return both;
     }
-    // Severity and sampling hold all the same.
+    // The server's severity and sampling still hold.
     this.#faults.say(
       FILTERS,
       `types and nets that the server wants are not in force: with this host's own filters they make ${count} filters, ` +
@@ -127,7 +129,7 @@ export class AgentStream implements AsyncDisposable {
     this.#addRecords(events);
   }
 
-  /** The raw path: nothing where events come without their records. */
+  /** Sends the events' records as the kernel wrote them; nothing where events come without records. */
   #addRecords(events: readonly PipelineEvent[]): void {
     for (const lane of LANES) {
       const records = events.flatMap(({ severity, record }) => severity === lane && record ? [record] : []);
@@ -149,7 +151,7 @@ export class AgentStream implements AsyncDisposable {
   }
 
   /** Sends a report of the rings. */
-  health(health: HealthReport): void {
+  ringHealth(health: HealthReport): void {
     this.#batcher.addHealth(health);
   }
 
@@ -165,7 +167,7 @@ export class AgentStream implements AsyncDisposable {
     this.#notice(message);
   }
 
-  /** Sends what is left, as long as a server takes it. */
+  /** Sends what is left, as long as a server takes it, and closes the link. */
   async finish(): Promise<void> {
     if (this.#finished) return;
     this.#finished = true;
@@ -177,7 +179,7 @@ export class AgentStream implements AsyncDisposable {
     await this.#running;
   }
 
-  /** What is in memory alone is lost when we end: a server that is about to come back gets a little time. */
+  /** Waits a little for a server that is about to come back: what is in memory only is lost when the program ends. */
   async #lastChance(): Promise<void> {
     const untilMs = performance.now() + LAST_CHANCE_MS;
     while (!this.#onDisk && this.#spool.stats.batches.spooled > 0 && performance.now() < untilMs) {

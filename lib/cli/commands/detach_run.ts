@@ -11,7 +11,7 @@ function place({ iface, direction, priority, handle }: OwnFilter): string {
   return `${iface} ${direction} (priority ${priority}, handle 0x${handle.toString(16)})`;
 }
 
-/** A line for each filter. */
+/** Says in a line for each filter whether it was removed or kept. */
 export function renderSweep({ removed, kept }: Sweep): string {
   if (removed.length + kept.length === 0) return "Nothing to remove.\n";
   const lines = [

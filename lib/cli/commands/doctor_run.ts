@@ -22,7 +22,10 @@ const VERDICTS: Record<CommandVerdict["verdict"], { word: string; colour: number
   broken: { word: "BROKEN ", colour: RED },
 };
 
-/** A line a command, a line a feature with what to do below it, the machine's settings, and one line that sums it up. */
+/**
+ * Makes the text of an examination: a line a command, a line a feature with what to do below it, the machine's
+ * settings, and one line that sums it up.
+ */
 export function renderExamination({ features, facts }: Examination, colour: boolean): string {
   const paint = (code: number, text: string) => colour ? `\x1b[${code}m${text}\x1b[0m` : text;
   const width = Math.max(...[...features, ...facts].map(({ name }) => name.length));
@@ -72,7 +75,10 @@ function summaryOf(verdicts: CommandVerdict[]): string {
   return `Not all of ebpfmon works here; ${parts.join("; ")}.`;
 }
 
-/** 0 only when everything works; 3 without privileges, 4 when no command works, 5 when some do or do partly. */
+/**
+ * The exit code for an examination: 0 only when everything works; 3 without privileges, 4 when no command works, 5 when
+ * some do or do partly.
+ */
 export function exitCodeOf(features: readonly Feature[]): ExitCode {
   const verdicts = judge(features);
   if (features.some(({ name, works }) => name === "privileges" && !works)) return EXIT.privilege;

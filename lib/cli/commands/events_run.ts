@@ -36,7 +36,7 @@ import { processUsage, startedUnixSeconds } from "../process_usage.ts";
 import { durationMs } from "../stop_on.ts";
 import type { EventsOptions } from "./events.ts";
 
-/** Between two tables of the rings where the output is no terminal. */
+/** Time between two tables of the rings where the output is no terminal. */
 const TABLE_MS = 10_000;
 /** How long the end of a run waits for the webhook. */
 const WEBHOOK_GRACE_MS = 5000;
@@ -45,7 +45,7 @@ const WEBHOOK_GRACE_MS = 5000;
 class EventsRun {
   readonly totals = new EventTotals();
   attached = false;
-  /** Those in force; null before there are any. */
+  /** The rules in force; null before the router has started. */
   rules: LiveRules | null = null;
   readonly #options: EventsOptions;
   readonly #host: string;
@@ -55,7 +55,9 @@ class EventsRun {
   readonly #colour = this.#terminal && !Deno.env.get("NO_COLOR");
   readonly #startedMs = performance.now();
   #tableDueMs = this.#startedMs + TABLE_MS;
-  /** What CLOCK_MONOTONIC lacks to the time since the epoch; taken again now and then, as clocks are set. */
+  /**
+   * Difference of the time since the epoch and CLOCK_MONOTONIC; taken again with each report, because clocks are set.
+   */
   #bootUnixNs = unixNs() - monotonicNs();
 
   constructor(options: EventsOptions, host: string) {

@@ -95,7 +95,7 @@ export const history = command({
     group: GROUP_FLAG,
     networks: NETWORKS_FLAG,
     level: LEVEL_FLAG,
-    rank: choiceFlag("sort", ["packets", "bytes"], "packets", "what is large"),
+    rank: choiceFlag("sort", ["packets", "bytes"], "packets", "what ranks rows"),
     limit: integerFlag("limit", "N", { min: 1, max: 100_000, unit: "rows", fallback: 10 }, "rows to show"),
   },
   examples: [

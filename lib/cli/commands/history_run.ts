@@ -79,11 +79,15 @@ function ask(
   }
 }
 
-/** @throws {UsageError} when the time ends before it begins @throws {StoreError} when there is no store, or none that this program reads */
+/**
+ * @throws {UsageError} when the time ends before it begins @throws {StoreError} when there is no store, or none that
+ * this program reads
+ */
 export function run(options: HistoryOptions, { host }: RunContext): ExitCode {
   const selection = selectionOf(options);
   using reader = new HistoryReader(options.path);
-  // The answer is whole before a byte of it is printed: a slow reader of ours must not hold up the writer's log.
+  // The whole answer is made before any of it is printed: a slow reader of our output must not keep the store's log
+  // from being cut.
   const text = reader.snapshot(() => {
     const printed = ask(reader, selection, { ...options, host });
     if (options.json) return printed.json().map(jsonLine).join("");

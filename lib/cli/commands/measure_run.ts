@@ -13,7 +13,7 @@ import { renderMeasurement, renderProgress } from "../measure_view.ts";
 import { watchedInterfaces } from "../watched_interfaces.ts";
 import type { MeasureOptions } from "./measure.ts";
 
-/** A ring buffer's record header, the five-tuple's key, a timestamp and a length: what an event a packet would take. */
+/** Bytes of a record a packet: a ring buffer's record header, the five-tuple's key, a timestamp and a length. */
 const RAW_RECORD_BYTES = 8 + FLOW4_KEY.size + 8 + 8;
 const SUMMARY_RECORD_BYTES = FLOW4_KEY.size + FLOW_VALUE.size;
 

@@ -16,10 +16,10 @@ import { Screen } from "../screen.ts";
 import { renderTopPiped, renderTopSummary } from "../top_view.ts";
 import type { MonitorOptions } from "./monitor.ts";
 
-/** More than the screen shows of them. */
+/** Number of alerts that are kept for the screen, which shows fewer. */
 const SCREEN_ALERTS_MAX = 10;
 
-/** Between two tables of the rings where the output is no terminal. */
+/** Time between two tables of the rings where the output is no terminal. */
 const TABLE_MS = 10_000;
 
 /** What was counted in a run; null for what was not watched. */
@@ -35,7 +35,8 @@ export interface MonitorOutput extends Disposable {
   window(window: FlowWindow, totals: Totals): void;
   /** System calls of a window, after the flows of the same time. */
   activity(window: ProcessWindow): void;
-  health(health: HealthReport): void;
+  /** A report of the event rings. */
+  ringHealth(health: HealthReport): void;
   /** Something an operator should know. `alert` names its kind. */
   alert(alert: string, message: string): void;
   summary(totals: RunTotals): void;
@@ -47,7 +48,7 @@ function jsonOutput(host: string, filtered: boolean): MonitorOutput {
     ready: (interfaces, listen) => print(jsonLine(readyObject(stamp(), { interfaces, listen }))),
     window: (window) => print(jsonLine(windowObject(host, window, filtered))),
     activity: (window) => print(jsonLine(processesObject(host, window))),
-    health: (health) => print(jsonLine(healthObject(host, health))),
+    ringHealth: (health) => print(jsonLine(healthObject(host, health))),
     alert: (alert, message) => print(jsonLine(alertObject(stamp(), alert, message))),
     summary({ flows, events, activity }) {
       const summary = {
@@ -78,7 +79,7 @@ function lineOutput(options: MonitorOptions): MonitorOutput {
     },
     activity: (window) => print(renderTopPiped(window, { wide: false })),
     window: (window) => print(renderPiped(window, options)),
-    health(health) {
+    ringHealth(health) {
       if (performance.now() < tableDueMs) return;
       tableDueMs += TABLE_MS;
       print(["", ...renderRings(health), ""].join("\n") + "\n");
@@ -123,8 +124,8 @@ function screenOutput(options: MonitorOptions, host: string, stop: AbortControll
       shown.activity = window;
       screen.draw();
     },
-    // Shown with the next window: the counters move all the time.
-    health: (health) => void (shown.rings = health),
+    // The next window draws the report: its counters change all the time.
+    ringHealth: (health) => void (shown.rings = health),
     alert(_alert, message) {
       alerts.push(message);
       alerts.splice(0, alerts.length - SCREEN_ALERTS_MAX);
@@ -138,7 +139,9 @@ function screenOutput(options: MonitorOptions, host: string, stop: AbortControll
   };
 }
 
-/** JSON lines where they are asked for, else a screen on a terminal, else text. Disposing of it restores the terminal. */
+/**
+ * JSON lines where they are asked for, else a screen on a terminal, else text. Disposing of it restores the terminal.
+ */
 export function openMonitorOutput(options: MonitorOptions, host: string, stop: AbortController): MonitorOutput {
   if (options.json) return jsonOutput(host, options.filter !== "");
   if (Deno.stdout.isTerminal()) return screenOutput(options, host, stop);

@@ -52,11 +52,11 @@ function showOn(
       output.window(window, totals);
     },
     activity: (window) => output.activity(window),
-    health: (health) => output.health(health),
+    ringHealth: (health) => output.ringHealth(health),
     ringAlert: ({ alert, message }) => output.alert(alert, message),
     alert: (alert, message) => output.alert(alert, message),
     interfaceGone(message, remaining) {
-      // Of the last one the error tells that ends the run.
+      // For the last interface the error says so that ends the run.
       if (remaining > 0 || json) output.alert("interface_gone", message);
     },
   };
@@ -77,7 +77,7 @@ export async function run(options: MonitorOptions, { host, stopOnSignals }: RunC
       {
         aggregator: {
           ...aggregator,
-          // One more than is stored tells how large the largest flow left out is.
+          // One flow more than is stored: it tells how large the largest flow is that the store leaves out.
           topMax: Math.max(options.topMax, store === null ? 0 : store.rowsMax + 1),
           retransmits: true,
           allFlows: ipfix !== null,

@@ -43,7 +43,7 @@ const ROOM_MS = 20;
 /** What a run prints, and where its dead letters go. */
 class PipelineRun implements Disposable {
   readonly totals = new EventTotals();
-  /** Events come in. */
+  /** True once events can come in. */
   running = false;
   readonly #options: PipelineCommandOptions;
   readonly #host: string;
@@ -129,12 +129,15 @@ function showLetters(options: PipelineCommandOptions, host: string): ExitCode {
   return EXIT.done;
 }
 
-/** Whether a channel takes it: what a stage failed on may be shorter than any record. */
+/** True for a record that a channel takes: what a stage failed on may be shorter than any record. */
 function isSendable(record: Uint8Array): boolean {
   return record.length >= EVENT.size && envelopeLength(record.length, 0) <= ENVELOPE_MAX_BYTES;
 }
 
-/** Sends letters into the pipeline again, until all have been sent or `signal`; waits wherever there is no room. */
+/**
+ * Sends the records of dead letters into the pipeline again, until all are sent or `signal`; waits while the channel is
+ * full.
+ */
 async function sendLetters(pipeline: Pipeline, letters: readonly DeadLetter[], signal: AbortSignal): Promise<void> {
   using stack = new DisposableStack();
   const feed = new Feed(openSenders(stack, pipeline.input, MAIN_WORKER));
@@ -149,7 +152,7 @@ async function sendLetters(pipeline: Pipeline, letters: readonly DeadLetter[], s
   feed.flush(laneOf("normal"));
 }
 
-/** Runs events that somebody else than the kernel makes through a pipeline. */
+/** Runs simulated events, or those of dead letters, through a pipeline. */
 async function runMade(
   options: PipelineCommandOptions,
   pipelineOptions: PipelineOptions,

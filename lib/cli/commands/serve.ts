@@ -27,7 +27,7 @@ const GRPC_FLAGS = {
   listenGrpc: {
     name: "listen-grpc",
     value: "HOST:PORT",
-    help: "where agents connect; without TLS on this machine only",
+    help: "address that agents connect to; without TLS on this machine only",
     takes: "HOST:PORT, port 0 for any",
     fallbackText: "127.0.0.1:9465",
     fallback: { host: "127.0.0.1", port: 9465 },
@@ -49,7 +49,7 @@ const GRPC_FLAGS = {
   insecure: switchFlag("insecure", "listen without TLS on other addresses than this machine's own"),
 };
 
-/** What agents send lies there; null: nowhere. */
+/** Where the batches of agents are stored; a null path is nowhere. */
 const STORE_FLAGS = {
   storePath: {
     name: "store",
@@ -77,13 +77,13 @@ const CORRELATION_FLAGS = {
     "correlation-lateness",
     "MS",
     { min: 100, max: 600_000, unit: "milliseconds", fallback: 5000 },
-    "how much later than newer ones an event may come",
+    "how much later than newer events an event may arrive",
   ),
   idleMs: integerFlag(
     "correlation-idle",
     "MS",
     { min: 1000, max: 3_600_000, unit: "milliseconds", fallback: 60_000 },
-    "how long a silent host holds up groups",
+    "how long groups wait for a host that sends nothing",
   ),
 };
 
@@ -116,7 +116,7 @@ const NATS_FLAGS = {
     "nats-partitions",
     "N",
     { min: 1, max: 64, unit: "partitions", fallback: 8 },
-    "parts that workers share; the same for all of them",
+    "parts of the work that workers share; the same number for all workers",
   ),
   natsBytesMax: megabytesFlag(
     "nats-max-mb",
@@ -208,13 +208,13 @@ function correlationOptions(values: Values, context: UsageContext) {
     : parseFile(file, "correlation-rules", context, (text) => parseCorrelationRules(text, file));
   return {
     rules: withBuiltin(own, BUILTIN_CORRELATION_RULES),
-    // A clock further ahead than that would make the others' records late.
+    // A record of a clock that is further ahead would make the records of other hosts late.
     options: { latenessMs, idleMs, aheadMaxMs: idleMs },
   };
 }
 
 export const serve = command({
-  summary: "receive what agents stream, store it, find what belongs together",
+  summary: "receive what agents stream, store it, and correlate events of all hosts",
   description:
     "Takes the streams of agents, acknowledges what is on disk, and correlates events of all hosts to groups, which it\n" +
     "shows over HTTP and sends as traces where OTEL_EXPORTER_OTLP_ENDPOINT says. With --nats several servers and\n" +
@@ -227,7 +227,7 @@ export const serve = command({
       "ebpfmon serve --listen-grpc 0.0.0.0:9465 --tls-cert server.pem --tls-key server.key --tokens-file tokens",
       "a fleet, with TLS and a token for each agent",
     ],
-    ["ebpfmon serve --nats nats://127.0.0.1:4222 --correlate-only", "a worker more"],
+    ["ebpfmon serve --nats nats://127.0.0.1:4222 --correlate-only", "one more worker for correlation"],
   ],
   options(values, context) {
     const nats = natsOptions(values, context);

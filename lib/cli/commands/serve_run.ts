@@ -33,17 +33,17 @@ const DRAIN_MS = 10_000;
 /** How long the end of a run waits for the receiver of traces. */
 const TRACES_GRACE_MS = 5000;
 
-/** How this server works with others, or by itself. */
+/** What stores and correlates batches: this server alone, or several over NATS. */
 interface Fleet {
   /** null: no agents are received. */
   readonly store: FleetStore | null;
   readonly lagBatches: number;
-  /** Longest batch; null for the usual. */
+  /** Size of the longest batch in bytes; null for the default. */
   readonly messageBytesMax: number | null;
   readonly nats: NatsCounts | null;
-  /** null when all is well. */
+  /** Says what is missing before the server is ready; null when nothing is. */
   unready(): string | null;
-  /** Correlates, and whatever else goes on, until `signal`; what was begun is finished. */
+  /** Stores and correlates until `signal`, and then finishes what was begun. */
   run(signal: AbortSignal): Promise<void>;
 }
 
@@ -51,7 +51,7 @@ interface Traces extends AsyncDisposable {
   exporter: OtlpExporter;
 }
 
-/** null where the environment names no receiver. */
+/** Opens the exporter of traces; null where the environment names no receiver. */
 async function openTraces(
   { notice, onSettled }: { notice: (text: string) => void; onSettled: (groups: string[]) => void },
 ): Promise<Traces | null> {
@@ -77,7 +77,7 @@ async function openTraces(
   };
 }
 
-/** Each time it is read it counts as newer than what agents have. */
+/** Gives a filter a new generation, so that agents take it for newer than the one that they have. */
 function stamped(filter: Omit<FleetFilter, "generation">): FleetFilter {
   return { ...filter, generation: Date.now() };
 }
@@ -118,11 +118,11 @@ interface Parts {
 /** Opens all parts, which `stack` then owns. @throws {WorkerError} when the store cannot be used */
 async function openParts(options: ServeOptions, notice: Notice, stack: AsyncDisposableStack): Promise<Parts> {
   const store = options.store && stack.use(await FleetStoreHandle.open(options.store));
-  // With NATS nothing is put there: each group's trace comes from whoever recorded it.
+  // With NATS the outbox stays empty: the server that records a group sends its trace.
   const outbox = store && stack.use(new TraceOutbox(store, notice));
   const traces = await openTraces({ notice, onSettled: (groups) => outbox?.settle(groups) });
   if (traces !== null) stack.use(traces);
-  // What waits for a receiver that nobody names any more is not to come all at once when somebody does.
+  // Without a receiver old traces are dropped, so that they do not come all at once when one is configured later.
   if (traces === null) await store?.call("forgetUntraced", {});
   const nats = options.nats && stack.use(await NatsFleet.connect(options.nats, { store, notice }));
   const ledger = nats?.ledger ?? storeLedger(store!, { withTraces: traces !== null });

@@ -12,7 +12,7 @@ import { choiceFlag, idFlag, integerFlag, mapped, textFlag, type ValueFlag } fro
 import { CONFIG_FLAG, DURATION_FLAG, OUTPUT_FLAGS } from "../flags/output.ts";
 
 const ARRANGEMENT_FLAGS = {
-  order: choiceFlag("sort", ACTIVITY_ORDERS, "calls", "what is large; bytes is in and out together"),
+  order: choiceFlag("sort", ACTIVITY_ORDERS, "calls", "what ranks rows; bytes is in and out together"),
   by: choiceFlag(
     "by",
     ACTIVITY_GROUPINGS,

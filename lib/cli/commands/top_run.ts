@@ -19,13 +19,13 @@ import { TopKeys } from "../top_keys.ts";
 import { renderTop, renderTopPiped, renderTopSummary, type TopState } from "../top_view.ts";
 import type { TopOptions } from "./top.ts";
 
-/** More than fit on most screens. */
+/** Number of rows that are asked for on a terminal: more than fit on most screens. */
 const SCREEN_ROWS_MAX = 100;
 
-/** More than the screen shows of them. */
+/** Number of alerts that are kept for the screen, which shows fewer. */
 const SCREEN_ALERTS_MAX = 10;
 
-/** No flow is counted: what an interface would be watched with does not matter. */
+/** Options about flows, which have no effect because no interface is watched. */
 const NO_FLOWS = {
   direction: "both",
   ingressMode: "auto",

@@ -47,7 +47,7 @@ export const FLOWS_MAX_FLAGS = {
     "max-flows-limit",
     "N",
     { min: 1, max: 16_777_216, unit: "flows", fallback: 1_048_576 },
-    "to which a full map doubles; a million take 250 to 300 MB",
+    "a full map doubles up to this; a million take 250 to 300 MB",
   ),
 } satisfies AggregatorFlags;
 
@@ -123,7 +123,7 @@ export const SEEN_ORDER_FLAG = {
     "sort",
     SEEN_ORDERS,
     "packets",
-    "what is large; first a TCP reset or handshake, for resets and new",
+    "what ranks flows; resets and new: first those with a TCP reset or handshake",
   ),
 } satisfies { order: ValueFlag<Extract<FlowOrder, typeof SEEN_ORDERS[number]>> };
 
@@ -137,7 +137,7 @@ export const FLOW_FILTER_FLAG = {
 } satisfies AggregatorFlags;
 
 export const OWNERS_FLAG = {
-  owners: offSwitchFlag("no-owners", "do not look for whose flow it is"),
+  owners: offSwitchFlag("no-owners", "do not look for the process that owns each flow"),
 } satisfies AggregatorFlags;
 
 /** All flags whose options are the aggregator's: what a command has of them is passed on as it is. */

@@ -1,21 +1,21 @@
 /** Times and spans as `history` and `--retention` take them. */
 import { LEVEL_NAMES, type LevelName } from "../../history/levels.ts";
 
-/** A moment, or one so long before now. */
+/** A moment, or a span of time before now. */
 export type TimeSpec = { unixNs: bigint } | { beforeNs: bigint };
 
 const NS_PER_S = 1_000_000_000n;
 const UNIT_SECONDS: Record<string, bigint> = { s: 1n, m: 60n, h: 3_600n, d: 86_400n, w: 604_800n };
 
-/** Times lie between 1970 and what 64 bits of nanoseconds hold: 2262. */
+/** The last second that 64 bits of nanoseconds since 1970 can hold, in 2262. */
 const UNIX_SECONDS_MAX = 9_223_372_036n;
 
-/** What windows are kept for where nothing else is said. */
+/** How long the windows of each level are kept by default. */
 const RETENTION_DEFAULT: Record<LevelName, string> = { "1s": "1d", "1m": "7d", "1h": "90d", "1d": "1825d" };
 
 export const RETENTION_TEXT = LEVEL_NAMES.map((name) => `${name}=${RETENTION_DEFAULT[name]}`).join(",");
 
-/** `90s`, `5m`, `1h`, `2d`, `1w` in nanoseconds, or null. */
+/** Parses a span like `90s`, `5m`, `1h`, `2d` or `1w` to nanoseconds; null for a text that is none. */
 export function parseSpan(text: string): bigint | null {
   const [, count, unit] = /^([1-9]\d{0,9})([smhdw])$/.exec(text) ?? [];
   if (count === undefined) return null;
@@ -23,7 +23,10 @@ export function parseSpan(text: string): bigint | null {
   return seconds > UNIX_SECONDS_MAX ? null : seconds * NS_PER_S;
 }
 
-/** `now`, `-1h`, `2026-01-02`, `2026-01-02T03:04:05Z`, or null. A time without its zone is refused: it could be any. */
+/**
+ * Parses `now`, `-1h`, `2026-01-02` or `2026-01-02T03:04:05Z`; null for a text that is none. A time without its zone is
+ * refused, because it is ambiguous.
+ */
 export function parseTime(text: string): TimeSpec | null {
   if (text === "now") return { beforeNs: 0n };
   if (text.startsWith("-")) {
@@ -50,7 +53,7 @@ export function resolveTime(spec: TimeSpec, nowNs: bigint): bigint {
 
 /**
  * `1s=1d,1m=7d`: how long to keep the windows of each level; what is not named keeps its default, or what a finer level
- * is kept for. A coarser level kept for less than a finer one is refused: it would leave parts of nothing.
+ * is kept for. A coarser level must not be kept for less time than a finer one, whose windows it sums up.
  */
 export function parseRetention(text: string): bigint[] | null {
   const given = new Map<string, bigint>();

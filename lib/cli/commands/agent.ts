@@ -21,7 +21,7 @@ import {
   megabytesFlag,
   optionalTextFlag,
   switchFlag,
-  type ValueFlag,
+  valueFlag,
 } from "../flags/kinds.ts";
 import { CONFIG_FLAG, DURATION_FLAG, LISTEN_FLAG, OUTPUT_FLAGS } from "../flags/output.ts";
 import type { UsageContext } from "../flags/usage.ts";
@@ -30,14 +30,14 @@ import type { UsageContext } from "../flags/usage.ts";
 const FLOWS_MAX = 100_000;
 
 const SERVERS_FLAG = {
-  servers: {
+  servers: valueFlag<ServerAddress[]>({
     name: "server",
     value: "HOST:PORT[,...]",
     help: "where to stream to; of several, any that works",
     takes: "HOST:PORT, several separated by commas",
     fallback: [],
     parse: parseServerAddresses,
-  } satisfies ValueFlag<ServerAddress[]> as ValueFlag<ServerAddress[]>,
+  }),
 };
 
 /** What waits for a server's acknowledgement. */
@@ -80,14 +80,14 @@ const LINK_FLAGS = {
 
 /** null: made of the machine's. */
 const AGENT_ID_FLAG = {
-  agentId: {
+  agentId: valueFlag<string | null>({
     name: "agent-id",
     value: "NAME",
     help: "name of this agent; by default one made of /etc/machine-id",
     takes: "1 to 255 visible characters",
     fallback: null,
     parse: (text: string) => /^[\x21-\x7e]{1,255}$/.test(text) ? text : undefined,
-  } satisfies ValueFlag<string | null> as ValueFlag<string | null>,
+  }),
 };
 
 /** @throws {UsageError} when there is no server, or one of another host without TLS */

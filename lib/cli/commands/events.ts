@@ -14,6 +14,7 @@ import {
   switchFlag,
   textFlag,
   type ValueFlag,
+  valueFlag,
 } from "../flags/kinds.ts";
 import { DURATION_FLAG, LISTEN_FLAG, OUTPUT_FLAGS } from "../flags/output.ts";
 import type { UsageContext } from "../flags/usage.ts";
@@ -52,17 +53,17 @@ const SELECTION_FLAGS = {
   events: listFlag("event", "LIST", EVENT_TYPES, "types of events, separated by commas"),
   pid: idFlag("pid", "PID", 1, 0x7fff_ffff, "events of this process only"),
   uid: idFlag("uid", "UID", 0, 0xffff_fffe, "events of this user only"),
-  comm: {
+  comm: valueFlag<string | null>({
     name: "comm",
     value: "NAME",
     help: "events of commands with this name only",
     takes: `a name of 1 to ${COMM_MAX_BYTES} bytes`,
     fallback: null,
     parse: (text: string) => isText(text, COMM_MAX_BYTES) ? text : undefined,
-  } satisfies ValueFlag<string | null> as ValueFlag<string | null>,
+  }),
 } satisfies Record<keyof RouterChoices["only"], unknown>;
 
-const ISOLATE_FLAG = {
+const ISOLATE_FLAG = valueFlag<IsolateTarget[]>({
   name: "isolate",
   value: "LIST",
   help: "a ring of its own for each: pid:N or cgroup:FOLDER, separated by commas",
@@ -73,16 +74,16 @@ const ISOLATE_FLAG = {
     const targets = text.split(",").map(parseIsolateTarget);
     return targets.every((it) => it !== null) && targets.length <= ISOLATED_MAX ? targets : undefined;
   },
-} satisfies ValueFlag<IsolateTarget[]> as ValueFlag<IsolateTarget[]>;
+});
 
-const WEBHOOK_FLAG = {
+const WEBHOOK_FLAG = valueFlag<string | null>({
   name: "webhook",
   value: "URL",
   help: "POST each alert there as JSON",
   takes: "an http or https URL",
   fallback: null,
   parse: (text: string) => /^https?:\/\/./i.test(text) && URL.canParse(text) ? text : undefined,
-} satisfies ValueFlag<string | null> as ValueFlag<string | null>;
+});
 
 /** @throws {UsageError} when a ring is larger than the largest that it may grow to */
 function checkRings(ringBytes: RouterChoices["ringBytes"], max: number, { wrong }: UsageContext): void {

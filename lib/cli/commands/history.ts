@@ -4,7 +4,16 @@ import { type GroupBy, GROUPINGS } from "../../history/rollup.ts";
 import { type Cidr, parseCidr } from "../../net/address.ts";
 import { command, type OptionsOf, required } from "../command.ts";
 import { checkFlowFilter } from "../flags/flows.ts";
-import { choice, choiceFlag, integerFlag, mapped, switchFlag, textFlag, type ValueFlag } from "../flags/kinds.ts";
+import {
+  choice,
+  choiceFlag,
+  integerFlag,
+  mapped,
+  switchFlag,
+  textFlag,
+  type ValueFlag,
+  valueFlag,
+} from "../flags/kinds.ts";
 import { OUTPUT_FLAGS } from "../flags/output.ts";
 import { parseTime, type TimeSpec } from "../flags/time.ts";
 
@@ -24,15 +33,15 @@ function timeFlag(name: string, fallbackText: string, help: string): ValueFlag<T
 }
 
 /** null: as the view does. */
-const BY_FLAG = {
+const BY_FLAG = valueFlag<GroupBy | null>({
   ...choiceFlag("by", GROUPINGS, "flow", "what to group by [flow; for series nothing]"),
   value: "GROUPING",
   fallbackText: undefined,
   fallback: null,
-} satisfies ValueFlag<GroupBy | null> as ValueFlag<GroupBy | null>;
+});
 
 /** Networks separated by commas. */
-const NETWORKS_FLAG = {
+const NETWORKS_FLAG = valueFlag<Cidr[]>({
   name: "nets",
   value: "LIST",
   help: "networks for --by net, separated by commas; else every /24 and /48",
@@ -42,10 +51,10 @@ const NETWORKS_FLAG = {
     const networks = text.split(",").map(parseCidr);
     return networks.every((network) => network !== null) ? networks : undefined;
   },
-} satisfies ValueFlag<Cidr[]> as ValueFlag<Cidr[]>;
+});
 
 /** A group opened again: what it was grouped by, and its name there. */
-const GROUP_FLAG = {
+const GROUP_FLAG = valueFlag<{ by: GroupBy; label: string } | null>({
   name: "group",
   value: "BY=GROUP",
   help: "only the flows of this group: 'port=443/tcp', 'net=192.0.2.0/24'",
@@ -56,7 +65,7 @@ const GROUP_FLAG = {
     const by = GROUPINGS.find((grouping) => grouping === name);
     return by === undefined ? undefined : { by, label };
   },
-} satisfies ValueFlag<{ by: GroupBy; label: string } | null> as ValueFlag<{ by: GroupBy; label: string } | null>;
+});
 
 /** Index in LEVELS; null: as the time asks for. */
 const LEVEL_FLAG = mapped(

@@ -19,7 +19,7 @@ import {
   TOP_FLAG,
   windowOptions,
 } from "../flags/flows.ts";
-import { type FlagValues, integerFlag, megabytesFlag, switchFlag, textFlag, type ValueFlag } from "../flags/kinds.ts";
+import { type FlagValues, integerFlag, megabytesFlag, switchFlag, textFlag, valueFlag } from "../flags/kinds.ts";
 import { CONFIG_FLAG, DURATION_FLAG, LISTEN_FLAG, OUTPUT_FLAGS } from "../flags/output.ts";
 import { parseRetention, RETENTION_TEXT } from "../flags/time.ts";
 
@@ -43,7 +43,7 @@ const STORE_FLAGS = {
     { min: 1, max: 1000, unit: "flows", fallback: 100 },
     "largest flows of a window that the store names",
   ),
-  keepNs: {
+  keepNs: valueFlag<bigint[]>({
     name: "retention",
     value: "LIST",
     help: "how long to keep windows, by level",
@@ -51,7 +51,7 @@ const STORE_FLAGS = {
     fallbackText: RETENTION_TEXT,
     fallback: parseRetention(RETENTION_TEXT)!,
     parse: (text) => parseRetention(text) ?? undefined,
-  } satisfies ValueFlag<bigint[]>,
+  }),
 } satisfies Record<keyof StoreOptions, unknown>;
 
 /** What is counted of system calls. */
@@ -80,14 +80,14 @@ function parseIpfixTarget(text: string): IpfixTarget | undefined {
 
 /** Where flow records are sent; null for nowhere. */
 const IPFIX_FLAG = {
-  ipfix: {
+  ipfix: valueFlag<IpfixTarget | null>({
     name: "ipfix",
     value: "udp://HOST:PORT",
     help: "send all flows to an IPFIX collector, over udp:// or tcp://; bytes as on layer 2",
     takes: "udp://HOST:PORT, tcp://HOST:PORT or HOST:PORT",
     fallback: null,
     parse: parseIpfixTarget,
-  } satisfies ValueFlag<IpfixTarget | null> as ValueFlag<IpfixTarget | null>,
+  }),
 };
 
 /** @returns null where system calls are not counted */

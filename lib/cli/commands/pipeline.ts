@@ -12,7 +12,7 @@ import {
   integerFlag,
   mapped,
   offSwitchFlag,
-  type ValueFlag,
+  valueFlag,
 } from "../flags/kinds.ts";
 import { DURATION_FLAG, LISTEN_FLAG, OUTPUT_FLAGS } from "../flags/output.ts";
 
@@ -21,14 +21,14 @@ const ACTIONS = ["run", "dead-letters", "replay"] as const;
 /** Where the events come from. */
 const SOURCE_FLAGS = {
   /** null: the kernel's events. */
-  simulate: {
+  simulate: valueFlag<number | null>({
     name: "simulate",
     value: "N",
     help: "make up so many events in the place of the kernel's",
     takes: "a number of events from 1 on",
     fallback: null,
     parse: (text: string) => /^[1-9]\d{0,11}$/.test(text) ? Number(text) : undefined,
-  } satisfies ValueFlag<number | null> as ValueFlag<number | null>,
+  }),
   rate: integerFlag(
     "rate",
     "R",

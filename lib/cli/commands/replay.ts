@@ -9,7 +9,7 @@ import {
   TOP_FLAG,
   WINDOW_FLAG,
 } from "../flags/flows.ts";
-import type { ValueFlag, ValueSpec } from "../flags/kinds.ts";
+import { valueFlag, type ValueSpec } from "../flags/kinds.ts";
 import { CONFIG_FLAG, OUTPUT_FLAGS } from "../flags/output.ts";
 
 const CAPTURE = {
@@ -23,7 +23,7 @@ const CAPTURE = {
 
 /** 1 for real time; 0 for as fast as it goes. */
 const SPEED_FLAG = {
-  speed: {
+  speed: valueFlag<number>({
     name: "speed",
     value: "X",
     help: "1 for the time it took then, 10 for ten times as fast; 0 for as fast as it goes",
@@ -34,7 +34,7 @@ const SPEED_FLAG = {
       const speed = /^\d{1,7}(\.\d{1,9})?$/.test(text) ? Number(text) : NaN;
       return speed === 0 || (speed >= 0.001 && speed <= 1_000_000) ? speed : undefined;
     },
-  } satisfies ValueFlag<number> as ValueFlag<number>,
+  }),
 };
 
 export const replay = command({

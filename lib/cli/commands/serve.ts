@@ -14,7 +14,7 @@ import {
   listenFlag,
   megabytesFlag,
   switchFlag,
-  type ValueFlag,
+  valueFlag,
 } from "../flags/kinds.ts";
 import { CONFIG_FLAG, DURATION_FLAG, OUTPUT_FLAGS } from "../flags/output.ts";
 import { parseFile, type UsageContext } from "../flags/usage.ts";
@@ -24,7 +24,7 @@ const GROUPS_MAX = 100_000;
 
 /** Where agents connect, and how they and this server know each other. */
 const GRPC_FLAGS = {
-  listenGrpc: {
+  listenGrpc: valueFlag<ServerAddress>({
     name: "listen-grpc",
     value: "HOST:PORT",
     help: "address that agents connect to; without TLS on this machine only",
@@ -36,7 +36,7 @@ const GRPC_FLAGS = {
       const address = parseServerAddresses(free ? `${free[1]}:1` : text)?.[0];
       return address && { host: address.host, port: free ? 0 : address.port };
     },
-  } satisfies ValueFlag<ServerAddress> as ValueFlag<ServerAddress>,
+  }),
   ...TLS_FLAGS,
   tokensFile: fileFlag(
     "tokens-file",
@@ -51,7 +51,7 @@ const GRPC_FLAGS = {
 
 /** Where the batches of agents are stored; a null path is nowhere. */
 const STORE_FLAGS = {
-  storePath: {
+  storePath: valueFlag<string | null>({
     name: "store",
     value: "FILE|off",
     help: "database of what agents send",
@@ -60,7 +60,7 @@ const STORE_FLAGS = {
     fallbackText: "ebpfmon-fleet.db",
     fallback: "ebpfmon-fleet.db",
     parse: (text: string) => text === "" ? undefined : text === "off" ? null : text,
-  } satisfies ValueFlag<string | null> as ValueFlag<string | null>,
+  }),
   storeBytesMax: megabytesFlag(
     "store-max-mb",
     { min: 16, max: 1_048_576, fallback: 1024 },
@@ -91,7 +91,7 @@ const NATS_URL = /^(nats|tls):\/\/[^\s,/]+$/;
 
 /** The log that several servers share. */
 const NATS_FLAGS = {
-  natsServers: {
+  natsServers: valueFlag<string[]>({
     name: "nats",
     value: "nats://HOST:PORT[,...]",
     help: "share the work: batches go to this JetStream, and correlation reads them there",
@@ -101,7 +101,7 @@ const NATS_FLAGS = {
       const urls = text.split(",");
       return urls.every((url) => NATS_URL.test(url)) ? urls : undefined;
     },
-  } satisfies ValueFlag<string[]> as ValueFlag<string[]>,
+  }),
   natsCa: fileFlag("nats-tls-ca", "PEM file of the authority that signs the certificates of NATS"),
   natsCert: fileFlag("nats-tls-cert", "PEM file of our certificate for NATS"),
   natsKey: fileFlag("nats-tls-key", "PEM file of its key"),

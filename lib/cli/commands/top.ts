@@ -8,7 +8,7 @@ import { isSyscallName } from "../../wire/syscalls.ts";
 import { command, type OptionsOf } from "../command.ts";
 import { ACTIVITY_ENTRIES, SAMPLING_FLAG } from "../flags/activity.ts";
 import { LIBBPF_FLAG, WINDOW_FLAG } from "../flags/flows.ts";
-import { choiceFlag, idFlag, integerFlag, mapped, textFlag, type ValueFlag } from "../flags/kinds.ts";
+import { choiceFlag, idFlag, integerFlag, mapped, textFlag, valueFlag } from "../flags/kinds.ts";
 import { CONFIG_FLAG, DURATION_FLAG, OUTPUT_FLAGS } from "../flags/output.ts";
 
 const ARRANGEMENT_FLAGS = {
@@ -19,14 +19,14 @@ const ARRANGEMENT_FLAGS = {
     "process",
     "what a row stands for; containers and users name their processes",
   ),
-  syscall: {
+  syscall: valueFlag<string | null>({
     name: "syscall",
     value: "NAME",
     help: "only system calls of this name",
     takes: "the name of a system call, as in openat",
     fallback: null,
     parse: (text: string) => isSyscallName(text) ? text : undefined,
-  } satisfies ValueFlag<string | null> as ValueFlag<string | null>,
+  }),
   comm: textFlag({
     name: "comm",
     value: "TEXT",

@@ -11,6 +11,7 @@ import {
   switchFlag,
   textFlag,
   type ValueFlag,
+  valueFlag,
   type ValueSpec,
 } from "./kinds.ts";
 import { checked, type UsageContext } from "./usage.ts";
@@ -92,14 +93,14 @@ export const WINDOW_FLAG = {
 
 /** `--window` where the load may choose the length; `windowOptions` makes the aggregator's options of it. */
 export const AUTO_WINDOW_FLAG = {
-  window: {
+  window: valueFlag<number | "auto">({
     ...WINDOW_FLAG.windowMs,
     value: "MS|auto",
     help: `${WINDOW_FLAG.windowMs.help}; auto: 250 to 10000, as the load asks for`,
     takes: `${WINDOW_FLAG.windowMs.takes}, or auto`,
     fallback: 1000,
     parse: (text) => text === "auto" ? text : WINDOW_FLAG.windowMs.parse(text),
-  } satisfies ValueFlag<number | "auto"> as ValueFlag<number | "auto">,
+  }),
 };
 
 /** With `auto` the length is the default one, which is then not used. */

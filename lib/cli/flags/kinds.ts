@@ -60,6 +60,11 @@ const SECONDS_MAX = 2_147_483;
 
 const BYTES_PER_MB = 1_000_000;
 
+/** A flag of a kind of its own. */
+export function valueFlag<T>(flag: ValueFlag<T>): ValueFlag<T> {
+  return flag;
+}
+
 /** A flag that sets its option to true. */
 export function switchFlag(name: string, help: string): SwitchFlag {
   return { name, value: null, help, fallback: false };

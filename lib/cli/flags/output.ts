@@ -1,13 +1,5 @@
 /** Flags of nearly all commands: what is printed, for how long, and where HTTP is served. */
-import {
-  type ConfigFlag,
-  type FlagValues,
-  listenFlag,
-  seconds,
-  switchFlag,
-  textFlag,
-  type ValueFlag,
-} from "./kinds.ts";
+import { type ConfigFlag, type FlagValues, listenFlag, seconds, switchFlag, textFlag, valueFlag } from "./kinds.ts";
 
 export const OUTPUT_FLAGS = {
   json: switchFlag("json", "one JSON object a line on stdout, and nothing else there"),
@@ -33,10 +25,10 @@ export const CONFIG_FLAG = {
 
 /** null: until told to stop. */
 export const DURATION_FLAG = {
-  durationSeconds: {
+  durationSeconds: valueFlag<number | null>({
     name: "duration",
     ...seconds("S", null, "stop after so many seconds"),
-  } satisfies ValueFlag<number | null> as ValueFlag<number | null>,
+  }),
 };
 
 /** null: no HTTP. */

@@ -1,4 +1,4 @@
-/** What `events`, `monitor` and `pipeline` share: events from the kernel, through the pipeline, to the last record. */
+/** What all commands that watch events share: events from the kernel, through the pipeline, to the last record. */
 import { makeSharedChannel } from "../pipeline/channel/open_channel.ts";
 import { Pipeline, type PipelineOptions } from "../pipeline/pipeline.ts";
 import type { PipelineEvent } from "../pipeline/pipeline_messages.ts";

@@ -1,6 +1,6 @@
 /**
- * What `monitor` and `measure` share: the aggregator's run from attach to last flush, its running totals, and the HTTP
- * server over them.
+ * What `monitor`, `agent` and `measure` share: the aggregator's run from attach to last flush, its running totals, and
+ * the HTTP server over them.
  */
 import {
   type ActivityTotals,

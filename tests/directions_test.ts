@@ -1,4 +1,4 @@
-/** Imports go down the layers of ARCHITECTURE.md, and no module imports itself by way of others. */
+/** Imports go down the layers of ARCHITECTURE.md, no module imports itself by way of others, and only lib/ffi calls C. */
 import { assertEquals, assertGreater } from "./assert.ts";
 import { circles, folderOf, importsOf, modulesBelow, parseLayers } from "./support/imports.ts";
 
@@ -64,4 +64,16 @@ Deno.test("every import between folders goes down the layers of ARCHITECTURE.md,
 Deno.test("no modules import each other in a circle", async () => {
   const allowed = ALLOWED_CIRCLES.map(({ modules }) => modules.join());
   assertEquals(circles(await importGraph()).filter((modules) => !allowed.includes(modules.join())), []);
+});
+
+Deno.test("only lib/ffi loads libraries and uses pointers", async () => {
+  const wrong: string[] = [];
+  let found = 0;
+  for (const path of ["main.ts", ...await modulesBelow("lib")]) {
+    if (path.endsWith("_test.ts") || !/\bDeno\.(dlopen|Unsafe)/.test(await Deno.readTextFile(path))) continue;
+    found++;
+    if (!path.startsWith("lib/ffi/")) wrong.push(path);
+  }
+  assertEquals(wrong, []);
+  assertGreater(found, 0);
 });

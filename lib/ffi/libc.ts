@@ -32,6 +32,7 @@ export const LIBC_SYMBOLS = {
   vsnprintf: { parameters: ["buffer", "usize", "pointer", "pointer"], result: "i32" },
   __errno_location: { parameters: [], result: "pointer" },
   poll: { parameters: ["buffer", "u64", "i32"], result: "i32", nonblocking: true },
+  readOnThread: { name: "read", parameters: ["i32", "buffer", "usize"], result: "isize", nonblocking: true },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 let libc: Deno.DynamicLibrary<typeof LIBC_SYMBOLS> | undefined;
@@ -338,6 +339,17 @@ export async function pollReadable(fd: number, timeoutMs: number): Promise<boole
   const ready = await symbols().poll(new Uint8Array(pollfd.buffer), 1n, timeoutMs);
   keepAlive(pollfd);
   return ready > 0;
+}
+
+/**
+ * Reads once on another thread, for a file whose reading takes the kernel long. That thread's errno cannot be asked for.
+ *
+ * @returns the bytes read into `buffer`, 0 at the end of the file, or -1 where the read failed
+ */
+export async function readOnThread(fd: number, buffer: Uint8Array<ArrayBuffer>): Promise<number> {
+  const length = await symbols().readOnThread(fd, buffer, BigInt(buffer.length));
+  keepAlive(buffer);
+  return Number(length);
 }
 
 const PROT_READ = 1;

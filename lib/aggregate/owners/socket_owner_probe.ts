@@ -8,7 +8,7 @@ import { BpfMap, type MapSpec, MapType } from "../../ffi/bpf_map.ts";
 import { writeField } from "../../wire/layout.ts";
 import { SOCKET_KEY, SOCKET_OWNER, SOCKET_OWNER_RODATA } from "../../wire/layouts.gen.ts";
 import { hasKernelBtf, KERNEL_BTF } from "../../ffi/kernel_btf.ts";
-import { closeFd, keepAlive } from "../../ffi/libc.ts";
+import { closeFd, readOnThread } from "../../ffi/libc.ts";
 import type { Libbpf } from "../../ffi/libbpf.ts";
 import { ownNetns } from "../../ffi/netdev.ts";
 import { loadVariants, type ProgramJob } from "../../ffi/program_variants.ts";
@@ -93,11 +93,6 @@ function isHook(part: Part): part is Hook {
 }
 
 const ATTACH_TRACE_ITER = 28;
-
-const SYMBOLS = {
-  // On another thread: the kernel looks at every descriptor of every process meanwhile.
-  read: { parameters: ["i32", "buffer", "usize"], result: "isize", nonblocking: true },
-} as const satisfies Deno.ForeignLibraryInterface;
 
 export interface SocketOwnerProbeOptions {
   /** Sockets remembered; of more, the least recently used are forgotten. */
@@ -217,7 +212,6 @@ export class SocketOwnerProbe implements Disposable {
   readonly #programs: readonly string[];
   readonly #owners: BpfMap;
   readonly #addresses: BpfMap;
-  readonly #libc: Deno.DynamicLibrary<typeof SYMBOLS>;
   readonly #value = new Uint8Array(SOCKET_OWNER.size);
   readonly #links: LibbpfLinks;
 
@@ -249,9 +243,6 @@ export class SocketOwnerProbe implements Disposable {
     const lessSeen = way && WAY_NOTICES[way];
     this.notices = lessSeen === undefined ? missing : [lessSeen, ...missing];
     this.#addresses = object.map("address_netns");
-    const libc = Deno.dlopen("libc.so.6", SYMBOLS);
-    this.#libc = libc;
-    stack.defer(() => libc.close());
     this.netns = ownNetns();
     this.#owned = stack.move();
   }
@@ -301,8 +292,8 @@ export class SocketOwnerProbe implements Disposable {
     // A read walks a million objects, then says EAGAIN; another thread's errno cannot be asked for, so that any
     // failure is tried again as often as it takes for the largest hosts.
     for (let tries = 0; tries < 1_000; tries++) {
-      const length = Number(await this.#libc.symbols.read(fd, chunk, BigInt(chunk.length)));
-      keepAlive(chunk);
+      // The kernel looks at every descriptor of every process meanwhile.
+      const length = await readOnThread(fd, chunk);
       if (length === 0 || this.#owned.disposed) return;
     }
     throw new Error(`Cannot look at all sockets: program "${SCAN}" does not come to an end`);

@@ -219,7 +219,7 @@ static __always_inline void watch_frame(struct xdp_md *ctx, __u32 len_bytes)
 	if (!counters)
 		return;
 	pkt.tcp_flags = 0;
-	parsed = parse_packet(ctx, true, data, data_end, len_bytes, false, false, &pkt);
+	parsed = parse_packet(ctx, data, data_end, len_bytes, PARSE_XDP, &pkt);
 	count_packet(counters, parsed, &pkt, side, slot, FLOW_INGRESS, 1, len_bytes);
 }
 
@@ -233,6 +233,7 @@ static __always_inline void watch_skb(struct __sk_buff *skb, __u32 direction)
 	/* The kernel or the NIC took the outer VLAN tag out of the frame; on the wire it is there. */
 	__u32 tag_bytes = skb->vlan_present ? sizeof(struct vlan_tag) : 0;
 	__u64 bytes = len_bytes + tag_bytes;
+	__u32 flags = (skb->gso_size ? PARSE_GSO : 0) | (tag_bytes ? PARSE_TAG_OFFLOADED : 0);
 	struct packet pkt __attribute__((aligned(8))); /* keys are hashed by words */
 	void *data, *data_end;
 	int parsed;
@@ -250,7 +251,7 @@ static __always_inline void watch_skb(struct __sk_buff *skb, __u32 direction)
 		data_end = (void *)(long)skb->data_end;
 	}
 	pkt.tcp_flags = 0;
-	parsed = parse_packet(skb, false, data, data_end, len_bytes, skb->gso_size != 0, tag_bytes != 0, &pkt);
+	parsed = parse_packet(skb, data, data_end, len_bytes, flags, &pkt);
 	/* A GSO packet is several packets on the wire, each with its own headers. */
 	if (skb->gso_segs > 1 && parsed < PARSED_OTHER) {
 		packets = skb->gso_segs;

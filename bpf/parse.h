@@ -32,6 +32,14 @@
 /* Ethernet, two tags, IPv6. */
 #define FRAME_HEADERS_MAX_BYTES 62
 
+/* What a program knows of the frame that it hands to parse_packet(); a constant where the program knows it beforehand.
+ */
+enum parse_flag {
+	PARSE_XDP = 1 << 0, /* the context is a struct xdp_md, else a struct __sk_buff */
+	PARSE_GSO = 1 << 1, /* the frame stands for several on the wire: the length in its IP header may be zero */
+	PARSE_TAG_OFFLOADED = 1 << 2, /* the frame had one VLAN tag more, which the kernel keeps beside it */
+};
+
 #define IPV4_FRAGMENT_OFFSET 0x1fff
 #define IPV6_FRAGMENT_OFFSET 0xfff8
 
@@ -119,7 +127,7 @@ static __always_inline int parse_transport(void *cur, void *data_end, __u32 payl
 }
 
 /* `len_bytes`: from the IP header to the frame's end. */
-static __always_inline int parse_ipv4(void *cur, void *data_end, __u32 len_bytes, bool gso, struct packet *pkt)
+static __always_inline int parse_ipv4(void *cur, void *data_end, __u32 len_bytes, __u32 flags, struct packet *pkt)
 {
 	struct iphdr *ip = cur;
 	__u32 header_bytes, total_bytes;
@@ -131,7 +139,7 @@ static __always_inline int parse_ipv4(void *cur, void *data_end, __u32 len_bytes
 	header_bytes = ip->ihl * 4;
 	total_bytes = bpf_ntohs(ip->tot_len);
 	/* A GSO packet of more than 64 KiB (BIG TCP) states no length. */
-	if (gso && total_bytes == 0)
+	if ((flags & PARSE_GSO) && total_bytes == 0)
 		total_bytes = len_bytes;
 	if (ip->version != 4 || header_bytes < sizeof(*ip) || total_bytes < header_bytes)
 		return OTHER(OTHER_MALFORMED);
@@ -206,7 +214,7 @@ __noinline int walk_extensions_skb(struct __sk_buff *ctx, __u32 offset, __u32 pa
 }
 
 /* `len_bytes`: from the IP header to the frame's end. */
-static __always_inline int parse_ipv6(void *ctx, bool is_xdp, void *cur, void *data_end, __u32 len_bytes, bool gso,
+static __always_inline int parse_ipv6(void *ctx, void *cur, void *data_end, __u32 len_bytes, __u32 flags,
 				      struct packet *pkt)
 {
 	struct ipv6hdr *ip = cur;
@@ -219,7 +227,7 @@ static __always_inline int parse_ipv6(void *ctx, bool is_xdp, void *cur, void *d
 		return OTHER(OTHER_TRUNCATED);
 	payload_bytes = bpf_ntohs(ip->payload_len);
 	/* Zero: a jumbogram or BIG TCP; the frame's own length stands in. */
-	if (payload_bytes == 0 && (gso || ip->nexthdr == IPPROTO_HOPOPTS))
+	if (payload_bytes == 0 && ((flags & PARSE_GSO) || ip->nexthdr == IPPROTO_HOPOPTS))
 		payload_bytes = len_bytes - sizeof(*ip);
 	if (ip->version != 6)
 		return OTHER(OTHER_MALFORMED);
@@ -229,8 +237,8 @@ static __always_inline int parse_ipv6(void *ctx, bool is_xdp, void *cur, void *d
 	proto = ip->nexthdr;
 	if (is_ipv6_extension(proto)) {
 		__u32 offset = pkt->headers_bytes + sizeof(*ip);
-		int walked = is_xdp ? walk_extensions_xdp(ctx, offset, payload_bytes, proto)
-				    : walk_extensions_skb(ctx, offset, payload_bytes, proto);
+		int walked = flags & PARSE_XDP ? walk_extensions_xdp(ctx, offset, payload_bytes, proto)
+					       : walk_extensions_skb(ctx, offset, payload_bytes, proto);
 
 		if (walked < 0)
 			return -walked;
@@ -252,11 +260,10 @@ static __always_inline int parse_ipv6(void *ctx, bool is_xdp, void *cur, void *d
 
 /*
  * Fills the key of the family it returns, but for direction and iface_slot, which the packet does not hold. `ctx` is
- * what the program was given, a struct xdp_md or a struct __sk_buff. `tag_offloaded`: the frame had one VLAN tag more,
- * which is kept beside it.
+ * what the program was given; `flags` are of enum parse_flag.
  */
-static __always_inline int parse_packet(void *ctx, bool is_xdp, void *data, void *data_end, __u32 len_bytes, bool gso,
-					bool tag_offloaded, struct packet *pkt)
+static __always_inline int parse_packet(void *ctx, void *data, void *data_end, __u32 len_bytes, __u32 flags,
+					struct packet *pkt)
 {
 	struct ethhdr *eth = data;
 	void *cur = eth + 1;
@@ -273,7 +280,7 @@ static __always_inline int parse_packet(void *ctx, bool is_xdp, void *data, void
 
 		if (ethertype != bpf_htons(ETH_P_8021Q) && ethertype != bpf_htons(ETH_P_8021AD))
 			break;
-		if (tag_offloaded && i == VLAN_TAGS_MAX - 1)
+		if ((flags & PARSE_TAG_OFFLOADED) && i == VLAN_TAGS_MAX - 1)
 			break;
 		cur = tag + 1;
 		if (cur > data_end)
@@ -283,8 +290,8 @@ static __always_inline int parse_packet(void *ctx, bool is_xdp, void *data, void
 		len_bytes -= sizeof(*tag);
 	}
 	if (ethertype == bpf_htons(ETH_P_IP))
-		return parse_ipv4(cur, data_end, len_bytes, gso, pkt);
+		return parse_ipv4(cur, data_end, len_bytes, flags, pkt);
 	if (ethertype == bpf_htons(ETH_P_IPV6))
-		return parse_ipv6(ctx, is_xdp, cur, data_end, len_bytes, gso, pkt);
+		return parse_ipv6(ctx, cur, data_end, len_bytes, flags, pkt);
 	return OTHER(OTHER_NON_IP);
 }

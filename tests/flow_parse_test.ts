@@ -1,6 +1,7 @@
 /** Every flow program over crafted and mutated frames by BPF_PROG_TEST_RUN, against the oracle. */
 import { assertEquals, assertGreater } from "./assert.ts";
-import type { FlowProbe, FlowProgram } from "../lib/aggregate/flows/flow_probe.ts";
+import type { FlowProbe } from "../lib/aggregate/flows/flow_probe.ts";
+import type { FlowProgram } from "../lib/aggregate/flows/flow_programs.ts";
 import type { Libbpf } from "../lib/ffi/libbpf.ts";
 import { testRun } from "../lib/ffi/test_run.ts";
 import { loadFlowProbe, openSystemLibbpf, takeWindow } from "./support/bpf.ts";

@@ -4,7 +4,7 @@
  */
 /// <reference lib="deno.worker" />
 import { requireCapabilities } from "../ffi/capabilities.ts";
-import { resolveInterfaces } from "./flows/flow_probe.ts";
+import { resolveInterfaces } from "./flows/flow_attachments.ts";
 import { monotonicNs } from "../ffi/libc.ts";
 import { openLibbpf } from "../ffi/libbpf.ts";
 import { WorkerMain } from "../runtime/worker_main.ts";

@@ -1,5 +1,6 @@
 import { probeTcx } from "../ffi/bpf_link.ts";
-import { FlowProbe, type FlowProgram } from "../aggregate/flows/flow_probe.ts";
+import { FlowProbe } from "../aggregate/flows/flow_probe.ts";
+import type { FlowProgram } from "../aggregate/flows/flow_programs.ts";
 import { SIDES } from "../ffi/side.ts";
 import { testRun } from "../ffi/test_run.ts";
 import { broken, type CheckContext, elfOf, type FeatureKind, working } from "./check.ts";

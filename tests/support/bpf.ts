@@ -1,5 +1,6 @@
 /** BPF objects and the flow probe for tests, without a worker around them. */
-import { FlowProbe, type FlowProbeOptions } from "../../lib/aggregate/flows/flow_probe.ts";
+import { FlowProbe } from "../../lib/aggregate/flows/flow_probe.ts";
+import type { FlowProbeOptions } from "../../lib/aggregate/flows/flow_programs.ts";
 import { FLOW4_KEY, FLOW6_KEY, FLOW_VALUE, PACKET_COUNTERS } from "../../lib/wire/layouts.gen.ts";
 import { readField } from "../../lib/wire/layout.ts";
 import { type Libbpf, openLibbpf } from "../../lib/ffi/libbpf.ts";

@@ -1,6 +1,7 @@
 /** A quiet side into the reducer: all that a window has, in the one order that works. */
 import type { Side } from "../../ffi/side.ts";
-import type { DrainedMap, FlowProbe } from "./flow_probe.ts";
+import type { DrainedMap } from "./flow_maps.ts";
+import type { FlowProbe } from "./flow_probe.ts";
 import type { MapBatch } from "../../wire/records.ts";
 import type { FlowReducer } from "./flow_reducer.ts";
 

@@ -3,7 +3,9 @@
  * them. Composes lib/ffi with what is pure.
  */
 import { IpfixEncoder, type TickToUnixMs } from "./ipfix_encoder.ts";
-import { type DrainedMap, FlowProbe, type GoneInterface } from "./flow_probe.ts";
+import type { DrainedMap } from "./flow_maps.ts";
+import { FlowProbe } from "./flow_probe.ts";
+import type { GoneInterface } from "./flow_attachments.ts";
 import { monotonicNs } from "../../ffi/libc.ts";
 import type { Libbpf } from "../../ffi/libbpf.ts";
 import { parseFlowFilter } from "../../filter/language.ts";
@@ -79,7 +81,7 @@ export class FlowWatch implements Disposable {
     this.#growth = { v4: growth(), v6: growth() };
     const interfaceOfSlot: (string | undefined)[] = [];
     const ifindexOfSlot: number[] = [];
-    probe.interfaces.forEach(({ name, ifindex }, i) => {
+    probe.attachments.interfaces.forEach(({ name, ifindex }, i) => {
       interfaceOfSlot[probe.slotOf[i]] = name;
       ifindexOfSlot[probe.slotOf[i]] = ifindex;
     });
@@ -114,7 +116,7 @@ export class FlowWatch implements Disposable {
   /** Starts counting; the first window starts now. */
   attach(): { interfaces: AttachedInterface[]; notices: string[] } {
     this.#startNs = monotonicNs();
-    return this.#probe.attach(this.#options);
+    return this.#probe.attachments.attach(this.#options);
   }
 
   /** Makes what the first window's end needs. */
@@ -125,14 +127,14 @@ export class FlowWatch implements Disposable {
   /** Stops counting; a window that is ended afterwards has the rest. */
   detach(): void {
     this.#detached = true;
-    this.#probe.detach();
+    this.#probe.attachments.detach();
   }
 
   /** Interfaces that are watched no more since the last call, and how many are left. */
   takeGone(): { gone: GoneInterface[]; remaining: number } {
-    const { gone, notices } = this.#probe.takeChanges();
+    const { gone, notices } = this.#probe.attachments.takeChanges();
     this.#notices.push(...notices);
-    return { gone, remaining: this.#probe.watched };
+    return { gone, remaining: this.#probe.attachments.watched };
   }
 
   endWindow(): FinishedFlows {

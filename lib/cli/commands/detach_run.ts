@@ -1,7 +1,7 @@
 /** `ebpfmon detach`: removes what an instance that was killed has left on interfaces. */
 import { jsonLine, rfc3339 } from "../../export/json_lines.ts";
 import { type OwnFilter, type Sweep, sweepFilters } from "../../ffi/clsact.ts";
-import { resolveInterfaces } from "../../aggregate/flows/flow_probe.ts";
+import { resolveInterfaces } from "../../aggregate/flows/flow_attachments.ts";
 import type { RunContext } from "../command.ts";
 import { print, unixNs } from "../console.ts";
 import { EXIT, type ExitCode } from "../exit.ts";

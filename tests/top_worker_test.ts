@@ -3,7 +3,8 @@ import { assert, assertEquals, assertGreater, assertRejects } from "./assert.ts"
 import { Aggregator } from "../lib/aggregate/aggregator.ts";
 import type { ActivityOptions } from "../lib/aggregate/activity/activity_options.ts";
 import type { ProcessWindow } from "../lib/aggregate/activity/process_window.ts";
-import { DEFAULT_ARRANGEMENT, noCalls, processBalance } from "../lib/aggregate/activity/process_reducer.ts";
+import { DEFAULT_ARRANGEMENT } from "../lib/aggregate/activity/process_reducer.ts";
+import { noCalls, processBalance } from "../lib/aggregate/activity/activity_sums.ts";
 import type { AggregatorOptions } from "../lib/aggregate/aggregator_messages.ts";
 import { WorkerError } from "../lib/runtime/worker_handle.ts";
 import { ASSETS_DIR, assetsWithout } from "./support/bpf.ts";

@@ -4,7 +4,7 @@
 import { percentile } from "../aggregate/activity/process_histogram.ts";
 import type { Activity, ProcessRow, ProcessWindow, SyscallAbi } from "../aggregate/activity/process_window.ts";
 import type { ActivityGrouping, ActivityOrder } from "../aggregate/activity/activity_options.ts";
-import { compareActivity } from "../aggregate/activity/process_reducer.ts";
+import { compareActivity } from "../aggregate/activity/activity_sums.ts";
 import { NO_CONTAINER_GROUP } from "../history/rollup.ts";
 import { displayWidth, escapeControls, fit, humanBytes, humanCount, humanSeconds } from "../runtime/text.ts";
 

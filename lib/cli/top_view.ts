@@ -2,7 +2,7 @@
 import { activityBalance, type ActivityTotals, isActivityBalanced } from "../aggregate/activity/activity_totals.ts";
 import type { ActivityArrangement, ActivityGrouping, ActivityOrder } from "../aggregate/activity/activity_options.ts";
 import type { ProcessWindow } from "../aggregate/activity/process_window.ts";
-import { processBalance } from "../aggregate/activity/process_reducer.ts";
+import { processBalance } from "../aggregate/activity/activity_sums.ts";
 import { activityTable } from "./activity_table.ts";
 import { alertLine, ALERTS_MAX, type Line, paint } from "./styled_line.ts";
 import { escapeControls, humanCount, humanDuration, humanSeconds } from "../runtime/text.ts";

@@ -10,7 +10,7 @@ import type {
   ProcessWindow,
   SyscallRow,
 } from "../aggregate/activity/process_window.ts";
-import { processBalance } from "../aggregate/activity/process_reducer.ts";
+import { processBalance } from "../aggregate/activity/activity_sums.ts";
 import { head, type JsonObject, type Stamp } from "./json_lines.ts";
 
 /** Kinds of calls that a process's row names; the rest are in its sums. */

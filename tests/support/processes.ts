@@ -1,11 +1,10 @@
 /** The process probe, its actor, and windows of it, for tests without a worker around them. */
 import {
   DEFAULT_ARRANGEMENT,
-  noCalls,
-  processBalance,
   ProcessReducer,
   type ProcessReducerOptions,
 } from "../../lib/aggregate/activity/process_reducer.ts";
+import { noCalls, processBalance } from "../../lib/aggregate/activity/activity_sums.ts";
 import type { ProcessRow, ProcessWindow } from "../../lib/aggregate/activity/process_window.ts";
 import {
   PROCESS_WAYS,

@@ -2,27 +2,27 @@
  * From one window's drained map and counters to what its processes did: sums, rows by process and by system call, the
  * largest of them. Reads packed C structs in place.
  */
+import { type SyscallKind, SyscallKinds } from "./syscall_kinds.ts";
+import { addActivity, addCalls, compareActivity, noActivity, noCalls, type Ranked } from "./activity_sums.ts";
 import { readField } from "../../wire/layout.ts";
 import { PROCESS_IDENTITY, PROCESS_KEY, PROCESS_VALUE } from "../../wire/layouts.gen.ts";
-import { type Machine, syscallName, type SyscallTable } from "../../wire/syscalls.ts";
+import type { Machine } from "../../wire/syscalls.ts";
 import type { MapBatch } from "../../wire/records.ts";
 import { DURATION_BUCKETS } from "./process_histogram.ts";
 import {
   type Activity,
   type ActivityGroup,
-  type CallSums,
   type ProcessRow,
   type ProcessSums,
   type ProcessSyscall,
   type ProcessWindow,
   SYSCALL_ABIS,
-  type SyscallAbi,
   type SyscallRow,
 } from "./process_window.ts";
-import type { ActivityArrangement, ActivityOrder } from "./activity_options.ts";
+import type { ActivityArrangement } from "./activity_options.ts";
 import type { ProcessIdentity } from "../../processes/process_identity.ts";
 
-/** What the kernel counted beside the map: `struct process_counters`, summed over programs and CPUs. */
+/** What the kernel counted outside of the map: `struct process_counters`, summed over programs and CPUs. */
 export type ProcessCounters = Pick<ProcessSums, "seen" | "overflow" | "unentered" | "passedOver">;
 
 export interface ProcessReducerOptions {
@@ -53,109 +53,10 @@ export const DEFAULT_ARRANGEMENT: ActivityArrangement = {
   uid: null,
 };
 
-/** Stands for every number that is too large: SYSCALL_NUMBER_MAX of bpf/process.h. */
-const NUMBER_MAX = 65_535;
-
-/** Calls whose result is a number of bytes. What moves them from one descriptor to another does both. */
-const READS = "read readv pread64 preadv preadv2 recvfrom recvmsg sendfile sendfile64 splice copy_file_range".split(
-  " ",
-);
-const WRITES =
-  "write writev pwrite64 pwritev pwritev2 sendto sendmsg vmsplice sendfile sendfile64 splice copy_file_range"
-    .split(" ");
-
 const KEY = PROCESS_KEY.fields;
 const VALUE = PROCESS_VALUE.fields;
 /** The identity within a value: its first member's place. */
 const IDENTITY_AT = VALUE["identity.started_ns"].offset;
-
-/** The table that an ABI's numbers are from; null where there is none here. */
-function tableOf(machine: Machine, abi: SyscallAbi): SyscallTable | null {
-  if (abi !== "compat") return machine;
-  return machine === "x86_64" ? "i386" : null;
-}
-
-/** Name of a call as its row shows it. */
-export function activityName(machine: Machine, abi: SyscallAbi, number: number): string {
-  if (number === NUMBER_MAX) return "no such syscall";
-  const table = tableOf(machine, abi);
-  return table === null ? `syscall ${number}` : syscallName(table, number);
-}
-
-export function noCalls(): CallSums {
-  return { calls: 0, errors: 0, totalNs: 0n };
-}
-
-function noActivity(): Activity {
-  return {
-    ...noCalls(),
-    bytesIn: 0,
-    bytesOut: 0,
-    minNs: null,
-    maxNs: null,
-    histogram: new Array(DURATION_BUCKETS).fill(0),
-  };
-}
-
-function addCalls(sum: CallSums, calls: CallSums): void {
-  sum.calls += calls.calls;
-  sum.errors += calls.errors;
-  sum.totalNs += calls.totalNs;
-}
-
-function addActivity(sum: Activity, activity: Activity): void {
-  addCalls(sum, activity);
-  sum.bytesIn += activity.bytesIn;
-  sum.bytesOut += activity.bytesOut;
-  const { minNs, maxNs, histogram } = activity;
-  if (minNs === null || maxNs === null) return;
-  if (sum.minNs === null || minNs < sum.minNs) sum.minNs = minNs;
-  if (sum.maxNs === null || maxNs > sum.maxNs) sum.maxNs = maxNs;
-  for (let bucket = 0; bucket < DURATION_BUCKETS; bucket++) sum.histogram[bucket] += histogram[bucket];
-}
-
-type Ranked = CallSums & Pick<Activity, "bytesIn" | "bytesOut">;
-
-/** Largest first; equal in what was asked for: by calls, time, errors. */
-export function compareActivity(order: ActivityOrder, a: Ranked, b: Ranked): number {
-  const byTime = a.totalNs < b.totalNs ? 1 : a.totalNs > b.totalNs ? -1 : 0;
-  const byCalls = b.calls - a.calls;
-  const byErrors = b.errors - a.errors;
-  switch (order) {
-    case "calls":
-      return byCalls || byTime || byErrors;
-    case "time":
-      return byTime || byCalls || byErrors;
-    case "errors":
-      return byErrors || byCalls || byTime;
-    case "bytes":
-      return b.bytesIn + b.bytesOut - a.bytesIn - a.bytesOut || byCalls || byTime;
-    case "in":
-      return b.bytesIn - a.bytesIn || byCalls || byTime;
-    case "out":
-      return b.bytesOut - a.bytesOut || byCalls || byTime;
-    default:
-      return order satisfies never;
-  }
-}
-
-/** `seen - (counted + overflow)`: zero, or calls were lost or counted twice. */
-export function processBalance({ seen, counted, overflow }: ProcessSums): CallSums {
-  return {
-    calls: seen.calls - counted.calls - overflow.calls,
-    errors: seen.errors - counted.errors - overflow.errors,
-    totalNs: seen.totalNs - counted.totalNs - overflow.totalNs,
-  };
-}
-
-/** A kind of call, by its table and number. */
-interface Kind {
-  name: string;
-  abi: SyscallAbi;
-  number: number;
-  reads: boolean;
-  writes: boolean;
-}
 
 /** A process under way; its identity is decoded when it is asked for. */
 interface Process extends Activity {
@@ -165,7 +66,7 @@ interface Process extends Activity {
   identity: DataView;
   syscalls: ProcessSyscall[];
   /** Its entries, where it is not known yet whether the process is chosen: its name may change until the end. */
-  kinds: { kind: Kind; activity: Activity }[];
+  kinds: { kind: SyscallKind; activity: Activity }[];
 }
 
 /** One entry, summed over the CPUs, and its newest identity. */
@@ -182,9 +83,9 @@ export class ProcessReducer {
   readonly #options: ProcessReducerOptions;
   #arrangement: ActivityArrangement;
   #processes = new Map<string, Process>();
-  #syscalls = new Map<Kind, SyscallRow>();
-  /** By table and number; the same in all windows. */
-  readonly #kinds = new Map<number, Kind>();
+  #syscalls = new Map<SyscallKind, SyscallRow>();
+  /** The same in all windows. */
+  readonly #kinds: SyscallKinds;
   readonly #entry: Entry = { ...noActivity(), moved: 0, notedNs: 0n, notedAt: 0 };
   #counters: ProcessCounters = { seen: noCalls(), overflow: noCalls(), unentered: 0, passedOver: 0 };
   #counted = noCalls();
@@ -195,6 +96,7 @@ export class ProcessReducer {
 
   constructor(options: ProcessReducerOptions) {
     this.#options = options;
+    this.#kinds = new SyscallKinds(options.machine);
     this.#arrangement = options.arrangement;
   }
 
@@ -218,7 +120,7 @@ export class ProcessReducer {
       const keyAt = index * PROCESS_KEY.size;
       const pid = keyView.getUint32(keyAt + KEY.pid.offset, true);
       const startedNs = keyView.getBigUint64(keyAt + KEY.started_ns.offset, true);
-      const kind = this.#kindOf(
+      const kind = this.#kinds.kindOf(
         keyView.getUint8(keyAt + KEY.abi.offset),
         keyView.getUint16(keyAt + KEY.number.offset, true),
       );
@@ -260,26 +162,14 @@ export class ProcessReducer {
   }
 
   /** Counts an entry for its kind of call. */
-  #match(kind: Kind, activity: Activity): void {
+  #match(kind: SyscallKind, activity: Activity): void {
     addCalls(this.#matched, activity);
     const syscall = this.#syscallOf(kind);
     syscall.processes++;
     addActivity(syscall, activity);
   }
 
-  #kindOf(abiIndex: number, number: number): Kind {
-    const key = abiIndex << 16 | number;
-    let kind = this.#kinds.get(key);
-    if (kind === undefined) {
-      const abi = SYSCALL_ABIS[abiIndex];
-      const name = activityName(this.#options.machine, abi, number);
-      kind = { name, abi, number, reads: READS.includes(name), writes: WRITES.includes(name) };
-      this.#kinds.set(key, kind);
-    }
-    return kind;
-  }
-
-  #syscallOf(kind: Kind): SyscallRow {
+  #syscallOf(kind: SyscallKind): SyscallRow {
     let syscall = this.#syscalls.get(kind);
     if (syscall === undefined) {
       const { name, abi, number } = kind;

@@ -3,14 +3,9 @@ import { writeField } from "../../wire/layout.ts";
 import { PROCESS_KEY, PROCESS_VALUE } from "../../wire/layouts.gen.ts";
 import type { ActivityArrangement, ActivityOrder } from "./activity_options.ts";
 import type { MapBatch } from "../../wire/records.ts";
-import {
-  activityName,
-  DEFAULT_ARRANGEMENT,
-  noCalls,
-  processBalance,
-  ProcessReducer,
-  type ProcessReducerOptions,
-} from "./process_reducer.ts";
+import { activityName } from "./syscall_kinds.ts";
+import { DEFAULT_ARRANGEMENT, ProcessReducer, type ProcessReducerOptions } from "./process_reducer.ts";
+import { noCalls, processBalance } from "./activity_sums.ts";
 
 const OPTIONS: ProcessReducerOptions = {
   machine: "x86_64",

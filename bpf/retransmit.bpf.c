@@ -66,7 +66,7 @@ static __always_inline void count_segments(struct sock_common *common, __u32 seg
 {
 	__u32 side = double_buffer_side(&window);
 	__u32 netns = netns_of(common, true);
-	__u32 counter = side * RETRANSMIT_PLACES + (netns == home_netns ? RETRANSMIT_HERE : RETRANSMIT_ELSEWHERE);
+	__u32 counter = side * RETRANSMIT_PLACES + (netns == home_netns ? RETRANSMIT_HOME : RETRANSMIT_OTHER);
 	void *map = side ? (void *)&retransmits_side1 : (void *)&retransmits_side0;
 	struct socket_key key;
 	__u64 *value;

@@ -9,7 +9,7 @@
 
 /* Whose sockets; the counters are by side, then by place. */
 enum retransmit_place {
-	RETRANSMIT_HERE = 0, /* in the network namespace whose interfaces are watched */
-	RETRANSMIT_ELSEWHERE = 1,
+	RETRANSMIT_HOME = 0, /* in the network namespace whose interfaces are watched */
+	RETRANSMIT_OTHER = 1,
 	RETRANSMIT_PLACES = 2,
 };

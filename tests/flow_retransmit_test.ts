@@ -1,6 +1,7 @@
 /** TCP over a cable that loses packets: what is said to be sent again is what the kernel itself says. */
 import { assert, assertEquals, assertGreater, assertGreaterOrEqual } from "./assert.ts";
-import type { FlowRow, FlowWindow, WindowRetransmits } from "../lib/aggregate/windows/flow_window.ts";
+import type { FlowRow, FlowWindow } from "../lib/aggregate/windows/flow_window.ts";
+import type { WindowRetransmits } from "../lib/aggregate/windows/retransmit_counts.ts";
 import { RetransmitTable } from "../lib/aggregate/retransmits/retransmit_table.ts";
 import { BpfObject } from "../lib/ffi/bpf_object.ts";
 import { RetransmitProbe } from "../lib/aggregate/retransmits/retransmit_probe.ts";
@@ -219,15 +220,15 @@ Deno.test("RetransmitProbe counts connections without room as overflow, and lose
     });
   };
   // Those of the whole host, and of these namespaces.
-  const { here, elsewhere } = take();
+  const { home, other } = take();
   assertEquals(segments.length, 1);
-  assertGreater(elsewhere.overflow, 0);
-  assertEquals(here.seen + elsewhere.seen, Number(segments[0]) + here.overflow + elsewhere.overflow);
-  assertGreaterOrEqual(elsewhere.seen, await lossy.sentAgain("watched"));
+  assertGreater(other.overflow, 0);
+  assertEquals(home.seen + other.seen, Number(segments[0]) + home.overflow + other.overflow);
+  assertGreaterOrEqual(other.seen, await lossy.sentAgain("watched"));
   // Both sides are empty afterwards.
   segments.length = 0;
   const nothing = { seen: 0, overflow: 0 };
-  assertEquals([take(), take()], Array(2).fill({ here: nothing, elsewhere: nothing }));
+  assertEquals([take(), take()], Array(2).fill({ home: nothing, other: nothing }));
   assertEquals(segments, []);
 });
 

@@ -3,6 +3,7 @@
 import { protocolName, tcpFlagLetters } from "../net/iana.ts";
 import type { AttachedInterface } from "../aggregate/flows/flow_options.ts";
 import type { FlowRow, FlowWindow } from "../aggregate/windows/flow_window.ts";
+import { RETRANSMIT_COUNTS } from "../aggregate/windows/retransmit_counts.ts";
 import { OTHER_CLASSES, type OtherClass } from "../wire/traffic.ts";
 import { type Measurement, reduction } from "../aggregate/flows/reduction.ts";
 import {
@@ -159,15 +160,7 @@ function breakdownFields(breakdown: Breakdown): Record<string, bigint> {
 
 /** `tcp_retransmits = attributed + unattributed + overflow`; the others are of other namespaces. */
 function retransmitFields(retransmits: RetransmitTotals): Record<string, bigint> {
-  return {
-    tcp_retransmits: retransmits.segments,
-    attributed_retransmits: retransmits.attributed,
-    unattributed_retransmits: retransmits.unattributed,
-    overflow_retransmits: retransmits.overflow,
-    forwarded_retransmits: retransmits.forwarded,
-    elsewhere_retransmits: retransmits.elsewhere,
-    retransmit_missed_runs: retransmits.missedRuns,
-  };
+  return Object.fromEntries(RETRANSMIT_COUNTS.map(([name, { json }]) => [json, retransmits[name]]));
 }
 
 function byClass(other: Record<OtherClass, TrafficTotal>): Record<string, TrafficTotal> {

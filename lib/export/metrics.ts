@@ -1,6 +1,7 @@
 /** The metrics of a run, as Prometheus scrapes them. */
 
 import type { FlowWindow, ProgramStats } from "../aggregate/windows/flow_window.ts";
+import { RETRANSMIT_COUNTS } from "../aggregate/windows/retransmit_counts.ts";
 import { OTHER_CLASSES } from "../wire/traffic.ts";
 import type { AttributionTotals } from "../aggregate/activity/activity_totals.ts";
 import type { RetransmitTotals, Totals, TrafficTotal } from "../aggregate/flows/totals.ts";
@@ -104,18 +105,11 @@ export function renderMetrics(snapshot: MetricsSnapshot): string {
 }
 
 function addRetransmitMetrics(text: PrometheusText, retransmits: RetransmitTotals): void {
-  const { attributed, unattributed, overflow, forwarded, elsewhere, missedRuns } = retransmits;
-  text.counter(
-    "ebpfmon_tcp_retransmits_total",
-    "TCP segments sent again: attributed, unattributed and overflow add up to this network namespace's.",
-    Object.entries({ attributed, unattributed, overflow, forwarded, elsewhere })
-      .map(([name, value]) => ({ labels: { class: name }, value })),
-  );
-  text.counter(
-    "ebpfmon_tcp_retransmit_missed_runs_total",
-    "Times that a retransmit was not counted, because one was being counted on that CPU.",
-    [{ value: missedRuns }],
-  );
+  for (const [family, counts] of Map.groupBy(RETRANSMIT_COUNTS, ([, { metric }]) => metric)) {
+    if (family === null) continue;
+    const labels = (name: string) => counts.length > 1 ? { labels: { class: name } } : {};
+    text.counter(family.name, family.help, counts.map(([name]) => ({ ...labels(name), value: retransmits[name] })));
+  }
 }
 
 function seenSamples(totals: Totals, unit: keyof TrafficTotal): Sample[] {

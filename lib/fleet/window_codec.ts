@@ -1,7 +1,8 @@
 /** Windows of flows to their messages of ebpfmon.proto, and back. */
 import type * as proto from "./proto/ebpfmon.gen.ts";
 import { type Direction, OTHER_CLASSES } from "../wire/traffic.ts";
-import type { FlowRow, FlowWindow, Traffic, WindowRetransmits } from "../aggregate/windows/flow_window.ts";
+import type { FlowRow, FlowWindow, Traffic } from "../aggregate/windows/flow_window.ts";
+import { retransmitRecord } from "../aggregate/windows/retransmit_counts.ts";
 
 const DIRECTIONS = ["ingress", "egress"] as const satisfies readonly Direction[];
 
@@ -13,37 +14,12 @@ function decodeTraffic(message: proto.Traffic | undefined): Traffic {
   return { packets: Number(message?.packets ?? 0), bytes: Number(message?.bytes ?? 0) };
 }
 
-function encodeRetransmits(retransmits: WindowRetransmits): proto.Retransmits {
-  const { segments, attributed, unattributed, overflow, forwarded, elsewhere, missedRuns } = retransmits;
-  return {
-    segments: BigInt(segments),
-    attributed: BigInt(attributed),
-    unattributed: BigInt(unattributed),
-    overflow: BigInt(overflow),
-    forwarded: BigInt(forwarded),
-    elsewhere: BigInt(elsewhere),
-    missedRuns: BigInt(missedRuns),
-  };
-}
-
-function decodeRetransmits(message: proto.Retransmits): WindowRetransmits {
-  const { segments, attributed, unattributed, overflow, forwarded, elsewhere, missedRuns } = message;
-  return {
-    segments: Number(segments),
-    attributed: Number(attributed),
-    unattributed: Number(unattributed),
-    overflow: Number(overflow),
-    forwarded: Number(forwarded),
-    elsewhere: Number(elsewhere),
-    missedRuns: Number(missedRuns),
-  };
-}
-
 /**
  * @param rowsMax rows that one message may hold
  * @returns the window in parts: totals are in the first, rows in all
  */
 export function encodeWindow(window: FlowWindow, rowsMax: number): proto.Window[] {
+  const { retransmits } = window;
   const parts = Math.max(1, Math.ceil(window.top.length / rowsMax));
   return Array.from({ length: parts }, (_, part) => ({
     sequence: BigInt(window.sequence),
@@ -75,7 +51,7 @@ export function encodeWindow(window: FlowWindow, rowsMax: number): proto.Window[
         unasked: encodeTraffic(window.attribution.unasked),
       }
       : undefined,
-    retransmits: part === 0 && window.retransmits ? encodeRetransmits(window.retransmits) : undefined,
+    retransmits: part === 0 && retransmits ? retransmitRecord((name) => BigInt(retransmits[name])) : undefined,
   }));
 }
 
@@ -130,6 +106,7 @@ export function decodeFlow(message: proto.Flow): FlowRow | null {
 
 /** One message's part of a window: `part` 0 has the totals, each its own rows. */
 export function decodeWindow(message: proto.Window): FlowWindow {
+  const { retransmits } = message;
   return {
     sequence: Number(message.sequence),
     startNs: message.startNs,
@@ -165,7 +142,7 @@ export function decodeWindow(message: proto.Window): FlowWindow {
         },
       }
       : {}),
-    ...(message.retransmits ? { retransmits: decodeRetransmits(message.retransmits) } : {}),
+    ...(retransmits ? { retransmits: retransmitRecord((name) => Number(retransmits[name])) } : {}),
   };
 }
 

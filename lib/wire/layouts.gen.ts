@@ -608,8 +608,8 @@ export const SOCKET_OWNER = {
 } as const satisfies StructLayout;
 
 export const RETRANSMIT_PLACE = {
-  RETRANSMIT_HERE: 0,
-  RETRANSMIT_ELSEWHERE: 1,
+  RETRANSMIT_HOME: 0,
+  RETRANSMIT_OTHER: 1,
   RETRANSMIT_PLACES: 2,
 } as const;
 

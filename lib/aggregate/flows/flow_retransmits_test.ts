@@ -39,5 +39,5 @@ Deno.test("FlowReducer joins what was sent again to flows, whatever the filter, 
   reducer.addBatch(4, { count: flows.length, keys, values: new Uint8Array(values.buffer) });
   const { top } = reducer.finish(new TickClock({ monotonicNs: 10_000_000_000n, jiffies: 1_000n }));
   assertEquals(top.map(({ sport, retransmits }) => [sport, retransmits]), [[50_004, 2], [50_003, 0]]);
-  assertEquals(retransmits.finish({ here: { seen: 11, overflow: 0 }, elsewhere: NOTHING }, 0).attributed, 11);
+  assertEquals(retransmits.finish({ home: { seen: 11, overflow: 0 }, other: NOTHING }, 0).attributed, 11);
 });

@@ -1,7 +1,8 @@
 /** Running totals over windows, and the law they must obey: seen = flows + overflow + other. */
 
 import { type Direction, OTHER_CLASSES, type OtherClass } from "../../wire/traffic.ts";
-import type { FlowWindow, InterfaceTraffic, Traffic, WindowRetransmits } from "../windows/flow_window.ts";
+import type { FlowWindow, InterfaceTraffic, Traffic } from "../windows/flow_window.ts";
+import { type RetransmitName, retransmitRecord } from "../windows/retransmit_counts.ts";
 
 /** Packets, and the bytes in them, of a whole run. */
 export interface TrafficTotal {
@@ -26,7 +27,7 @@ export interface InterfaceTotals extends Breakdown {
 }
 
 /** What a window has of retransmits, of a whole run. */
-export type RetransmitTotals = Record<keyof WindowRetransmits, bigint>;
+export type RetransmitTotals = Record<RetransmitName, bigint>;
 
 /** Everything counted since the start. */
 export interface Totals extends Breakdown {
@@ -58,10 +59,10 @@ export function addWindow(totals: Totals, window: FlowWindow): void {
   totals.flowSummaries += BigInt(window.flows);
   totals.matched.flowSummaries += BigInt(window.matched.flows);
   addTraffic(totals.matched, window.matched);
-  if (window.retransmits !== undefined) {
-    const counts = Object.entries(window.retransmits) as [keyof WindowRetransmits, number][];
-    const sums = counts.map(([name, count]) => [name, (totals.retransmits?.[name] ?? 0n) + BigInt(count)]);
-    totals.retransmits = Object.fromEntries(sums) as RetransmitTotals;
+  const { retransmits } = window;
+  if (retransmits !== undefined) {
+    const before = totals.retransmits;
+    totals.retransmits = retransmitRecord((name) => (before?.[name] ?? 0n) + BigInt(retransmits[name]));
   }
   for (const traffic of window.interfaces) {
     addBreakdown(totals, traffic);

@@ -1,7 +1,7 @@
 /**
  * The retransmit programs in the kernel: loading, attaching, and the two sides of what they count.
  */
-import type { RetransmitCounters, RetransmitCounts } from "./retransmit_table.ts";
+import { RETRANSMIT_SUMS, type RetransmitCounters, type RetransmitSums } from "../windows/retransmit_counts.ts";
 import type { MapBatch } from "../../wire/records.ts";
 import { LibbpfLinks, programInfo } from "../../ffi/bpf_link.ts";
 import type { BpfMap } from "../../ffi/bpf_map.ts";
@@ -31,8 +31,8 @@ const PROGRAM_NAMES = [...new Set(JOB.variants.flat())];
 /** Entries a drain moves a system call. */
 const DRAIN_BATCH_MAX = 1_024;
 
-/** `flip` waits for nothing: its caller does. */
-const WAITED_FOR_ELSEWHERE: Fence = { wait() {}, waitAsync: () => Promise.resolve() };
+/** `flip` waits for no program: whoever calls it does. */
+const CALLER_WAITS: Fence = { wait() {}, waitAsync: () => Promise.resolve() };
 
 export interface RetransmitProbeOptions {
   /** Connections a side has room for. */
@@ -106,7 +106,7 @@ export class RetransmitProbe implements Disposable {
     const globals = stack.use(object.map(".bss").map({ writable: true }));
     this.#globals = new DataView(globals.buffer);
     const pointer = { buffer: globals.buffer, offset: RETRANSMIT_BSS.fields["window.generation"].offset };
-    this.#window = new ActivePointer(pointer, WAITED_FOR_ELSEWHERE);
+    this.#window = new ActivePointer(pointer, CALLER_WAITS);
     this.#owned = stack.move();
   }
 
@@ -128,20 +128,17 @@ export class RetransmitProbe implements Disposable {
   /** Empties the quiet side and hands out its counters. The batches, a __u64 by `struct socket_key`, are lent. */
   take(take: (batch: MapBatch) => void): RetransmitCounters {
     const side = this.#window.passive;
-    const seen = readField(this.#globals, RETRANSMIT_BSS, "seen_segments");
-    const overflow = readField(this.#globals, RETRANSMIT_BSS, "overflow_segments");
-    const counts = (place: number): RetransmitCounts => {
+    const sums = (place: number) => {
       const at = side * RETRANSMIT_PLACE.RETRANSMIT_PLACES + place;
-      return { seen: Number(seen[at]), overflow: Number(overflow[at]) };
+      const sum = (name: keyof RetransmitSums) =>
+        Number(readField(this.#globals, RETRANSMIT_BSS, `${name}_segments`)[at]);
+      return Object.fromEntries(RETRANSMIT_SUMS.map((name) => [name, sum(name)])) as RetransmitSums;
     };
-    const counters = {
-      here: counts(RETRANSMIT_PLACE.RETRANSMIT_HERE),
-      elsewhere: counts(RETRANSMIT_PLACE.RETRANSMIT_ELSEWHERE),
-    };
+    const counters = { home: sums(RETRANSMIT_PLACE.RETRANSMIT_HOME), other: sums(RETRANSMIT_PLACE.RETRANSMIT_OTHER) };
     // Most windows have none: no system call then.
-    if (counters.here.seen + counters.elsewhere.seen > 0) this.#sides[side].drain(take, DRAIN_BATCH_MAX);
-    for (const name of ["seen_segments", "overflow_segments"] as const) {
-      const { offset, size } = RETRANSMIT_BSS.fields[name];
+    if (counters.home.seen + counters.other.seen > 0) this.#sides[side].drain(take, DRAIN_BATCH_MAX);
+    for (const name of RETRANSMIT_SUMS) {
+      const { offset, size } = RETRANSMIT_BSS.fields[`${name}_segments`];
       new Uint8Array(this.#globals.buffer, offset + side * size / SIDES.length, size / SIDES.length).fill(0);
     }
     return counters;

@@ -7,24 +7,12 @@ import { FLOW4_KEY, FLOW6_KEY, SOCKET_KEY } from "../../wire/layouts.gen.ts";
 import type { MapBatch } from "../../wire/records.ts";
 import { PROTO_TCP } from "../../net/iana.ts";
 import { DIRECTIONS } from "../../wire/traffic.ts";
-import type { WindowRetransmits } from "../windows/flow_window.ts";
+import { type RetransmitCounters, retransmitRecord, type WindowRetransmits } from "../windows/retransmit_counts.ts";
 import { isMapped, isShared } from "../owners/socket_owners.ts";
-
-/** Segments that were seen, and those of them whose connection found no room. */
-export interface RetransmitCounts {
-  seen: number;
-  overflow: number;
-}
-
-/** Sums over all connections of a window: of sockets in the watched namespace, and in others. */
-export interface RetransmitCounters {
-  here: RetransmitCounts;
-  elsewhere: RetransmitCounts;
-}
 
 /** One connection. */
 interface Connection {
-  isHere: boolean;
+  isHome: boolean;
   /** The local one above the remote one. */
   ports: number;
   /** 4 or 16 bytes, as flows have them. */
@@ -57,17 +45,17 @@ export class RetransmitTable {
     const valueView = new DataView(values.buffer, values.byteOffset, values.byteLength);
     for (let i = 0; i < count; i++) {
       const at = i * SOCKET_KEY.size;
-      const isHere = readField(keyView, SOCKET_KEY, "netns", at) === this.#netns;
+      const isHome = readField(keyView, SOCKET_KEY, "netns", at) === this.#netns;
       // Lent.
       const local = readField(keyView, SOCKET_KEY, "local", at).slice();
       const remote = readField(keyView, SOCKET_KEY, "remote", at).slice();
       // Another namespace's loopback or link-local address is somebody else's here.
-      if (!isHere && isShared(local)) continue;
+      if (!isHome && isShared(local)) continue;
       const start = isMapped(local) ? MAPPED_BYTES : 0;
       const ports = readField(keyView, SOCKET_KEY, "local_port", at) << 16 |
         readField(keyView, SOCKET_KEY, "remote_port", at);
       const connection: Connection = {
-        isHere,
+        isHome,
         ports,
         local: local.subarray(start),
         remote: remote.subarray(start),
@@ -78,7 +66,7 @@ export class RetransmitTable {
       const others = this.#connections.get(key);
       if (others === undefined) this.#connections.set(key, [connection]);
       // Of two namespaces with the same addresses the flow is of the one whose interfaces are watched.
-      else if (isHere) others.unshift(connection);
+      else if (isHome) others.unshift(connection);
       else others.push(connection);
     }
   }
@@ -103,21 +91,13 @@ export class RetransmitTable {
   }
 
   /** The window's sums; the next call to `addBatch` starts the next one. */
-  finish({ here, elsewhere }: RetransmitCounters, missedRuns: number): WindowRetransmits {
-    const met = { here: 0, elsewhere: 0 };
+  finish(counters: RetransmitCounters, missedRuns: number): WindowRetransmits {
+    const met = { home: 0, other: 0 };
     for (const connection of [...this.#connections.values()].flat()) {
-      if (connection.met) met[connection.isHere ? "here" : "elsewhere"] += connection.segments;
+      if (connection.met) met[connection.isHome ? "home" : "other"] += connection.segments;
     }
     this.#connections.clear();
-    return {
-      segments: here.seen,
-      attributed: met.here,
-      unattributed: here.seen - here.overflow - met.here,
-      overflow: here.overflow,
-      forwarded: met.elsewhere,
-      elsewhere: elsewhere.seen - met.elsewhere,
-      missedRuns,
-    };
+    return retransmitRecord((_, { from }) => from(counters, met, missedRuns));
   }
 }
 

@@ -46,7 +46,7 @@ Deno.test("RetransmitTable.finish() adds up: attributed, unattributed and overfl
   table.addBatch(connections({ ...V4, segments: 3n }, { ...V6, segments: 4n }, { ...lonely, segments: 5n }));
   // A flow seen at two interfaces has its connection's segments twice, the sum has them once.
   assertEquals([ask(table, V4), ask(table, V4, { slot: 1 }), ask(table, V6)], [3, 3, 4]);
-  assertEquals(table.finish({ here: { seen: 14, overflow: 2 }, elsewhere: NOTHING }, 1), {
+  assertEquals(table.finish({ home: { seen: 14, overflow: 2 }, other: NOTHING }, 1), {
     segments: 14,
     attributed: 7,
     unattributed: 5,
@@ -57,7 +57,7 @@ Deno.test("RetransmitTable.finish() adds up: attributed, unattributed and overfl
   });
   // The next window has nothing of it.
   assertEquals(ask(table, V4), 0);
-  assertEquals(table.finish({ here: NOTHING, elsewhere: NOTHING }, 0).attributed, 0);
+  assertEquals(table.finish({ home: NOTHING, other: NOTHING }, 0).attributed, 0);
 });
 
 Deno.test("RetransmitTable tells namespaces apart: one's own comes first, another's loopback is nobody's here", () => {
@@ -70,7 +70,7 @@ Deno.test("RetransmitTable tells namespaces apart: one's own comes first, anothe
     { ...loopback, segments: 7n, netns: CONTAINER },
   ));
   assertEquals([ask(table, V4), ask(table, V6), ask(table, loopback)], [3, 20, 0]);
-  const counters = { here: { seen: 3, overflow: 0 }, elsewhere: { seen: 130, overflow: 3 } };
+  const counters = { home: { seen: 3, overflow: 0 }, other: { seen: 130, overflow: 3 } };
   const { segments, attributed, unattributed, forwarded, elsewhere } = table.finish(counters, 0);
   assertEquals({ segments, attributed, unattributed }, { segments: 3, attributed: 3, unattributed: 0 });
   assertEquals({ forwarded, elsewhere }, { forwarded: 20, elsewhere: 110 });

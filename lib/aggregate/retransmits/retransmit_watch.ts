@@ -3,7 +3,8 @@ import { PrivilegeError } from "../../runtime/errors.ts";
 import type { Libbpf } from "../../ffi/libbpf.ts";
 import { RetransmitProbe } from "./retransmit_probe.ts";
 import type { FlowWindow } from "../windows/flow_window.ts";
-import { type RetransmitCounters, RetransmitTable } from "./retransmit_table.ts";
+import type { RetransmitCounters } from "../windows/retransmit_counts.ts";
+import { RetransmitTable } from "./retransmit_table.ts";
 
 /** Connections that retransmit within one window; about 1 MB a side. More are counted in the sum alone. */
 const CONNECTIONS_MAX = 8_192;

@@ -1,6 +1,7 @@
 /** What a window of flows holds. Types only. Counts of one window are plain numbers (a window cannot reach 2^53 bytes); nanoseconds are bigints. */
 
 import type { Direction, OtherClass } from "../../wire/traffic.ts";
+import type { WindowRetransmits } from "./retransmit_counts.ts";
 
 /** Packets, and the bytes in them: layer 2 length without the frame check sequence. */
 export interface Traffic {
@@ -58,24 +59,6 @@ export interface FlowAttribution {
   unattributed: Traffic;
   /** Of flows beyond those that a window looks up. */
   unasked: Traffic;
-}
-
-/** TCP segments that sockets sent again. `segments = attributed + unattributed + overflow`. */
-export interface WindowRetransmits {
-  /** Of all sockets in the network namespace whose interfaces are watched. */
-  segments: number;
-  /** Of flows of this window. */
-  attributed: number;
-  /** Of connections without a flow that goes out: over another interface, or it found no room. */
-  unattributed: number;
-  /** Of connections that found no room in the map of those that retransmit. */
-  overflow: number;
-  /** Of sockets in other namespaces, as of containers, in flows of this window. */
-  forwarded: number;
-  /** Of sockets in other namespaces, in no flow of this window. */
-  elsewhere: number;
-  /** Runs of the programs that the kernel left out; a segment or a few each. */
-  missedRuns: number;
 }
 
 /** What one interface saw in one direction. `seen = flows + overflow + the sum of other`, packets and bytes. */

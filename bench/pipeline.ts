@@ -7,7 +7,7 @@ import { EnrichStage } from "../lib/pipeline/enrich_stage.ts";
 import type { EventBatch } from "../lib/events/event_batch.ts";
 import { DEFAULT_DROP_RULES, FilterStage } from "../lib/pipeline/filter_stage.ts";
 import { ProcessCache } from "../lib/processes/process_cache.ts";
-import { runStage } from "../lib/pipeline/runner.ts";
+import { runStage } from "../lib/pipeline/run_stage.ts";
 import { Users } from "../lib/processes/users.ts";
 import { SyntheticEvents } from "../lib/simulate/synthetic_events.ts";
 import { batchOf } from "../tests/support/records.ts";

@@ -4,7 +4,7 @@ import { BpfMap, MapFlag, MapType } from "../lib/ffi/bpf_map.ts";
 import { U32 } from "../lib/ffi/double_buffer_codec.ts";
 import type { Fence } from "../lib/ffi/double_buffer.ts";
 import { ActivePointer } from "../lib/ffi/double_buffer_pointer.ts";
-import { FixedSides, InnerSides } from "../lib/ffi/double_buffer_sides.ts";
+import { FixedSideMaps, GrowingSideMaps } from "../lib/ffi/double_buffer_side_maps.ts";
 import { InnerSlot, RcuFence } from "../lib/ffi/double_buffer_slot.ts";
 import { DoubleBufferedArray } from "../lib/ffi/double_buffered_array.ts";
 import { DoubleBufferedHash, DoubleBufferedLpm } from "../lib/ffi/double_buffered_table.ts";
@@ -122,11 +122,11 @@ async function setWhileReading(
   stack.defer(() => fence[Symbol.dispose]?.());
   const pointer = new ActivePointer({ buffer, offset: 0 }, fence);
   const list = (structure: number, name: string) => {
-    const sides = stack.use(InnerSides.open(libbpf, object.map(name), ROOM));
+    const sides = stack.use(GrowingSideMaps.open(libbpf, object.map(name), ROOM));
     return new DoubleBufferedArray(pointer, structure, { sides, codec: U32 });
   };
   const [left, right] = [list(0, "left"), list(1, "right")];
-  for (const structure of [2, 3]) pointer.register(structure, { carry: () => {}, clear: () => {} });
+  for (const structure of [2, 3]) pointer.register(structure, { copySide: () => {}, clear: () => {} });
   const findings = new Findings(stack.use(object.map("results").map({ writable: false })).buffer);
   const set = (k: number) => {
     left.setAndDeferSwitchover(setOf(k));
@@ -256,7 +256,7 @@ Deno.test("a writer gives up on one that never finishes", () => {
   using memory = object.map(".bss").map({ writable: true });
   const fence = { wait: () => {}, waitAsync: () => Promise.resolve() };
   const other = new ActivePointer({ buffer: memory.buffer, offset: 0 }, fence, { lockTimeoutMs: 20 });
-  for (const structure of [0, 1, 2, 3]) other.register(structure, { carry: () => {}, clear: () => {} });
+  for (const structure of [0, 1, 2, 3]) other.register(structure, { copySide: () => {}, clear: () => {} });
   using change = left.setAndDeferSwitchover([1]);
   assertThrows(() => other.change(), Error, "another writer has not finished in 20 ms");
   change.abandon();
@@ -268,10 +268,10 @@ Deno.test("a worker that lacks structures of a pointer may not change the others
   using memory = structures.object.map(".bss").map({ writable: true });
   const fence = { wait: () => {}, waitAsync: () => Promise.resolve() };
   const other = new ActivePointer({ buffer: memory.buffer, offset: 0 }, fence);
-  other.register(0, { carry: () => {}, clear: () => {} });
+  other.register(0, { copySide: () => {}, clear: () => {} });
   assertThrows(() => other.change(), Error, "this worker has 1 of the pointer's 4 structures");
-  assertThrows(() => other.register(0, { carry: () => {}, clear: () => {} }), RangeError, "it exists already");
-  assertThrows(() => other.register(8, { carry: () => {}, clear: () => {} }), RangeError, "a pointer has 8");
+  assertThrows(() => other.register(0, { copySide: () => {}, clear: () => {} }), RangeError, "it exists already");
+  assertThrows(() => other.register(8, { copySide: () => {}, clear: () => {} }), RangeError, "a pointer has 8");
 });
 
 Deno.test("maps without batch operations are read and written one entry at a time", () => {
@@ -332,7 +332,7 @@ Deno.test("a structure refuses maps of another type", () => {
   using structures = kernelStructures();
   const { libbpf } = structures;
   using map = BpfMap.create(libbpf, { name: "array", type: MapType.array, keyBytes: 4, valueBytes: 4, entriesMax: 1 });
-  const sides = new FixedSides([map, map]);
+  const sides = new FixedSideMaps([map, map]);
   const options = { sides, key: U32, value: U32 };
   assertThrows(() => new DoubleBufferedHash(structures.pointer, 4, options), TypeError, 'map "array" as a hash');
   assertThrows(() => new DoubleBufferedLpm(structures.pointer, 4, options), TypeError, 'map "array" as a trie');
@@ -346,7 +346,7 @@ Deno.test("the example program judges frames by the lists in force, and fixed ma
   using fence = new RcuFence(libbpf);
   const allowed = new ActivePointer({ buffer: memory.buffer, offset: 0 }, fence);
   const room = { entriesMax: 16, entriesLimit: 1_024 };
-  using networkSides = InnerSides.create(libbpf, object.map("networks"), {
+  using networkSides = GrowingSideMaps.create(libbpf, object.map("networks"), {
     ...room,
     name: "networks",
     type: MapType.lpmTrie,
@@ -354,7 +354,7 @@ Deno.test("the example program judges frames by the lists in force, and fixed ma
     valueBytes: 4,
     flags: MapFlag.noPrealloc,
   });
-  using protocolSides = InnerSides.create(libbpf, object.map("protocols"), {
+  using protocolSides = GrowingSideMaps.create(libbpf, object.map("protocols"), {
     ...room,
     name: "protocols",
     type: MapType.hash,
@@ -375,7 +375,7 @@ Deno.test("the example program judges frames by the lists in force, and fixed ma
   const networks = new DoubleBufferedLpm(allowed, 0, { sides: networkSides, key: address, value: U32 });
   const protocols = new DoubleBufferedHash(allowed, 1, { sides: protocolSides, key: U32, value: U32 });
   const limits = new DoubleBufferedArray(allowed, 2, {
-    sides: new FixedSides([object.map("limits_side0"), object.map("limits_side1")]),
+    sides: new FixedSideMaps([object.map("limits_side0"), object.map("limits_side1")]),
     codec: U32,
   });
   const judge = (protocol: number, source: number[], lengthBytes: number) => {

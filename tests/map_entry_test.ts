@@ -4,7 +4,7 @@ import { E2BIG, SystemError } from "../lib/runtime/errors.ts";
 import { BpfMap, type MapSpec, MapType } from "../lib/ffi/bpf_map.ts";
 import type { Libbpf } from "../lib/ffi/libbpf.ts";
 import { MapEntries } from "../lib/ffi/map_entry.ts";
-import { RingReference } from "../lib/ffi/ring_reference.ts";
+import { RingReference } from "./support/ring_reference.ts";
 import { testRun } from "../lib/ffi/test_run.ts";
 import type { AdderRequest } from "./support/adder_worker.ts";
 import { openSystemLibbpf, openTestObject } from "./support/bpf.ts";

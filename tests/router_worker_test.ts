@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "./assert.ts";
 import { BUILT_IN_RULES_ONLY, type EventRunHandlers, PIPELINE_DEFAULTS, runEvents } from "../lib/cli/event_run.ts";
 import type { PipelineEvent } from "../lib/pipeline/pipeline_messages.ts";
-import { type PipelineStats, unaccounted } from "../lib/pipeline/stats.ts";
+import { type PipelineStats, unaccounted } from "../lib/pipeline/pipeline_stats.ts";
 import { EVENT_TYPES } from "../lib/events/event.ts";
 import type { HealthReport, RouterOptions } from "../lib/router/router_messages.ts";
 import { WorkerError } from "../lib/runtime/worker_handle.ts";

@@ -3,7 +3,7 @@
 import { errnoName } from "../runtime/errors.ts";
 import { rfc3339 } from "../export/json_lines.ts";
 import type { EventTotals } from "../pipeline/event_totals.ts";
-import { dropRate } from "../router/health.ts";
+import { dropRate } from "../router/ring_rates.ts";
 import { isKnown } from "../events/subject.ts";
 import type { PipelineEvent } from "../pipeline/pipeline_messages.ts";
 import type { HealthReport, RingCounters } from "../router/router_messages.ts";

@@ -2,7 +2,7 @@
 import { rfc3339 } from "../export/json_lines.ts";
 import type { DeadLetter } from "../pipeline/dead_letters.ts";
 import type { LatencyHistogram } from "../pipeline/latency_histogram.ts";
-import { type PipelineStats, unaccounted } from "../pipeline/stats.ts";
+import { type PipelineStats, unaccounted } from "../pipeline/pipeline_stats.ts";
 import type { EventDecoder } from "../events/event_decoder.ts";
 import type { SimulateResult } from "../simulate/simulate_messages.ts";
 import { escapeControls, fit, humanCount, humanDuration } from "../runtime/text.ts";

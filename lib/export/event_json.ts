@@ -3,7 +3,7 @@
 import { errnoName } from "../runtime/errors.ts";
 import type { Alert } from "../router/alerts.ts";
 import type { EventTotals } from "../pipeline/event_totals.ts";
-import { dropRate } from "../router/health.ts";
+import { dropRate } from "../router/ring_rates.ts";
 import type { PipelineEvent } from "../pipeline/pipeline_messages.ts";
 import { isKnown } from "../events/subject.ts";
 import type { EventType } from "../events/event.ts";

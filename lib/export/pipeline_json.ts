@@ -1,7 +1,7 @@
 /** The object of `--json` that a pipeline adds. */
 import type { Count, CountTable } from "../pipeline/bounded_counts.ts";
 import type { LatencyHistogram } from "../pipeline/latency_histogram.ts";
-import { type PipelineStats, unaccounted } from "../pipeline/stats.ts";
+import { type PipelineStats, unaccounted } from "../pipeline/pipeline_stats.ts";
 import { head, type JsonObject, type Stamp } from "./json_lines.ts";
 
 /**

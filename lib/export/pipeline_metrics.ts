@@ -1,5 +1,5 @@
 /** The metrics of a pipeline. */
-import type { PipelineStats, StageStats } from "../pipeline/stats.ts";
+import type { PipelineStats, StageStats } from "../pipeline/pipeline_stats.ts";
 import type { PrometheusText, Sample } from "../metrics/prometheus.ts";
 
 /** Adds the families of a pipeline to a page of metrics. */

@@ -7,8 +7,8 @@
  * | file | holds |
  * | --- | --- |
  * | double_buffer_pointer.ts | the word, the lock between writers, the wait for running programs |
- * | double_buffer_switchover.ts | a change under way: several structures, one flip |
- * | double_buffer_slot.ts, double_buffer_sides.ts | the maps of a structure, and how they grow |
+ * | double_buffer_switchover.ts | an open change: several structures, one flip |
+ * | double_buffer_slot.ts, double_buffer_side_maps.ts | the maps of a structure, and how they grow |
  * | double_buffered_array.ts, double_buffered_table.ts | the structures |
  * | double_buffer_codec.ts | values to bytes and back |
  * | testing/ | the same structures over memory, with expectations and injected errors |
@@ -55,11 +55,11 @@ export interface BufferedTable<K, V> {
   setAndDeferSwitchover(entries: Iterable<readonly [K, V]>): Switchover;
 }
 
-/** What a structure does with one of its maps; a BpfMap, or its likeness in memory. */
+/** The part of a BpfMap that a structure uses; `testing/` implements it in memory. */
 export type SideMap = Pick<BpfMap, "spec" | "lookup" | "updateBatch" | "read" | "drain">;
 
 /** The two maps of a structure. */
-export interface Sides {
+export interface SideMaps {
   /** The map of a side, as it is at `generation`: another worker may have replaced it since the last call. */
   map(side: Side, generation: number): SideMap;
   /**

@@ -5,7 +5,7 @@
  */
 import type { Fence } from "./double_buffer.ts";
 import { otherSide, type Side } from "./side.ts";
-import { type Member, Switchover } from "./double_buffer_switchover.ts";
+import { type SwitchedStructure, Switchover } from "./double_buffer_switchover.ts";
 import { DOUBLE_BUFFER } from "../wire/layouts.gen.ts";
 
 /** How long a writer waits for another one before it gives up: one that has died holds the lock for ever. */
@@ -35,7 +35,7 @@ const sleeper = new Int32Array(new SharedArrayBuffer(4));
  * ```ts
  * const memory = object.map(".bss").map({ writable: true });
  * const pointer = new ActivePointer({ buffer: memory.buffer, offset: 0 }, new RcuFence(libbpf));
- * const sides = new FixedSides([object.map("ports_side0"), object.map("ports_side1")]);
+ * const sides = new FixedSideMaps([object.map("ports_side0"), object.map("ports_side1")]);
  * const ports = new DoubleBufferedArray(pointer, 0, { sides, codec: U32 });
  * ports.set([80, 443]);
  * ```
@@ -43,7 +43,7 @@ const sleeper = new Int32Array(new SharedArrayBuffer(4));
 export class ActivePointer {
   readonly #words: Uint32Array<ArrayBuffer>;
   readonly #fence: Fence;
-  readonly #members = new Map<number, Member>();
+  readonly #members = new Map<number, SwitchedStructure>();
   readonly #lockTimeoutMs: number;
   /** A change by this worker, which holds the lock. */
   #open: Switchover | null = null;
@@ -133,7 +133,7 @@ export class ActivePointer {
    * @param structure its number, the same in programs and in all workers, counted from 0
    * @throws {RangeError}
    */
-  register(structure: number, member: Member): void {
+  register(structure: number, member: SwitchedStructure): void {
     if (!Number.isInteger(structure) || structure < 0 || structure >= STRUCTURES_MAX) {
       throw new RangeError(`Cannot use structure ${structure}: a pointer has ${STRUCTURES_MAX}`);
     }

@@ -1,13 +1,13 @@
-/** A change under way: structures whose passive sides are filled, and the one flip that puts all of them in force. */
+/** An open change: structures whose passive sides are filled, and the one flip that puts all of them in force. */
 import { otherSide, type Side } from "./side.ts";
 
-/** What a switchover does with the word that says which side is active. */
+/** The part of an `ActivePointer` that a switchover uses: the word that says which side is active. */
 export interface SwitchoverPointer {
   readonly active: Side;
   readonly passive: Side;
   /** Makes the passive side the active one. @returns the generation of the values @throws {SystemError} */
   publish(): number;
-  /** Lets other writers have their turn. */
+  /** Ends the change and unlocks the pointer for other writers. */
   release(change: Switchover): void;
   /** Returns when no running program can still see the side that was active before. @throws {SystemError} */
   quiesce(): void;
@@ -15,10 +15,10 @@ export interface SwitchoverPointer {
   quiesced(): Promise<void>;
 }
 
-/** What a switchover does with a structure. */
-export interface Member {
-  /** Makes `to`, which is passive, hold what `from` holds. @throws {SystemError} */
-  carry(from: Side, to: Side): void;
+/** The part of a double-buffered structure that a switchover uses. */
+export interface SwitchedStructure {
+  /** Copies all entries of side `from` to side `to`, which is passive. @throws {SystemError} */
+  copySide(from: Side, to: Side): void;
   /** Empties a passive side. @throws {SystemError} */
   clear(side: Side): void;
 }
@@ -33,13 +33,13 @@ export interface Member {
  */
 export class Switchover implements Disposable {
   readonly #pointer: SwitchoverPointer;
-  readonly #members: ReadonlyMap<number, Member>;
+  readonly #members: ReadonlyMap<number, SwitchedStructure>;
   readonly #filled = new Set<number>();
   #state: "open" | "flipped" | "abandoned" = "open";
   #generation = 0;
 
   /** Use `setAndDeferSwitchover` of a structure. */
-  constructor(pointer: SwitchoverPointer, members: ReadonlyMap<number, Member>) {
+  constructor(pointer: SwitchoverPointer, members: ReadonlyMap<number, SwitchedStructure>) {
     this.#pointer = pointer;
     this.#members = members;
   }
@@ -76,7 +76,7 @@ export class Switchover implements Disposable {
     if (this.#state === "flipped") return this.#generation;
     const { active, passive } = this.#pointer;
     for (const [structure, member] of this.#members) {
-      if (!this.#filled.has(structure)) this.fill(structure, () => member.carry(active, passive));
+      if (!this.#filled.has(structure)) this.fill(structure, () => member.copySide(active, passive));
     }
     this.#generation = this.#pointer.publish();
     this.#state = "flipped";

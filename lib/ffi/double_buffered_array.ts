@@ -1,5 +1,5 @@
 /** A list of values that programs read by index, of which all change in one instant. */
-import { type BufferedArray, readAll, type SideMap, type Sides } from "./double_buffer.ts";
+import { type BufferedArray, readAll, type SideMap, type SideMaps } from "./double_buffer.ts";
 import type { Side } from "./side.ts";
 import type { Codec } from "./double_buffer_codec.ts";
 import type { ActivePointer } from "./double_buffer_pointer.ts";
@@ -9,20 +9,20 @@ import type { Switchover } from "./double_buffer_switchover.ts";
 export class DoubleBufferedArray<T> implements BufferedArray<T> {
   readonly #pointer: ActivePointer;
   readonly #structure: number;
-  readonly #sides: Sides;
+  readonly #sides: SideMaps;
   readonly #codec: Codec<T>;
 
   /**
    * @param structure its number on the pointer, as programs know it
    * @param options the maps, and what is in them
    */
-  constructor(pointer: ActivePointer, structure: number, { sides, codec }: { sides: Sides; codec: Codec<T> }) {
+  constructor(pointer: ActivePointer, structure: number, { sides, codec }: { sides: SideMaps; codec: Codec<T> }) {
     this.#pointer = pointer;
     this.#structure = structure;
     this.#sides = sides;
     this.#codec = codec;
     pointer.register(structure, {
-      carry: (from, to) => this.#carry(from, to),
+      copySide: (from, to) => this.#copySide(from, to),
       clear: (side) => this.#write(side, { count: 0, values: new Uint8Array() }),
     });
   }
@@ -70,7 +70,7 @@ export class DoubleBufferedArray<T> implements BufferedArray<T> {
     return readAll(this.#sides.map(side, generation), length);
   }
 
-  #carry(from: Side, to: Side): void {
+  #copySide(from: Side, to: Side): void {
     this.#write(to, this.#read(from, this.#pointer.generation));
   }
 

@@ -1,7 +1,7 @@
 /** Tables that programs look keys up in, of which all entries change in one instant: by exact key, or longest prefix. */
 import type { MapBatch } from "../wire/records.ts";
 import { MapType, type MapTypeNumber } from "./bpf_map.ts";
-import { BATCH_ENTRIES_MAX, type BufferedTable, readAll, type Sides } from "./double_buffer.ts";
+import { BATCH_ENTRIES_MAX, type BufferedTable, readAll, type SideMaps } from "./double_buffer.ts";
 import type { Side } from "./side.ts";
 import type { Codec } from "./double_buffer_codec.ts";
 import { KeyIndex } from "./double_buffer_keys.ts";
@@ -9,7 +9,7 @@ import type { ActivePointer } from "./double_buffer_pointer.ts";
 import type { Switchover } from "./double_buffer_switchover.ts";
 
 export interface TableOptions<K, V> {
-  sides: Sides;
+  sides: SideMaps;
   key: Codec<K>;
   value: Codec<V>;
 }
@@ -17,7 +17,7 @@ export interface TableOptions<K, V> {
 abstract class DoubleBufferedTable<K, V> implements BufferedTable<K, V> {
   readonly #pointer: ActivePointer;
   readonly #structure: number;
-  readonly #sides: Sides;
+  readonly #sides: SideMaps;
   readonly #key: Codec<K>;
   readonly #value: Codec<V>;
 
@@ -28,7 +28,7 @@ abstract class DoubleBufferedTable<K, V> implements BufferedTable<K, V> {
     this.#key = key;
     this.#value = value;
     pointer.register(structure, {
-      carry: (from, to) => this.#carry(from, to),
+      copySide: (from, to) => this.#copySide(from, to),
       clear: (side) => this.#write(side, { count: 0, keys: new Uint8Array(), values: new Uint8Array() }),
     });
   }
@@ -89,7 +89,7 @@ abstract class DoubleBufferedTable<K, V> implements BufferedTable<K, V> {
     return readAll(this.#sides.map(side, generation), this.#pointer.lengthOf(this.#structure, side));
   }
 
-  #carry(from: Side, to: Side): void {
+  #copySide(from: Side, to: Side): void {
     this.#write(to, this.#read(from, this.#pointer.generation));
   }
 
@@ -103,7 +103,7 @@ abstract class DoubleBufferedTable<K, V> implements BufferedTable<K, V> {
   }
 }
 
-function checkType(sides: Sides, type: MapTypeNumber, what: string): void {
+function checkType(sides: SideMaps, type: MapTypeNumber, what: string): void {
   const { name, type: actual } = sides.map(0, 0).spec;
   if (actual !== type) throw new TypeError(`Cannot use map "${name}" as a ${what}: its type is ${actual}`);
 }

@@ -1,4 +1,4 @@
-/** The two sides of whatever is double-buffered. */
+/** The number of a side: everything that is double-buffered has side 0 and side 1. */
 
 export type Side = 0 | 1;
 

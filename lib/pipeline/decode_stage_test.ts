@@ -4,7 +4,7 @@ import { EventDecoder } from "../events/event_decoder.ts";
 import { categoriseEvent } from "../events/categorise.ts";
 import { DecodeStage } from "./decode_stage.ts";
 import type { EventBatch } from "../events/event_batch.ts";
-import { type Failure, runStage } from "./runner.ts";
+import { type Failure, runStage } from "./run_stage.ts";
 
 const LOOPBACK = Uint8Array.of(127, 0, 0, 1);
 

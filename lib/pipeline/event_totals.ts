@@ -1,6 +1,6 @@
 /** Running totals of a router and the pipeline behind it: what came through, and what the last report says. */
 import type { EventCount } from "../events/event_count.ts";
-import type { PipelineStats } from "./stats.ts";
+import type { PipelineStats } from "./pipeline_stats.ts";
 import { EVENT_TYPES, type EventType } from "../events/event.ts";
 import type { HealthReport } from "../router/router_messages.ts";
 

@@ -8,7 +8,7 @@ import { type FanOut, HOLD } from "./channel/fan_out.ts";
 import { LatencyHistogram } from "./latency_histogram.ts";
 import type { FailedEvent, StageProgress } from "./pipeline_messages.ts";
 import { type Lane, LANES } from "./channel/lanes.ts";
-import { type Failure, runStage } from "./runner.ts";
+import { type Failure, runStage } from "./run_stage.ts";
 import type { Stage } from "./stage.ts";
 
 /**

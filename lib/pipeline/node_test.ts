@@ -6,7 +6,7 @@ import { EventBatch } from "../events/event_batch.ts";
 import { BUCKETS, FanOut } from "./channel/fan_out.ts";
 import { Node, type NodeHooks } from "./node.ts";
 import { batchBytesOf, openChannel, openSenders } from "./channel/open_channel.ts";
-import { createJournal, openNode } from "./open_node.ts";
+import { createJournal, openNode } from "./node_channels.ts";
 import type { FailedEvent, NodePlan } from "./pipeline_messages.ts";
 import type { Lane, Lanes } from "./channel/lanes.ts";
 import { SharedChannel } from "./channel/shared_channel.ts";

@@ -8,12 +8,12 @@ import { type Channel, FIRST_NODE_WORKER, type OverflowPolicy } from "./channel/
 import { CommitJournal } from "./channel/commit_journal.ts";
 import { type DeadLetter, DeadLetters } from "./dead_letters.ts";
 import { assignBuckets, BUCKETS } from "./channel/fan_out.ts";
-import { Findings } from "./findings.ts";
-import { type Destination, handOver } from "./hand_over.ts";
+import { ProgressTotals } from "./progress_totals.ts";
+import { type Destination, reassignEvents } from "./reassign_events.ts";
 import { NODE_COUNTERS } from "./node.ts";
 import { type ChannelMaker, openChannel } from "./channel/open_channel.ts";
-import { channelsOf, createJournal } from "./open_node.ts";
-import { type NodeSpec, shapeOf } from "./plan.ts";
+import { channelsOf, createJournal } from "./node_channels.ts";
+import { type NodeSpec, shapeOf } from "./pipeline_shape.ts";
 import { type Lane, LANES, type Lanes } from "./channel/lanes.ts";
 import type {
   NodeOptions,
@@ -24,7 +24,7 @@ import type {
   PipelineEvent,
   Placement,
 } from "./pipeline_messages.ts";
-import type { ChannelDrops, PipelineStats } from "./stats.ts";
+import type { ChannelDrops, PipelineStats } from "./pipeline_stats.ts";
 
 export interface PipelineOptions extends Omit<NodeOptions, "plan" | "progressMs"> {
   placement: Placement;
@@ -66,7 +66,7 @@ const LOOK_MS = 20;
 const NS_PER_MS = 1e6;
 
 /** A node and the worker that is it now. */
-interface Member {
+interface SupervisedNode {
   spec: NodeSpec;
   plan: NodePlan;
   handle: WorkerHandle<NodeRequest, NodeReport>;
@@ -103,16 +103,16 @@ export class Pipeline implements AsyncDisposable {
   readonly #handlers: PipelineHandlers;
   /** By hop. */
   readonly #channels: Record<Lane, Channel>[];
-  readonly #members: Member[];
+  readonly #nodes: SupervisedNode[];
   readonly #fanOut = new Uint8Array(new SharedArrayBuffer(BUCKETS));
-  readonly #findings = new Findings();
+  readonly #progress = new ProgressTotals();
   /** By channel: what died with a worker. */
   readonly #lost = new Map<string, number>();
   readonly #ticker: ReturnType<typeof setInterval>;
   #tickedMs = performance.now();
   #retried = 0;
   /** Moves, one after another. */
-  #moving: Promise<void> = Promise.resolve();
+  #reassigning: Promise<void> = Promise.resolve();
   /** What dispose waits for. */
   readonly #replacing = new Set<Promise<void>>();
   #closed = false;
@@ -136,7 +136,7 @@ export class Pipeline implements AsyncDisposable {
     this.failure.catch(() => {});
     // A worker that cannot be started must not leave those before it behind.
     using started = new DisposableStack();
-    this.#members = nodes.map((spec, i) => {
+    this.#nodes = nodes.map((spec, i) => {
       const hop = { input: lanes[spec.input], outputs: spec.outputs.map((output) => lanes[output]) };
       const worker = FIRST_NODE_WORKER + i;
       const plan = {
@@ -149,7 +149,7 @@ export class Pipeline implements AsyncDisposable {
         journal: createJournal(worker, hop),
         thread: new Int32Array(new SharedArrayBuffer(4)),
       };
-      const member: Member = {
+      const node: SupervisedNode = {
         spec,
         plan,
         handle: started.use(this.#startWorker(plan)),
@@ -162,9 +162,9 @@ export class Pipeline implements AsyncDisposable {
         stillMs: 0,
         ended: Promise.resolve(),
       };
-      member.ended = this.#follow(member);
-      member.ended.catch(fail);
-      return member;
+      node.ended = this.#follow(node);
+      node.ended.catch(fail);
+      return node;
     });
     started.move();
     this.#ticker = setInterval(() => this.#tick(), PROGRESS_MS);
@@ -179,43 +179,43 @@ export class Pipeline implements AsyncDisposable {
   }
 
   /** Takes what a node's workers report, one after another, until one of them has stopped. */
-  async #follow(member: Member): Promise<void> {
+  async #follow(node: SupervisedNode): Promise<void> {
     for (;;) {
       try {
-        return await this.#takeReports(member);
+        return await this.#takeReports(node);
       } catch (error) {
         if (!(error instanceof WorkerError) || this.#closed) throw error;
-        const replacing = this.#replace(member, error);
+        const replacing = this.#replace(node, error);
         this.#replacing.add(replacing);
         try {
           await replacing;
         } finally {
           this.#replacing.delete(replacing);
         }
-        if (member.retired) return;
+        if (node.retired) return;
       }
     }
   }
 
-  async #takeReports(member: Member): Promise<void> {
+  async #takeReports(node: SupervisedNode): Promise<void> {
     for (;;) {
-      const report = await member.handle.next();
+      const report = await node.handle.next();
       switch (report.kind) {
         case "ready":
           break;
         case "events":
           await this.#handlers.events(report.events);
-          member.handle.send({ kind: "taken", reports: 1 });
+          node.handle.send({ kind: "taken", reports: 1 });
           break;
         case "failed_events":
           for (const letter of report.letters) this.#addLetter(letter);
-          member.handle.send({ kind: "taken", reports: 1 });
+          node.handle.send({ kind: "taken", reports: 1 });
           break;
         case "progress":
-          this.#addProgress(member, report.progress);
+          this.#addProgress(node, report.progress);
           break;
         case "stopped":
-          this.#addProgress(member, report.progress);
+          this.#addProgress(node, report.progress);
           return;
         default:
           report satisfies never;
@@ -229,15 +229,15 @@ export class Pipeline implements AsyncDisposable {
     this.#handlers.deadLetter?.(letter);
   }
 
-  #addProgress({ spec }: Member, progress: NodeProgress): void {
-    this.#findings.add(spec.name, progress);
+  #addProgress({ spec }: SupervisedNode, progress: NodeProgress): void {
+    this.#progress.add(spec.name, progress);
     for (const notice of progress.notices) this.#handlers.notice(notice);
   }
 
   /** Puts right what a dead worker left, then starts another in its place or, if it dies all the time, does without. */
-  async #replace(member: Member, error: WorkerError): Promise<void> {
-    const { plan } = member;
-    member.handle[Symbol.dispose]();
+  async #replace(node: SupervisedNode, error: WorkerError): Promise<void> {
+    const { plan } = node;
+    node.handle[Symbol.dispose]();
     // As long as it runs, it may write to slots that others would take over.
     if (!await threadEnds(Atomics.exchange(plan.thread, 0, 0), this.#options.threadEndMs ?? THREAD_END_MS)) {
       throw new WorkerError({ ...error.failure, message: `${error.message}, and its thread does not end` });
@@ -254,69 +254,74 @@ export class Pipeline implements AsyncDisposable {
     CommitJournal.recover(plan.journal, channels);
 
     const now = performance.now();
-    member.deaths = [...member.deaths.filter((ms) => now - ms < DEATHS_MS), now];
+    node.deaths = [...node.deaths.filter((ms) => now - ms < DEATHS_MS), now];
     // What a privilege or the kernel lacks, it lacks the next time, too.
     if (this.#closed || error.failure.exitCode !== 1) throw error;
-    if (member.deaths.length <= DEATHS_MAX) {
+    if (node.deaths.length <= DEATHS_MAX) {
       this.#handlers.notice(`the ${plan.name} worker failed and is started again: ${error.message}`);
-      member.restarts++;
-      member.stillMs = 0;
-      member.handle = this.#startWorker(plan);
-      if (member.stopping) member.handle.stop();
+      node.restarts++;
+      node.stillMs = 0;
+      node.handle = this.#startWorker(plan);
+      if (node.stopping) node.handle.stop();
       return;
     }
-    const others = this.#members.filter((other) => this.#doTheSame(other, member));
+    const others = this.#nodes.filter((other) => this.#canTakeOver(other, node));
     if (others.length === 0) throw error;
-    this.#handlers.notice(`the ${plan.name} worker failed ${member.deaths.length} times, others do its work`);
-    member.retired = true;
-    await (this.#moving = this.#moving.then(() => this.#handOver(member, others.filter(({ retired }) => !retired))));
+    this.#handlers.notice(`the ${plan.name} worker failed ${node.deaths.length} times, others do its work`);
+    node.retired = true;
+    await (this.#reassigning = this.#reassigning.then(() =>
+      this.#reassignEvents(node, others.filter(({ retired }) => !retired))
+    ));
   }
 
   /** Whether one of two nodes that events are spread over can do the work of the other. */
-  #doTheSame(other: Member, { spec }: Member): boolean {
+  #canTakeOver(other: SupervisedNode, { spec }: SupervisedNode): boolean {
     // One that was told to stop ends as soon as there is nothing more to take.
     if (other.spec === spec || other.retired || other.stopping) return false;
-    return this.#members.some(({ spec: { outputs } }) =>
+    return this.#nodes.some(({ spec: { outputs } }) =>
       outputs.includes(spec.input) && outputs.includes(other.spec.input)
     );
   }
 
-  #handOver(member: Member, others: Member[]): Promise<void> {
-    const { outputs } = this.#members.find(({ spec }) => spec.outputs.includes(member.spec.input))!.spec;
-    const destination = ({ plan, spec }: Member): Destination => ({ plan, output: outputs.indexOf(spec.input) });
-    return handOver(destination(member), others.map(destination), () => this.#closed);
+  #reassignEvents(node: SupervisedNode, others: SupervisedNode[]): Promise<void> {
+    const { outputs } = this.#nodes.find(({ spec }) => spec.outputs.includes(node.spec.input))!.spec;
+    const destination = ({ plan, spec }: SupervisedNode): Destination => ({
+      plan,
+      output: outputs.indexOf(spec.input),
+    });
+    return reassignEvents(destination(node), others.map(destination), () => this.#closed);
   }
 
   #tick(): void {
-    this.#findings.tick(this.#aggregated);
+    this.#progress.tick(this.#aggregated);
     const now = performance.now();
     // Time in which this thread stood still says nothing of the others: the program may have been stopped and continued.
     const passedMs = Math.min(now - this.#tickedMs, 2 * PROGRESS_MS);
     this.#tickedMs = now;
     const limitMs = (this.#options.hangMs ?? HANG_MS) + this.#options.delayMs;
-    for (const member of this.#members) {
-      const moved = member.counters[NODE_COUNTERS.indexOf("in")] + member.counters[NODE_COUNTERS.indexOf("waits")];
-      member.stillMs = moved === member.movedTo && this.#holds(member) ? member.stillMs + passedMs : 0;
-      member.movedTo = moved;
-      if (member.stillMs <= limitMs) continue;
-      member.stillMs = 0;
-      member.handle.fail(`it has been at one batch for ${Math.round(limitMs / 1000)} s`);
+    for (const node of this.#nodes) {
+      const moved = node.counters[NODE_COUNTERS.indexOf("in")] + node.counters[NODE_COUNTERS.indexOf("waits")];
+      node.stillMs = moved === node.movedTo && this.#holds(node) ? node.stillMs + passedMs : 0;
+      node.movedTo = moved;
+      if (node.stillMs <= limitMs) continue;
+      node.stillMs = 0;
+      node.handle.fail(`it has been at one batch for ${Math.round(limitMs / 1000)} s`);
     }
   }
 
   /** Whether a node is at a batch. */
-  #holds({ spec, plan }: Member): boolean {
+  #holds({ spec, plan }: SupervisedNode): boolean {
     return LANES.some((lane) => this.#channels[spec.input][lane].uncommitted(plan.worker) > 0);
   }
 
   get #aggregated(): number {
-    return this.#members.at(-1)!.counters[NODE_COUNTERS.indexOf("out")];
+    return this.#nodes.at(-1)!.counters[NODE_COUNTERS.indexOf("out")];
   }
 
   /** Live; exact once stopped. */
   stats(): PipelineStats {
     const sum = (counter: typeof NODE_COUNTERS[number]) =>
-      this.#members.reduce((total, { counters }) => total + counters[NODE_COUNTERS.indexOf(counter)], 0);
+      this.#nodes.reduce((total, { counters }) => total + counters[NODE_COUNTERS.indexOf(counter)], 0);
     const channels = this.#channels.flatMap((hop) => LANES.map((lane) => hop[lane]));
     const stats = channels.map((channel) => channel.stats);
     const droppedByChannel = channels.flatMap((channel, i): ChannelDrops[] => {
@@ -336,13 +341,13 @@ export class Pipeline implements AsyncDisposable {
       retried: this.#retried,
       droppedByChannel,
       channelFill: channels.map(({ name }, i) => ({ channel: name, fill: stats[i].fill })),
-      ...this.#findings.stats((stage) => this.#restartsOf(stage)),
+      ...this.#progress.stats((stage) => this.#restartsOf(stage)),
     };
   }
 
   /** Of the workers that run a stage. */
   #restartsOf(stage: string): number {
-    return this.#members.filter(({ spec }) => spec.stages.some((name) => name === stage))
+    return this.#nodes.filter(({ spec }) => spec.stages.some((name) => name === stage))
       .reduce((sum, { restarts }) => sum + restarts, 0);
   }
 
@@ -357,12 +362,12 @@ export class Pipeline implements AsyncDisposable {
     const deadline = new Promise<"late">((resolve) => timer = setTimeout(() => resolve("late"), deadlineMs));
     try {
       // One after another: what a node sends on in the end is still to be taken by the next.
-      for (const member of this.#members) {
+      for (const node of this.#nodes) {
         // What is being given to others has to be there before they end.
         if (await Promise.race([this.#replaced(), deadline]) === "late") break;
-        member.stopping = true;
-        member.handle.stop();
-        if (await Promise.race([member.ended, deadline]) === "late") break;
+        node.stopping = true;
+        node.handle.stop();
+        if (await Promise.race([node.ended, deadline]) === "late") break;
       }
     } finally {
       clearTimeout(timer);
@@ -381,7 +386,7 @@ export class Pipeline implements AsyncDisposable {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#ticker);
-    for (const { handle } of this.#members) handle[Symbol.dispose]();
+    for (const { handle } of this.#nodes) handle[Symbol.dispose]();
     await this.#replaced();
   }
 }

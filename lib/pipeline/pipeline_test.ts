@@ -6,9 +6,9 @@ import { WorkerError } from "../runtime/worker_handle.ts";
 import { FIRST_NODE_WORKER } from "./channel/channel.ts";
 import { makeSharedChannel } from "./channel/open_channel.ts";
 import { Pipeline, type PipelineOptions } from "./pipeline.ts";
-import { shapeOf } from "./plan.ts";
+import { shapeOf } from "./pipeline_shape.ts";
 import type { Placement } from "./pipeline_messages.ts";
-import { unaccounted } from "./stats.ts";
+import { unaccounted } from "./pipeline_stats.ts";
 
 const WORKER = new URL("../../tests/support/scripted_pipeline_worker.ts", import.meta.url);
 const NONE = { filtered: 0, aggregated: 0, deadLettered: 0, dropped: 0, inFlight: 0 };

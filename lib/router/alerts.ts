@@ -1,6 +1,6 @@
 /** Alerts about the rings: what is being lost, and what to do about it. */
 
-import { dropRate } from "./health.ts";
+import { dropRate } from "./ring_rates.ts";
 import type { HealthReport, RingCounters } from "./router_messages.ts";
 import type { RingName } from "../events/event.ts";
 

@@ -10,7 +10,7 @@ import type { BpfObject } from "../ffi/bpf_object.ts";
 import { cgroupId } from "../ffi/cgroup.ts";
 import { bytesCodec } from "../ffi/double_buffer_codec.ts";
 import { ActivePointer } from "../ffi/double_buffer_pointer.ts";
-import { FixedSides } from "../ffi/double_buffer_sides.ts";
+import { FixedSideMaps } from "../ffi/double_buffer_side_maps.ts";
 import { InnerSlot, RcuFence } from "../ffi/double_buffer_slot.ts";
 import { DoubleBufferedArray } from "../ffi/double_buffered_array.ts";
 import { DoubleBufferedHash, DoubleBufferedLpm } from "../ffi/double_buffered_table.ts";
@@ -96,7 +96,7 @@ class RuleTables {
 
   /** @param generation where programs read which rules are in force: in the object's .bss */
   constructor(object: BpfObject, generation: { buffer: ArrayBuffer; offset: number }, fence: RcuFence) {
-    const sides = (name: string) => new FixedSides([object.map(`${name}_side0`), object.map(`${name}_side1`)]);
+    const sides = (name: string) => new FixedSideMaps([object.map(`${name}_side0`), object.map(`${name}_side1`)]);
     const value = bytesCodec(RULE_BITS.size);
     this.#pointer = new ActivePointer(generation, fence);
     this.#sets = new DoubleBufferedArray(this.#pointer, RULE_STRUCTURE.RULE_SETS, {

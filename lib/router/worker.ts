@@ -113,7 +113,7 @@ class Run implements Disposable {
     const now = performance.now();
     if (now < this.#dueMs[ring] && !woken.includes(ring)) return;
     // Debug makes room before normal has to: its ring fills up, and its programs sample what they send.
-    if (ring === "debug" && this.#feed.pressed) {
+    if (ring === "debug" && this.#feed.bulkIsHalfFull) {
       this.#dueMs[ring] = now + BEHIND_MS;
       return;
     }
@@ -154,7 +154,7 @@ class Run implements Disposable {
   /** All that is left in the rings; waits for room where there is none. */
   async #drainAll(): Promise<void> {
     for (const ring of this.#probe.ringNames) {
-      while (this.#drain(ring).refused || this.#feed.carried(ring) > 0) await this.#feed.waitWritable(ring, BEHIND_MS);
+      while (this.#drain(ring).refused || this.#feed.unsent(ring) > 0) await this.#feed.waitWritable(ring, BEHIND_MS);
     }
   }
 

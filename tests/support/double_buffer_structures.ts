@@ -4,7 +4,7 @@ import type { BpfObject } from "../../lib/ffi/bpf_object.ts";
 import type { BufferedArray, BufferedTable } from "../../lib/ffi/double_buffer.ts";
 import { type Codec, U32, U64 } from "../../lib/ffi/double_buffer_codec.ts";
 import { ActivePointer } from "../../lib/ffi/double_buffer_pointer.ts";
-import { InnerSides } from "../../lib/ffi/double_buffer_sides.ts";
+import { GrowingSideMaps } from "../../lib/ffi/double_buffer_side_maps.ts";
 import { RcuFence } from "../../lib/ffi/double_buffer_slot.ts";
 import { DoubleBufferedArray } from "../../lib/ffi/double_buffered_array.ts";
 import { DoubleBufferedHash, DoubleBufferedLpm } from "../../lib/ffi/double_buffered_table.ts";
@@ -88,7 +88,7 @@ export function kernelStructures(): Structures & { libbpf: Libbpf; object: BpfOb
     return new BpfMap(faulty, fd, spec, false);
   };
   const list = (name: string) =>
-    stack.use(InnerSides.create(faulty, outer(name), {
+    stack.use(GrowingSideMaps.create(faulty, outer(name), {
       ...ROOM,
       name,
       type: MapType.array,
@@ -98,8 +98,8 @@ export function kernelStructures(): Structures & { libbpf: Libbpf; object: BpfOb
     }));
   const tables = { ...ROOM, name: "table", type: MapType.hash, keyBytes: 4, valueBytes: 8 };
   const tries = { ...ROOM, name: "trie", type: MapType.lpmTrie, keyBytes: 8, valueBytes: 8, flags: MapFlag.noPrealloc };
-  const table = stack.use(InnerSides.create(faulty, outer("tables"), tables));
-  const trie = stack.use(InnerSides.create(faulty, outer("tries"), tries));
+  const table = stack.use(GrowingSideMaps.create(faulty, outer("tables"), tables));
+  const trie = stack.use(GrowingSideMaps.create(faulty, outer("tries"), tries));
   const structures = {
     libbpf,
     object,

@@ -3,7 +3,7 @@
 import { BpfMap, type MapSpec } from "../../lib/ffi/bpf_map.ts";
 import { U32, U64 } from "../../lib/ffi/double_buffer_codec.ts";
 import { ActivePointer } from "../../lib/ffi/double_buffer_pointer.ts";
-import { InnerSides } from "../../lib/ffi/double_buffer_sides.ts";
+import { GrowingSideMaps } from "../../lib/ffi/double_buffer_side_maps.ts";
 import { RcuFence } from "../../lib/ffi/double_buffer_slot.ts";
 import { DoubleBufferedArray } from "../../lib/ffi/double_buffered_array.ts";
 import { DoubleBufferedHash, DoubleBufferedLpm } from "../../lib/ffi/double_buffered_table.ts";
@@ -37,7 +37,7 @@ function write({ memory, maps, writer, sets }: WriterTask): WriterAnswer {
   const map = ({ fd, spec }: Descriptor) => new BpfMap(libbpf, fd, spec, false);
   const { buffer } = stack.use(map(memory).map({ writable: true }));
   const pointer = new ActivePointer({ buffer, offset: 0 }, stack.use(new RcuFence(libbpf)));
-  const [left, right, table, trie] = maps.map((it) => stack.use(InnerSides.open(libbpf, map(it), ROOM)));
+  const [left, right, table, trie] = maps.map((it) => stack.use(GrowingSideMaps.open(libbpf, map(it), ROOM)));
   const lists = [left, right].map((sides, i) => new DoubleBufferedArray(pointer, i, { sides, codec: U32 }));
   const values = new DoubleBufferedHash(pointer, 2, { sides: table, key: U32, value: U64 });
   new DoubleBufferedLpm(pointer, 3, { sides: trie, key: NETWORK, value: U64 });

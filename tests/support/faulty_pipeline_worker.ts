@@ -4,8 +4,8 @@
  */
 import { EVENT } from "../../lib/wire/layouts.gen.ts";
 import type { EventBatch } from "../../lib/events/event_batch.ts";
-import { serveNode } from "../../lib/pipeline/node_run.ts";
-import { StageBroken } from "../../lib/pipeline/runner.ts";
+import { serveNode } from "../../lib/pipeline/node_worker.ts";
+import { StageBroken } from "../../lib/pipeline/run_stage.ts";
 import type { Stage } from "../../lib/pipeline/stage.ts";
 import { currentFault, type Fault } from "./pipeline_faults.ts";
 

@@ -1,6 +1,6 @@
 /** Statistics of a pipeline for tests: every number different, so that one taken for another shows; they add up. */
 import { LatencyHistogram } from "../../lib/pipeline/latency_histogram.ts";
-import type { PipelineStats } from "../../lib/pipeline/stats.ts";
+import type { PipelineStats } from "../../lib/pipeline/pipeline_stats.ts";
 
 function latencyOf(...valuesNs: number[]): LatencyHistogram {
   const latency = new LatencyHistogram();

@@ -13,7 +13,7 @@ import {
 import { Pipeline, type PipelineOptions } from "../../lib/pipeline/pipeline.ts";
 import type { PipelineEvent } from "../../lib/pipeline/pipeline_messages.ts";
 import { SharedChannel } from "../../lib/pipeline/channel/shared_channel.ts";
-import { type PipelineStats, unaccounted } from "../../lib/pipeline/stats.ts";
+import { type PipelineStats, unaccounted } from "../../lib/pipeline/pipeline_stats.ts";
 import type { RingName } from "../../lib/events/event.ts";
 import { ASSETS_DIR } from "./bpf.ts";
 import { clearFault, type Fault, NO_FAULT, setFault } from "./pipeline_faults.ts";

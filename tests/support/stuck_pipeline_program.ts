@@ -3,7 +3,7 @@
  * nothing but its end ends that thread. It prints what came of it, and exits as main.ts does.
  */
 import type { Placement } from "../../lib/pipeline/pipeline_messages.ts";
-import { type PipelineStats, unaccounted } from "../../lib/pipeline/stats.ts";
+import { type PipelineStats, unaccounted } from "../../lib/pipeline/pipeline_stats.ts";
 import { WorkerError } from "../../lib/runtime/worker_handle.ts";
 import { outcomesOf, PipelineRun } from "./pipeline_run.ts";
 

@@ -12,7 +12,7 @@ import { DoubleBufferedArray } from "../double_buffered_array.ts";
 import { DoubleBufferedHash, DoubleBufferedLpm } from "../double_buffered_table.ts";
 import { DOUBLE_BUFFER } from "../../wire/layouts.gen.ts";
 import type { ExpectedSets } from "./expected_sets.ts";
-import { FakeSides, Faults } from "./fake_map.ts";
+import { FakeSideMaps, Faults } from "./fake_map.ts";
 
 /** Waits for nothing, and counts. */
 class FakeFence implements Fence {
@@ -79,14 +79,14 @@ function fakeSides(
   { name, entriesMax = 1_024, entriesLimit }: FakeOptions,
   shape: { type: MapTypeNumber; keyBytes: number; valueBytes: number },
   faults: Faults,
-): FakeSides {
-  return new FakeSides({ name, ...shape, entriesMax, entriesLimit }, faults);
+): FakeSideMaps {
+  return new FakeSideMaps({ name, ...shape, entriesMax, entriesLimit }, faults);
 }
 
 /** A list in memory. */
 export class FakeDoubleBufferedArray<T> extends DoubleBufferedArray<T> {
   readonly #options: FakeOptions & { codec: Codec<T> };
-  readonly #sides: FakeSides;
+  readonly #sides: FakeSideMaps;
   readonly #pointer: FakePointer;
 
   constructor(pointer: FakePointer, structure: number, options: FakeOptions & { codec: Codec<T> }) {
@@ -122,7 +122,7 @@ interface FakeTableOptions<K, V> extends FakeOptions {
 
 /** What a fake table adds to the real one: what it expects, and a look at its sides. */
 class FakeTable<K, V> {
-  readonly sides: FakeSides;
+  readonly sides: FakeSideMaps;
   readonly #options: FakeTableOptions<K, V>;
   readonly #pointer: FakePointer;
 

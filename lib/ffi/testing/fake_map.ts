@@ -3,7 +3,7 @@ import { SystemError } from "../../runtime/errors.ts";
 import type { MapBatch } from "../../wire/records.ts";
 import { type MapSpec, MapType, type TakeBatch } from "../bpf_map.ts";
 import type { Side } from "../side.ts";
-import type { SideMap, Sides } from "../double_buffer.ts";
+import type { SideMap, SideMaps } from "../double_buffer.ts";
 
 const E2BIG = 7;
 
@@ -137,7 +137,7 @@ function joined(parts: Uint8Array<ArrayBuffer>[], partBytes: number): Uint8Array
 }
 
 /** Two maps in memory that grow to a limit, as inner maps do. */
-export class FakeSides implements Sides {
+export class FakeSideMaps implements SideMaps {
   readonly #spec: MapSpec;
   readonly #entriesLimit: number;
   readonly #faults: Faults;

@@ -72,21 +72,21 @@ Deno.test("Feed refuses a sample that finds no room, and carries the last ones o
   while (feed.take("normal", view(pid), 0, lengthBytes)) pid++;
   const taken = pid;
   for (let i = 0; i < 3; i++) feed.takeLast("isolated", view(pid++), 0, lengthBytes);
-  assertEquals([feed.carried("isolated"), feed.carried("normal"), feed.carried("critical")], [3, 3, 0]);
+  assertEquals([feed.unsent("isolated"), feed.unsent("normal"), feed.unsent("critical")], [3, 3, 0]);
   feed.flush("urgent");
-  assertEquals(feed.carried("normal"), 3, "a flush of the other lane sends none of them");
+  assertEquals(feed.unsent("normal"), 3, "a flush of the other lane sends none of them");
   assertEquals(feed.take("normal", view(pid), 0, lengthBytes), false, "it would overtake those that are carried");
   assertEquals(feed.take("critical", view(999), 0, lengthBytes), true, "the other lane has room");
-  assertEquals(feed.pressed, true);
+  assertEquals(feed.bulkIsHalfFull, true);
 
   feed.flush("bulk");
   assertEquals(lanes.receive("bulk").map(([pid]) => pid), Array.from({ length: taken }, (_, i) => i));
   assertEquals(feed.take("normal", view(pid), 0, lengthBytes), true);
-  assertEquals(feed.carried("normal"), 0);
+  assertEquals(feed.unsent("normal"), 0);
   feed.flush("bulk");
   const carried = [0, 1, 2].map((i): [number, string] => [taken + i, "isolated"]);
   assertEquals(lanes.receive("bulk"), [...carried, [taken + 3, "normal"]]);
-  assertEquals(feed.pressed, false);
+  assertEquals(feed.bulkIsHalfFull, false);
 });
 
 Deno.test("Feed waits for room in the lane of a ring", async () => {

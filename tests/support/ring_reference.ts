@@ -1,6 +1,6 @@
 /** A ring one record at a time: for whoever does not need RingReader's speed. */
-import type { BpfMap } from "./bpf_map.ts";
-import { RingReader } from "./ring_reader.ts";
+import type { BpfMap } from "../../lib/ffi/bpf_map.ts";
+import { RingReader } from "../../lib/ffi/ring_reader.ts";
 
 export class RingReference implements Disposable {
   readonly #reader: RingReader;

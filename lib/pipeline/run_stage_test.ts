@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "../../tests/assert.ts";
 import { batchOf, eventRecord } from "../../tests/support/records.ts";
 import type { EventBatch } from "../events/event_batch.ts";
-import { type Failure, runStage, StageBroken } from "./runner.ts";
+import { type Failure, runStage, StageBroken } from "./run_stage.ts";
 import type { Stage } from "./stage.ts";
 
 /** Fails on some pids, drops others. */

@@ -4,7 +4,7 @@ import { LatencyHistogram } from "./latency_histogram.ts";
 import type { CacheStats } from "../processes/process_cache.ts";
 import type { NodeProgress } from "./pipeline_messages.ts";
 import { Rates } from "./rates.ts";
-import type { PipelineStats, StageStats } from "./stats.ts";
+import type { PipelineStats, StageStats } from "./pipeline_stats.ts";
 
 /** Labels kept of processes and of containers, and rows of them in the statistics. */
 const LABELS_MAX = { processesMax: 4_096, containersMax: 1_024 };
@@ -12,7 +12,7 @@ const TOP_ROWS = 20;
 
 const NS_PER_MS = 1e6;
 
-export class Findings {
+export class ProgressTotals {
   readonly #totals = new AggregateTotals(LABELS_MAX);
   readonly #rates = new Rates(() => performance.now() * NS_PER_MS);
   readonly #stages = new Map<string, Omit<StageStats, "restarts">>();

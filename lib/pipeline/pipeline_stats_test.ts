@@ -1,6 +1,6 @@
 import { assertEquals } from "../../tests/assert.ts";
 import { pipelineStats } from "../../tests/support/pipeline.ts";
-import { unaccounted } from "./stats.ts";
+import { unaccounted } from "./pipeline_stats.ts";
 
 Deno.test("unaccounted() is what came in and is nowhere", () => {
   assertEquals(unaccounted(pipelineStats()), 0);

@@ -18,7 +18,7 @@ import { FanOut } from "./channel/fan_out.ts";
 import { FilterStage } from "./filter_stage.ts";
 import { Node, type NodeHooks } from "./node.ts";
 import { batchBytesOf } from "./channel/open_channel.ts";
-import { openNode } from "./open_node.ts";
+import { openNode } from "./node_channels.ts";
 import { ProcessCache } from "../processes/process_cache.ts";
 import type { Lane } from "./channel/lanes.ts";
 import type { NodeOptions, NodeProgress, NodeReport, NodeRequest } from "./pipeline_messages.ts";

@@ -24,7 +24,7 @@ export interface Destination {
  * @param cancelled asked where there is no room: true leaves the rest where it is
  * @throws {RangeError} when there are no others
  */
-export async function handOver(
+export async function reassignEvents(
   from: Destination,
   others: readonly Destination[],
   cancelled: () => boolean,

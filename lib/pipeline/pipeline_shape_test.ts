@@ -1,6 +1,6 @@
 import { assertEquals, assertLessOrEqual } from "../../tests/assert.ts";
 import { FIRST_NODE_WORKER, WORKERS_MAX } from "./channel/channel.ts";
-import { ENRICH_WORKERS_MAX, shapeOf } from "./plan.ts";
+import { ENRICH_WORKERS_MAX, shapeOf } from "./pipeline_shape.ts";
 import type { Placement } from "./pipeline_messages.ts";
 import { STAGES } from "./stage.ts";
 

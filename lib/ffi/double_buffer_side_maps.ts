@@ -1,7 +1,7 @@
-/** The two maps of a structure: inner maps, which grow, or two that are what they are. */
+/** The two maps of a double-buffered structure, one a side: of fixed size, or inner maps that are replaced to grow. */
 import { BpfMap, type MapSpec } from "./bpf_map.ts";
 import type { Side } from "./side.ts";
-import type { SideMap, Sides } from "./double_buffer.ts";
+import type { SideMap, SideMaps } from "./double_buffer.ts";
 import { InnerSlot } from "./double_buffer_slot.ts";
 import type { Libbpf } from "./libbpf.ts";
 
@@ -10,7 +10,7 @@ function noRoom(name: string, entries: number, roomEntries: number): RangeError 
 }
 
 /** Two maps of fixed size, as NAME_side0 and NAME_side1 in a BPF object. The caller closes them. */
-export class FixedSides implements Sides {
+export class FixedSideMaps implements SideMaps {
   readonly #maps: readonly [SideMap, SideMap];
 
   constructor(maps: readonly [SideMap, SideMap]) {
@@ -29,7 +29,7 @@ export class FixedSides implements Sides {
 }
 
 /** The inner maps of a map of maps with two slots. */
-export class InnerSides implements Sides, Disposable {
+export class GrowingSideMaps implements SideMaps, Disposable {
   readonly #libbpf: Libbpf;
   readonly #spec: Readonly<MapSpec>;
   readonly #entriesLimit: number;
@@ -59,7 +59,7 @@ export class InnerSides implements Sides, Disposable {
     libbpf: Libbpf,
     outer: BpfMap,
     { entriesLimit, ...spec }: MapSpec & { entriesLimit: number },
-  ): InnerSides {
+  ): GrowingSideMaps {
     using stack = new DisposableStack();
     const slot = (side: Side) => {
       const map = stack.use(BpfMap.create(libbpf, { ...spec, name: `${spec.name}_${side}` }));
@@ -67,7 +67,7 @@ export class InnerSides implements Sides, Disposable {
     };
     const slots = [slot(0), slot(1)] as const;
     stack.move();
-    return new InnerSides(libbpf, spec, { entriesLimit, slots });
+    return new GrowingSideMaps(libbpf, spec, { entriesLimit, slots });
   }
 
   /**
@@ -76,12 +76,12 @@ export class InnerSides implements Sides, Disposable {
    *
    * @throws {SystemError}
    */
-  static open(libbpf: Libbpf, outer: BpfMap, { entriesLimit }: { entriesLimit: number }): InnerSides {
+  static open(libbpf: Libbpf, outer: BpfMap, { entriesLimit }: { entriesLimit: number }): GrowingSideMaps {
     using stack = new DisposableStack();
     const first = stack.use(InnerSlot.open(outer, 0));
     const slots = [first, stack.use(InnerSlot.open(outer, 1))] as const;
     stack.move();
-    return new InnerSides(libbpf, { ...first.map.spec }, { entriesLimit, slots });
+    return new GrowingSideMaps(libbpf, { ...first.map.spec }, { entriesLimit, slots });
   }
 
   map(side: Side, generation: number): BpfMap {
@@ -94,7 +94,7 @@ export class InnerSides implements Sides, Disposable {
 
   withRoom(side: Side, entries: number): BpfMap {
     const slot = this.#slots[side];
-    // The caller holds the lock: nobody replaces it from here on.
+    // The caller holds the lock of the pointer, so no other writer can replace this map.
     slot.refresh();
     if (entries <= slot.map.spec.entriesMax) return slot.map;
     if (entries > this.#entriesLimit) throw noRoom(this.#spec.name, entries, this.#entriesLimit);
@@ -105,7 +105,7 @@ export class InnerSides implements Sides, Disposable {
     return slot.map;
   }
 
-  /** Puts another map in the place of a passive side's, owned from here on in any case. @throws {SystemError} */
+  /** Replaces the map of a passive side. This object owns `fresh` from now on, even when it throws. @throws {SystemError} */
   replace(side: Side, fresh: BpfMap): void {
     using stack = new DisposableStack();
     stack.use(fresh);

@@ -9,7 +9,7 @@ import { writeField } from "../lib/wire/layout.ts";
 import { ROUTER_PROGRAM, ROUTER_RODATA } from "../lib/wire/layouts.gen.ts";
 import { openLibbpf } from "../lib/ffi/libbpf.ts";
 import { RingReader } from "../lib/ffi/ring_reader.ts";
-import { ringSizeBytes } from "../lib/router/router_probe.ts";
+import { ringSizeBytes } from "../lib/router/router_rings.ts";
 import type { Machine } from "../lib/wire/syscalls.ts";
 import { syscallRules } from "../lib/router/syscall_rules.ts";
 import { EventDecoder } from "../lib/events/event_decoder.ts";

@@ -30,7 +30,7 @@ function openEnrichment(): { cache: ProcessCache; stage: EnrichStage } {
 function takeBatch(watch: Watch): EventBatch {
   const batch = new EventBatch(BATCH_BYTES);
   RINGS.forEach((ring, index) =>
-    watch.probe.read(ring, (data, offset, lengthBytes) => {
+    watch.probe.rings.read(ring, (data, offset, lengthBytes) => {
       const at = batch.usedBytes;
       batch.bytes.set(new Uint8Array(data.buffer, data.byteOffset + offset, lengthBytes), at);
       batch.offsets[batch.count] = at;

@@ -32,7 +32,7 @@ Deno.test("an isolated process keeps its events, in a ring of its own, while oth
   assertEquals([attempts[3], submitted[3], dropped[3]], [BigInt(OPENS), BigInt(OPENS), 0n]);
   assertGreater(dropped[2] + sampledOut, 0n);
   assertEquals(sumOf(attempts), sumOf(submitted) + sumOf(dropped) + sumOf(failures));
-  assertEquals(watch.probe.ringState("isolated").consumed, OPENS);
+  assertEquals(watch.probe.rings.state("isolated").consumed, OPENS);
 });
 
 Deno.test("critical events of an isolated process spill into the shared rings when its own is full", async () => {

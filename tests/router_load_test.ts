@@ -19,7 +19,7 @@ function assertAccounted(watch: Watch): void {
   );
   assertEquals(attempts, sumOf(count.submitted) + sumOf(count.dropped) + sumOf(count.failures));
   (["critical", "normal", "debug"] as const).forEach((ring, i) => {
-    const { consumed, fill } = watch.probe.ringState(ring);
+    const { consumed, fill } = watch.probe.rings.state(ring);
     assertEquals([BigInt(consumed), fill], [count.submitted[i], 0], ring);
     assertEquals(watch.events[ring].length, consumed);
   });
@@ -104,9 +104,9 @@ Deno.test("a ring swapped for another under load loses nothing and keeps the ord
   const done = Promise.all(flooders.map((flooder) => flooder.done)).finally(() => running = false);
   let swaps = 0;
   while (running) {
-    watch.probe.resize("normal", (++swaps % 3 + 1) * (1 << 20), watch.take("normal"));
+    watch.probe.rings.resize("normal", (++swaps % 3 + 1) * (1 << 20), watch.take("normal"));
     watch.readAll();
-    await watch.probe.wait(1);
+    await watch.probe.rings.wait(1);
   }
   await done;
   watch.finish();
@@ -218,7 +218,7 @@ Deno.test("rules reloaded under a flood judge each event by one set, and every e
     const set = sets[generation % sets.length];
     assertEquals(watch.probe.setRules(set), ++generation);
     watch.readAll();
-    await watch.probe.wait(1);
+    await watch.probe.rings.wait(1);
   }
   await done;
   watch.finish();

@@ -1,5 +1,4 @@
-/** Alerts about the rings: what is being lost, and what to do about it. */
-
+/** Alerts about rings that lose events. Each says what is lost, and what to do about it. */
 import { dropRate } from "./ring_rates.ts";
 import type { HealthReport, RingCounters } from "./router_messages.ts";
 import type { RingName } from "../events/event.ts";
@@ -16,15 +15,16 @@ export interface Alert {
 }
 
 export interface AlertOptions {
-  /** The same alert at most once in this time. */
+  /** Least time between two alerts of one name. */
   intervalMs: number;
-  /** Share of normal events, and of isolated ones, that may be dropped between two reports. */
-  normalDropRateMax: number;
-  /** The same for debug; 1: never alert. */
+  /** Share of debug events that may be dropped between two reports without an alert; 1 for never an alert. */
   debugDropRateMax: number;
 }
 
-export const ALERT_DEFAULTS: AlertOptions = { intervalMs: 60_000, normalDropRateMax: 0.1, debugDropRateMax: 0.5 };
+const DEFAULTS: AlertOptions = { intervalMs: 60_000, debugDropRateMax: 0.5 };
+
+/** Share of normal events, and of isolated ones, that may be dropped between two reports without an alert. */
+const NORMAL_DROP_RATE_MAX = 0.1;
 
 type Counts = Pick<RingCounters, "submitted" | "dropped" | "failures">;
 
@@ -37,21 +37,21 @@ const REMEDY: Record<RingName, string> = {
   debug: "leave debug out with --only critical,normal, raise --ring-debug or --ring-max, or lower --rate-limit",
 };
 
-/** Compares each report with the one before. Of an alert that is held back, the next one of its name says how often. */
+/** Compares each report with the one before. The next alert of a name says how many of that name were held back. */
 export class AlertEngine {
   readonly #options: AlertOptions;
   /** Counters at the last report. */
   #seen = new Map<RingName, Counts>();
-  /** Critical drops that an alert has told of. */
+  /** Dropped critical events that alerts have reported so far. */
   #criticalToldOf = 0n;
   #emitted = new Map<AlertName, bigint>();
   #heldBack = new Map<AlertName, number>();
 
   constructor(options: Partial<AlertOptions> = {}) {
-    this.#options = { ...ALERT_DEFAULTS, ...options };
+    this.#options = { ...DEFAULTS, ...options };
   }
 
-  /** Takes a report; the alerts are those to tell of now. */
+  /** Takes a report. @returns the alerts to emit now */
   observe(health: HealthReport): Alert[] {
     const alerts: Alert[] = [];
     for (const counters of health.rings) {
@@ -69,9 +69,9 @@ export class AlertEngine {
       case "critical":
         return interval.dropped > 0n ? "critical_dropped" : null;
       case "normal":
-        return dropRate(interval) > this.#options.normalDropRateMax ? "normal_drop_rate" : null;
+        return dropRate(interval) > NORMAL_DROP_RATE_MAX ? "normal_drop_rate" : null;
       case "isolated":
-        return dropRate(interval) > this.#options.normalDropRateMax ? "isolated_drop_rate" : null;
+        return dropRate(interval) > NORMAL_DROP_RATE_MAX ? "isolated_drop_rate" : null;
       case "debug":
         return dropRate(interval) > this.#options.debugDropRateMax ? "debug_drop_rate" : null;
       default:
@@ -79,7 +79,7 @@ export class AlertEngine {
     }
   }
 
-  /** Whether the alert may be told of now; if not, it is counted. */
+  /** True when the alert may be emitted now. Otherwise it is counted as held back. */
   #due(name: AlertName, unixNs: bigint): boolean {
     const last = this.#emitted.get(name);
     // A clock that was set back must not silence alerts.

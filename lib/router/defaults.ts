@@ -1,4 +1,4 @@
-/** What the router does unless told otherwise. */
+/** Defaults of the router's options. */
 import type { RouterOptions } from "./router_messages.ts";
 
 /** The part of the router's options that a user sets. */

@@ -1,15 +1,14 @@
-/** What follows from the counters of the rings. */
-
+/** Rates that follow from the counters of a ring. */
 import type { RingCounters } from "./router_messages.ts";
 
-/** Times that a program wanted room in this ring; what spilled is an attempt of the ring that took it. */
+/** How often a program wanted room in this ring. A spilled record is an attempt at the ring that took it. */
 export function attempts(
   { submitted, dropped, failures }: Pick<RingCounters, "submitted" | "dropped" | "failures">,
 ): bigint {
   return submitted + dropped + failures;
 }
 
-/** Dropped per attempt, 0 to 1. */
+/** Share of the attempts that were dropped, 0 to 1; 0 without attempts. */
 export function dropRate(counters: Pick<RingCounters, "submitted" | "dropped" | "failures">): number {
   const all = attempts(counters);
   return all === 0n ? 0 : Number(counters.dropped) / Number(all);

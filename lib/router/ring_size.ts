@@ -1,12 +1,13 @@
 /**
- * When a ring is replaced by another size. Larger at once when it dropped or was nearly full, up to a limit; smaller,
- * down to what was asked for, only after a long quiet time, so that sizes do not swing.
+ * Decides when a ring gets another size. It doubles, up to a limit, as soon as it dropped records or was nearly full. It
+ * halves, down to the size that was asked for, only after a long quiet time, so that sizes do not swing.
  */
 
 /** Fill at a wakeup above which a ring is nearly full. */
 const HIGH_FILL = 0.75;
-/** Below this at every read a larger ring is not needed. */
+/** A ring that stays below this fill could be smaller. */
 const LOW_FILL = 0.125;
+/** Calls of `next` for which a ring has to stay below LOW_FILL before it shrinks. */
 const QUIET_TICKS = 30;
 
 export class RingSize {
@@ -29,7 +30,7 @@ export class RingSize {
   }
 
   /**
-   * At each health tick.
+   * Decides the size; called once for each health report.
    *
    * @param dropped total since the start, of records that found this ring full
    * @returns the size it should have from now on

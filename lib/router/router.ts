@@ -4,7 +4,7 @@ import { WorkerError, WorkerHandle } from "../runtime/worker_handle.ts";
 import type { HealthReport, RouterOptions, RouterReport, RouterRequest } from "./router_messages.ts";
 import type { RuleSet } from "../events/rule_set.ts";
 
-/** Why rules are not taken any more. */
+/** Error text for a request to a router that has stopped. */
 const STOPPED = "the router has stopped";
 
 const LATE = "it did not stop in time";
@@ -13,43 +13,43 @@ type RulesResult = Extract<RouterReport, { kind: "rules" }>["result"];
 
 export class Router implements Disposable {
   readonly #worker: WorkerHandle<RouterRequest, RouterReport>;
-  /** Who waits for an answer, in order. */
+  /** Callers of `setRules` that wait for an answer, in the order of their requests. */
   readonly #asked: ((result: RulesResult) => void)[] = [];
-  /** Nobody answers any more. */
+  /** True once `reports` has finished: no request is answered after that. */
   #ended = false;
   #health: HealthReport | null = null;
   #cancelDeadline: (() => void) | null = null;
   #left: bigint | null = null;
 
   /**
-   * Starts the worker and attaches; the first report is `ready`.
+   * Starts the worker, which attaches the programs; its first report is `ready`.
    *
-   * @param worker its module, for tests
+   * @param worker module of another worker, for tests
    */
   constructor(options: RouterOptions, worker?: URL) {
     this.#worker = new WorkerHandle(worker ?? "router", { kind: "start", options });
   }
 
   /**
-   * Records that were in the rings by its last report, where the worker was ended over what it was at; null where it was
-   * not. How many of them it still sent on, nobody knows.
+   * Records that were in the rings at the last report before the worker was terminated at the deadline of `stop`; null
+   * where the worker stopped by itself. The worker may have sent some of them on before it ended.
    */
   get left(): bigint | null {
     return this.#left;
   }
 
   /**
-   * Everything the worker reports until it has stopped; the last one is a `health` whose equations hold exactly, unless
-   * `left` says that it had to be ended.
+   * Yields every report until the worker has stopped. The last one is a `health` report whose counters add up exactly,
+   * unless the worker had to be terminated (`left`).
    *
-   * @throws {WorkerError} when it failed
+   * @throws {WorkerError} when the worker failed
    */
   async *reports(): AsyncGenerator<Exclude<RouterReport, { kind: "failed" | "rules" | "stopped" }>> {
     try {
       for (;;) {
         const report = await this.#worker.next();
         if (report.kind === "stopped") {
-          // It did stop, and nobody read that in time.
+          // The worker stopped in time; only its report was read too late.
           this.#left = null;
           yield { kind: "health", health: report.health };
           return;
@@ -59,7 +59,7 @@ export class Router implements Disposable {
         else yield report;
       }
     } catch (error) {
-      // A failure of its own comes before that.
+      // An error of the worker itself is thrown, even when the deadline has passed as well.
       if (this.#left === null || !(error instanceof WorkerError && error.message.endsWith(LATE))) throw error;
     } finally {
       this.#end();
@@ -67,10 +67,10 @@ export class Router implements Disposable {
   }
 
   /**
-   * Puts rules in force in the kernel, all in one instant. Answered while `reports` is read.
+   * Puts rules in force in the kernel, all in one instant. The promise settles only while `reports` is being read.
    *
-   * @returns their generation
-   * @throws {Error} why they cannot be; the old ones stay
+   * @returns the generation of the new rules
+   * @throws {Error} when the worker refuses the rules, which leaves the old ones in force, or has stopped
    */
   async setRules(ruleSet: RuleSet): Promise<number> {
     if (this.#ended) throw new Error(STOPPED);
@@ -83,9 +83,9 @@ export class Router implements Disposable {
   }
 
   /**
-   * Asks for what is left and a clean end; `reports` then finishes. More than once does no harm.
+   * Asks the worker to read what is left in the rings and to stop; `reports` then finishes. Further calls do nothing.
    *
-   * @param deadlineMs from the first time, after which the worker is ended over what it is at
+   * @param deadlineMs after the first call: a worker that has not stopped by then is terminated
    */
   stop(deadlineMs: number): void {
     if (this.#ended) return;
@@ -105,7 +105,7 @@ export class Router implements Disposable {
     for (const answer of this.#asked.splice(0)) answer({ error: STOPPED });
   }
 
-  /** Whoever waits for an answer is told that there is none. */
+  /** Terminates the worker. Pending calls of `setRules` fail. */
   [Symbol.dispose](): void {
     this.#end();
     this.#worker[Symbol.dispose]();

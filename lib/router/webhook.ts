@@ -1,5 +1,4 @@
-/** Alerts to a webhook: POST with a time limit and retries. What it does never reaches the caller but as counts. */
-
+/** Sends alerts to a webhook: POST with a time limit and retries. Failures are counted and never thrown. */
 import { type Failure, RetryQueue } from "../runtime/retry_queue.ts";
 import type { After } from "../runtime/timers.ts";
 
@@ -7,15 +6,15 @@ export interface WebhookOptions {
   url: string;
   fetch: (url: string, init: RequestInit) => Promise<Response>;
   after: After;
-  /** 0 to 1, for the jitter. */
+  /** A random number from 0 to 1, for the jitter. */
   random?: () => number;
-  /** For one attempt. */
+  /** Time limit of one attempt. */
   timeoutMs?: number;
   attemptsMax?: number;
   /** The wait after attempt n is random, up to `backoffMs` x 2^(n-1) and `backoffMsMax`. */
   backoffMs?: number;
   backoffMsMax?: number;
-  /** Alerts that may wait their turn; what comes on top is counted as failed. */
+  /** Alerts that may wait; further ones are counted as failed. */
   queueMax?: number;
   /** Called when an alert is given up. */
   onFailure?: (reason: string) => void;
@@ -31,7 +30,7 @@ const DEFAULTS = {
   onFailure: () => {},
 };
 
-/** Delivers one after the other, in the order of `send`. */
+/** Delivers alerts one after the other, in the order of `send`. */
 export class Webhook {
   readonly #options: Required<WebhookOptions>;
   readonly #queue: RetryQueue<string>;
@@ -57,7 +56,7 @@ export class Webhook {
 
   /** Takes a JSON text to deliver and returns at once; never throws. */
   send(json: string): void {
-    // Beside those that wait there is the one on its way.
+    // The queue holds the alert that is being sent, too.
     if (this.#queue.stopped || this.#queue.size > this.#options.queueMax) {
       this.#giveUp("too many alerts wait for the webhook");
       return;
@@ -91,7 +90,7 @@ export class Webhook {
   }
 }
 
-/** Whether a later attempt may fare better: the server is busy, slow or broken, rather than unwilling. */
+/** True for a status that a later attempt may change: the server is busy, slow or broken. */
 function isTransient(status: number): boolean {
   return status >= 500 || status === 408 || status === 425 || status === 429;
 }

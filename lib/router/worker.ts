@@ -1,6 +1,6 @@
 /**
- * The router worker: owns libbpf, the router's programs and the three rings, reads each in its own time and feeds the
- * pipeline with what was in it. Composition root of lib/ffi and the feed; the protocol is in router_messages.ts.
+ * The router worker: loads and attaches the router's programs, reads each ring at its own pace and sends the records into
+ * the first channel of the pipeline. router_messages.ts holds what it and the main thread tell each other.
  */
 /// <reference lib="deno.worker" />
 import { refusalOf } from "../runtime/errors.ts";
@@ -21,18 +21,19 @@ function report(message: RouterReport): void {
   self.postMessage(message);
 }
 
-/** How long records of a ring may wait for company. */
+/** How long records of a ring may wait, so that many are read together. Critical ones do not wait. */
 const PERIOD_MS: Record<Exclude<RingName, "critical">, number> = { normal: 100, isolated: 100, debug: 1_000 };
 
-/** While records of another ring are copied, critical is looked at this often. */
+/** The critical ring is read each time that so many records of another ring have been copied. */
 const RECORDS_BETWEEN_LOOKS = 64;
 
-/** Records of a ring that is not critical at one go: requests to this worker are not kept waiting for longer. */
+/** Records of a ring, but for the critical one, that are read in one turn: between turns the worker takes requests. */
 const RECORDS_A_TURN_MAX = 4_096;
 
-/** How soon to look whether the pipeline has room again for what stays in a ring until then. */
+/** After the pipeline had no room for a record, how soon the ring is read again. */
 const BEHIND_MS = 2;
 
+/** Processes in a report that were rate limited most. */
 const HELD_PIDS_MAX = 20;
 const NS_PER_MS = 1_000_000n;
 
@@ -49,7 +50,7 @@ class Run implements Disposable {
   #droppedByType: bigint[] = EVENT_TYPES.map(() => 0n);
   #notices: string[] = [];
   #stopping = false;
-  /** Ends when the loop has. */
+  /** Resolves when the loop has ended. */
   readonly ended: Promise<void>;
 
   private constructor(
@@ -60,11 +61,12 @@ class Run implements Disposable {
     this.#owned = held.owned;
     this.#probe = held.probe;
     this.#feed = held.feed;
-    const sizeOf = (ring: SharedRing) => new RingSize(this.#probe.ringState(ring).capacityBytes, options.ringBytesMax);
+    const sizeOf = (ring: SharedRing) =>
+      new RingSize(this.#probe.rings.state(ring).capacityBytes, options.ringBytesMax);
     this.#sizes = { critical: sizeOf("critical"), normal: sizeOf("normal"), debug: sizeOf("debug") };
     const now = performance.now();
     this.#dueMs.normal = now + PERIOD_MS.normal;
-    this.#dueMs.isolated = this.#probe.ringNames.includes("isolated") ? now + PERIOD_MS.isolated : Infinity;
+    this.#dueMs.isolated = this.#probe.rings.names.includes("isolated") ? now + PERIOD_MS.isolated : Infinity;
     this.#dueMs.debug = now + PERIOD_MS.debug;
     this.#dueMs.health = now + options.healthMs;
     this.ended = main.guarded(() => this.#loop());
@@ -83,7 +85,7 @@ class Run implements Disposable {
     return new Run(options, { owned: stack.move(), probe, feed });
   }
 
-  /** Answers with the generation, or with what is wrong. */
+  /** Puts rules in force and reports their generation, or why they cannot be. */
   setRules(ruleSet: RuleSet): void {
     try {
       report({ kind: "rules", result: { generation: this.#probe.setRules(ruleSet) } });
@@ -96,7 +98,7 @@ class Run implements Disposable {
     while (!this.#stopping) {
       const now = performance.now();
       const dueMs = Math.min(...Object.values(this.#dueMs)) - now;
-      const woken = await this.#probe.wait(Math.max(0, Math.ceil(dueMs)));
+      const woken = await this.#probe.rings.wait(Math.max(0, Math.ceil(dueMs)));
       this.#drain("critical");
       this.#drainWhenDue("isolated", woken);
       this.#drainWhenDue("normal", woken);
@@ -112,7 +114,7 @@ class Run implements Disposable {
   #drainWhenDue(ring: Exclude<RingName, "critical">, woken: RingName[]): void {
     const now = performance.now();
     if (now < this.#dueMs[ring] && !woken.includes(ring)) return;
-    // Debug makes room before normal has to: its ring fills up, and its programs sample what they send.
+    // Debug events stay in their ring, so that normal ones keep room: a full ring makes its programs sample.
     if (ring === "debug" && this.#feed.bulkIsHalfFull) {
       this.#dueMs[ring] = now + BEHIND_MS;
       return;
@@ -122,24 +124,24 @@ class Run implements Disposable {
     this.#dueMs[ring] = now + next;
   }
 
-  /** Best effort: whatever goes wrong with debug events is told and does not touch the others. */
+  /** Reads the debug ring. An error becomes a notice and does not end the run, as debug events are best effort. */
   #drainDebug(woken: RingName[]): void {
     try {
       if (performance.now() >= this.#dueMs.debug) this.#probe.flushRepeats(false);
       this.#drainWhenDue("debug", woken);
     } catch (error) {
-      // What is due stays due: without this the loop would try again at once, and again.
+      // Without a new time the loop would try again at once, without end.
       this.#dueMs.debug = performance.now() + PERIOD_MS.debug;
       this.#notices.push(`debug events: ${(error as Error).message}`);
     }
   }
 
-  /** Copies what is in a ring into the pipeline. `refused`: there was more, which found no room and stays. */
+  /** Copies a ring's records into the pipeline. `refused`: the pipeline had no room for some, which stay in the ring. */
   #drain(ring: RingName, recordsMax?: number): { records: number; refused: boolean } {
-    if (ring !== "isolated") this.#sizes[ring].observe(this.#probe.ringState(ring).fill);
+    if (ring !== "isolated") this.#sizes[ring].observe(this.#probe.rings.state(ring).fill);
     let refused = false;
     let sinceLook = 0;
-    const records = this.#probe.read(ring, (data, offset, lengthBytes) => {
+    const records = this.#probe.rings.read(ring, (data, offset, lengthBytes) => {
       if (!this.#feed.take(ring, data, offset, lengthBytes)) {
         refused = true;
         return false;
@@ -151,9 +153,9 @@ class Run implements Disposable {
     return { records, refused };
   }
 
-  /** All that is left in the rings; waits for room where there is none. */
+  /** Copies all that is left in the rings, and waits for room where the pipeline has none. */
   async #drainAll(): Promise<void> {
-    for (const ring of this.#probe.ringNames) {
+    for (const ring of this.#probe.rings.names) {
       while (this.#drain(ring).refused || this.#feed.unsent(ring) > 0) await this.#feed.waitWritable(ring, BEHIND_MS);
     }
   }
@@ -161,13 +163,17 @@ class Run implements Disposable {
   #resize(): void {
     const { dropped, spilled } = this.#probe.counters();
     SHARED_RINGS.forEach((ring, i) => {
-      const { capacityBytes } = this.#probe.ringState(ring);
+      const { capacityBytes } = this.#probe.rings.state(ring);
       const bytes = this.#sizes[ring].next(dropped[i] + spilled[i]);
       if (bytes === capacityBytes) return;
       try {
-        this.#probe.resize(ring, bytes, (data, offset, length) => this.#feed.takeLast(ring, data, offset, length));
+        this.#probe.rings.resize(
+          ring,
+          bytes,
+          (data, offset, length) => this.#feed.takeLast(ring, data, offset, length),
+        );
       } catch (error) {
-        // No memory for it, mostly. The old one goes on, and what it cannot hold is counted.
+        // Mostly there is no memory for it. The old ring stays in use, and drops are counted as before.
         if (refusalOf(error) === null) throw error;
         this.#notices.push(`ring ${ring} keeps its ${capacityBytes / 1024} KiB: ${(error as Error).message}`);
         return;
@@ -189,8 +195,8 @@ class Run implements Disposable {
       .slice(0, HELD_PIDS_MAX);
     const health: HealthReport = {
       unixNs: BigInt(Date.now()) * NS_PER_MS,
-      rings: this.#probe.ringNames.map((ring, i) => {
-        const { consumed, fill, capacityBytes } = this.#probe.ringState(ring);
+      rings: this.#probe.rings.names.map((ring, i) => {
+        const { consumed, fill, capacityBytes } = this.#probe.rings.state(ring);
         return {
           ring,
           submitted: counters.submitted[i],
@@ -214,14 +220,14 @@ class Run implements Disposable {
     return health;
   }
 
-  /** Detaches, reads what is left, and answers with the last numbers: nothing is inside any more. */
+  /** Detaches, reads what is left, and reports the last counters, after which the rings are empty. */
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.ended;
-    // It failed in its last round: that is reported, and nothing of it may be touched any more.
+    // The loop failed in its last round, which is reported: what this run held is disposed of by now.
     if (main.run !== this) return;
     this.#probe.detach();
-    // A wait for programs that still run: their last records come before what they held back.
+    // Programs that still run come first: their last records are older than the repeats that they hold back.
     this.#probe.fence();
     await this.#drainAll();
     this.#probe.flushRepeats(true);

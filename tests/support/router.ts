@@ -8,7 +8,8 @@ import {
   type RouterEvent,
   type SharedRing,
 } from "../../lib/events/event.ts";
-import { RouterProbe, type RouterProbeOptions } from "../../lib/router/router_probe.ts";
+import { RouterProbe } from "../../lib/router/router_probe.ts";
+import type { RouterProbeOptions } from "../../lib/router/router_settings.ts";
 import { readRouterElfs } from "../../lib/router/router_programs.ts";
 import type { Machine } from "../../lib/wire/syscalls.ts";
 import { ASSETS_DIR, openSystemLibbpf } from "./bpf.ts";
@@ -105,7 +106,7 @@ export class Watch implements Disposable {
   }
 
   readAll(): void {
-    for (const ring of RINGS) this.probe.read(ring, this.take(ring));
+    for (const ring of RINGS) this.probe.rings.read(ring, this.take(ring));
   }
 
   /** Reads all rings again and again until `done` is settled, then once more. */
@@ -113,7 +114,7 @@ export class Watch implements Disposable {
     let running = true;
     const ended = done.finally(() => running = false);
     while (running) {
-      await this.probe.wait(20);
+      await this.probe.rings.wait(20);
       this.readAll();
     }
     await ended;

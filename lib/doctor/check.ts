@@ -1,4 +1,4 @@
-/** What the checks of `doctor` share: what they are given, and how a refusal becomes a feature that does not work. */
+/** What the checks of `doctor` share: their input, and how a result or an error becomes a feature. */
 import { refusalOf } from "../runtime/errors.ts";
 import type { Libbpf } from "../ffi/libbpf.ts";
 import { loadReason } from "../ffi/load_failure.ts";
@@ -10,27 +10,28 @@ export interface CheckContext {
   assetsDir: string;
 }
 
-/** Tries features for real, on this kernel. Leaves nothing attached. */
+/** Tries features on this kernel by using them. Leaves nothing attached. */
 export type Check = (context: CheckContext) => Feature[] | Promise<Feature[]>;
 
-/** The compiled program set `name` of bpf/. */
+/** The compiled BPF object `name` of bpf/. */
 export function elfOf({ assetsDir }: CheckContext, name: string): Uint8Array<ArrayBuffer> {
   return Deno.readFileSync(`${assetsDir}/bpf/${name}.bpf.o`);
 }
 
-/** What every feature of one check has in common. */
+/** The part of a feature that does not depend on the machine. */
 export type FeatureKind = Pick<Feature, "name" | "commands" | "neededBy">;
 
+/** A feature that works. @param way how it is done on this machine */
 export function working(kind: FeatureKind, way: string, { why = "", remedy = "" } = {}): Feature {
   return { ...kind, works: true, way, why, remedy };
 }
 
-/** @param remedy what to do; the default suits what no kernel that ebpfmon supports refuses */
+/** A feature that does not work. @param remedy what to do; by default to report it, as every supported kernel has it */
 export function broken(kind: FeatureKind, error: unknown, remedy = REPORT): Feature {
   const refusal = error instanceof Error ? error : new Error(String(error));
   const log = refusalOf(error)?.log ?? "";
   return { ...kind, works: false, way: "", why: loadReason(refusal), remedy, log };
 }
 
-/** For what ought to work on every supported kernel. */
+/** Remedy for a feature that every supported kernel has. */
 const REPORT = 'report it with the output of "ebpfmon doctor --debug"';

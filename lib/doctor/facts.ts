@@ -1,4 +1,4 @@
-/** Settings of the machine that make ebpfmon slower, or make it take another way. */
+/** Settings of the machine on which ebpfmon's speed, or its choice between several ways, depends. */
 import { hasKernelBtf, KERNEL_BTF } from "../ffi/kernel_btf.ts";
 import { fileExists, readKernelFile } from "../ffi/libc.ts";
 import type { Fact } from "./feature.ts";
@@ -16,7 +16,7 @@ function jit(): Fact {
   const isOff = value === "0";
   return {
     name: "BPF JIT",
-    // Only root may read it, and a container may hide it.
+    // Only root may read this file, and a container may hide it.
     value: value === null ? "not known: /proc/sys/net/core/bpf_jit_enable cannot be read" : isOff ? "off" : "on",
     advice: isOff ? "sysctl net.core.bpf_jit_enable=1 makes programs run several times faster" : "",
   };
@@ -41,7 +41,7 @@ function lockdown(): Fact[] {
   return mode === undefined ? [] : [{ name: "lockdown", value: mode, advice: "" }];
 }
 
-/** Reads what the kernel says of itself; nothing is tried. */
+/** Reads the settings from /proc and /sys; tries nothing. */
 export function kernelFacts(): Fact[] {
   return [jit(), btf(), kprobes(), ...lockdown()];
 }

@@ -1,5 +1,4 @@
-/** What `doctor` says: features, each tried on this machine, and the verdict on each command that is made of them. */
-
+/** What `doctor` reports: the features that were tried on this machine, and the verdict on each command. */
 /** Commands that need something of the kernel, in the order in which they are shown. */
 export const COMMANDS = ["monitor", "measure", "events", "pipeline", "top", "replay", "agent"] as const;
 export type Command = typeof COMMANDS[number];
@@ -10,15 +9,15 @@ export interface Feature {
   /** The commands that offer it. */
   commands: readonly Command[];
   works: boolean;
-  /** Those of them that do nothing at all without it; the others do less. */
+  /** Those of `commands` that cannot run without it; the others do less. */
   neededBy: readonly Command[];
-  /** How it is done here, as there may be several ways; where it does not work, how a part of it is, or empty. */
+  /** The way that works on this machine, where there are several. When the feature does not work, the way of the part that does, or empty. */
   way: string;
-  /** Why it does not work, or what this way cannot do; empty where there is nothing to say. */
+  /** Why it does not work, or what this way cannot do; else empty. */
   why: string;
   /** What to do about `why`; empty where nothing helps. */
   remedy: string;
-  /** What the kernel and libbpf said, for `--debug`. */
+  /** Messages of the kernel and libbpf, for `--debug`. */
   log?: string;
 }
 

@@ -12,7 +12,7 @@ const COMMANDS = ["monitor", "measure", "agent"] as const;
 const KINDS = {
   ingress: { name: "flows in", commands: COMMANDS, neededBy: COMMANDS },
   egress: { name: "flows out", commands: COMMANDS, neededBy: [] },
-  beside: { name: "flows in, --mode tcx", commands: COMMANDS, neededBy: [] },
+  tcx: { name: "flows in, --mode tcx", commands: COMMANDS, neededBy: [] },
   jumbo: { name: "flows in, jumbo frames", commands: COMMANDS, neededBy: [] },
   replay: { name: "replay of captures", commands: ["replay"], neededBy: ["replay"] },
 } as const satisfies Record<string, FeatureKind>;
@@ -30,7 +30,7 @@ function sampleFrame(): Uint8Array<ArrayBuffer> {
   return new Uint8Array(frame.buffer);
 }
 
-/** Has a loaded program count a packet. @throws when it does not */
+/** Runs a loaded program over one packet. @throws {Error} when the program does not count it */
 function countOne({ libbpf }: CheckContext, probe: FlowProbe, program: FlowProgram): void {
   testRun(libbpf, probe.programFd(program), sampleFrame());
   let flows = 0;
@@ -38,6 +38,7 @@ function countOne({ libbpf }: CheckContext, probe: FlowProbe, program: FlowProgr
   if (flows !== 1) throw new Error(`program "${program}" counted ${flows} flows for one test packet`);
 }
 
+/** Turns an attempt into a feature: the way that it returns, or why it threw. */
 function tried(kind: FeatureKind, attempt: () => string): Feature {
   try {
     return working(kind, attempt());
@@ -64,7 +65,7 @@ export async function checkFlows(context: CheckContext): Promise<Feature[]> {
       frags
         ? tried(KINDS.jumbo, counted("ingress_xdp_frags", "native XDP"))
         : working(KINDS.jumbo, "generic XDP", { why: ONE_BUFFER }),
-      tried(KINDS.beside, counted("ingress_tcx", HOOKS[hook])),
+      tried(KINDS.tcx, counted("ingress_tcx", HOOKS[hook])),
       tried(KINDS.egress, counted("egress_tcx", HOOKS[hook])),
       checkReplay(context),
     ];

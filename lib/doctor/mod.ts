@@ -1,5 +1,5 @@
 /**
- * What this machine can do for ebpfmon: each feature tried for real with the programs that the commands use, nothing
+ * Finds out what ebpfmon can do on this machine. Each feature is tried with the programs that the commands use; nothing is
  * concluded from a version number.
  *
  * @example
@@ -20,10 +20,10 @@ import { checkRetransmits } from "./retransmits.ts";
 
 export { COMMANDS, type CommandVerdict, type Fact, type Feature, judge } from "./feature.ts";
 
-/** In the order in which features are shown. */
+/** The checks, in the order in which their features are shown. */
 const CHECKS: readonly Check[] = [checkFlows, checkOwners, checkRetransmits, checkEvents, checkActivity];
 
-/** Tries everything. Takes about a second; leaves nothing behind. */
+/** Tries every feature. Takes about a second; leaves nothing attached. Without the privileges only those are reported. */
 export async function examine(context: CheckContext): Promise<{ features: Feature[]; facts: Fact[] }> {
   const facts = kernelFacts();
   const features = [checkPrivileges(), libbpfFeature(context.libbpf)];

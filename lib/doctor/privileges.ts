@@ -4,7 +4,7 @@ import type { Libbpf } from "../ffi/libbpf.ts";
 import { working } from "./check.ts";
 import { COMMANDS, type Feature } from "./feature.ts";
 
-/** Whether this process may load programs at all. Everything else fails for this one reason where it may not. */
+/** Checks whether this process may load programs. Without that every other check would fail for the same reason. */
 export function checkPrivileges(): Feature {
   const kind = { name: "privileges", commands: COMMANDS, neededBy: COMMANDS };
   const missing = missingCapabilities(processLimits().status);
@@ -12,6 +12,7 @@ export function checkPrivileges(): Feature {
   return { ...kind, works: false, way: "", why: `${missing.join(", ")} missing`, remedy: "run it with sudo" };
 }
 
+/** The libbpf that is in use. */
 export function libbpfFeature({ version, source }: Libbpf): Feature {
   return working({ name: "libbpf", commands: COMMANDS, neededBy: COMMANDS }, `version ${version}, ${source}`);
 }

@@ -6,8 +6,6 @@ export const LIBBPF_SYMBOLS = {
   libbpf_version_string: { parameters: [], result: "pointer" }, // const char *(void)
   libbpf_set_print: { parameters: ["pointer"], result: "pointer" }, // libbpf_print_fn_t (libbpf_print_fn_t fn)
   libbpf_num_possible_cpus: { parameters: [], result: "i32" },
-  libbpf_probe_bpf_prog_type: { parameters: ["i32", "pointer"], result: "i32" }, // 1 yes, 0 no (type, opts)
-  libbpf_probe_bpf_map_type: { parameters: ["i32", "pointer"], result: "i32" }, // 1 yes, 0 no (type, opts)
   libbpf_probe_bpf_helper: { parameters: ["i32", "i32", "pointer"], result: "i32" }, // 1 yes, 0 no (prog, helper, opts)
 
   // struct bpf_object *(const void *buf, size_t size, const struct bpf_object_open_opts *opts); NULL and errno

@@ -1,4 +1,4 @@
-/** The last stage: counts by category, type and severity, process and container, and how long events were on their way. */
+/** The last stage. It counts events by category, by type and severity, by process and by container, and measures latency. */
 import { EVENT } from "../wire/layouts.gen.ts";
 import { EVENT_TYPES, SEVERITIES } from "../events/event.ts";
 import { BoundedCounts, type CountTable, type LabelCount } from "./bounded_counts.ts";
@@ -8,7 +8,7 @@ import { LatencyHistogram, type LatencySnapshot } from "./latency_histogram.ts";
 import type { ProcessInfo } from "../processes/process_info.ts";
 import type { Stage } from "./stage.ts";
 
-/** Who caused events. Without enrichment, `name` is that of the first event and `exe` is empty. */
+/** The process that caused events. Without enrichment, `name` comes from its first event and `exe` is empty. */
 export interface ProcessLabel {
   pid: number;
   name: string;
@@ -20,29 +20,30 @@ export interface ContainerLabel {
   podUid: string;
 }
 
-/** What was aggregated between two calls of `take`: plain data. */
+/** The counts between two calls of `take`, as plain data. */
 export interface AggregateDelta {
-  /** By index in CATEGORIES. */
+  /** Records, by index in CATEGORIES. */
   categories: Float64Array<ArrayBuffer>;
-  /** By type * SEVERITIES.length + severity. */
+  /** Records, at index type * SEVERITIES.length + severity. */
   records: Float64Array<ArrayBuffer>;
+  /** The events that those records stand for, at the same index. */
   estimated: Float64Array<ArrayBuffer>;
   processes: CountTable<ProcessLabel>;
-  /** Events from outside of containers are in none of them. */
+  /** Events of processes that are in no container are not counted here. */
   containers: CountTable<ContainerLabel>;
-  /** From the kernel's timestamp to here. */
+  /** Time from the kernel's timestamp to the end of this stage. */
   latency: LatencySnapshot;
 }
 
 export interface AggregateStageOptions {
   /** CLOCK_MONOTONIC in nanoseconds; asked once a batch. */
   nowNs: () => number;
-  /** Labels of which no count is folded into `other` between two calls of `take`. */
+  /** So many processes and containers are counted one by one between two calls of `take`; further ones go to `other`. */
   processesMax: number;
   containersMax: number;
 }
 
-/** Where the events of a pid are counted. */
+/** The counts that an event of a pid adds to. */
 interface Slot {
   info: ProcessInfo | null;
   process: LabelCount<ProcessLabel>;
@@ -64,7 +65,7 @@ export class AggregateStage implements Stage {
   #categories = new Float64Array(CATEGORIES.length);
   #records = new Float64Array(COUNT_CELLS);
   #estimated = new Float64Array(COUNT_CELLS);
-  /** By pid: most events find their counts here. Valid until one of the tables folds. */
+  /** A cache of slots by pid, in which most events find their counts. It is emptied when one of the tables folds. */
   readonly #slots = new Map<number, Slot>();
   #folds = 0;
 
@@ -74,7 +75,7 @@ export class AggregateStage implements Stage {
     this.#containers = new BoundedCounts(containersMax);
   }
 
-  /** @throws {RangeError} where type or severity is none: it is the event at `batch.next`, and nothing of it is counted */
+  /** @throws {RangeError} for an unknown type or severity; nothing of that event, at `batch.next`, is counted */
   run(batch: EventBatch): void {
     const nowNs = this.#nowNs();
     let lastPid = -1;
@@ -108,7 +109,7 @@ export class AggregateStage implements Stage {
     }
   }
 
-  /** Hands out what was counted since the last call, and starts anew. Its arrays may be transferred. */
+  /** Hands out the counts since the last call, and starts anew. The arrays may be transferred. */
   take(): AggregateDelta {
     const delta = {
       categories: this.#categories,
@@ -139,7 +140,7 @@ export class AggregateStage implements Stage {
         containerId: info.containerId,
         podUid: info.podUid,
       });
-    // Making these may have folded others.
+    // Making a count may have folded counts that the cache still has.
     if (this.#folds !== this.#tableFolds()) this.#forgetSlots();
     const slot = { info, process, container };
     this.#slots.set(pid, slot);

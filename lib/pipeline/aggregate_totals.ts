@@ -1,4 +1,4 @@
-/** What the aggregate stages of all workers have counted since the start. */
+/** The sum of what the aggregate stages of all workers have counted since the start. */
 import type { EventCount } from "../events/event_count.ts";
 import { EVENT_TYPES, SEVERITIES } from "../events/event.ts";
 import { type AggregateDelta, type ContainerLabel, COUNT_CELLS, type ProcessLabel } from "./aggregate_stage.ts";
@@ -7,7 +7,7 @@ import { CATEGORIES, type Category } from "../events/types/category.ts";
 import { LatencyHistogram } from "./latency_histogram.ts";
 
 export class AggregateTotals {
-  /** From the kernel's timestamp to the end of the last stage. */
+  /** Time from the kernel's timestamp to the end of the last stage. */
   readonly latency = new LatencyHistogram();
   readonly #categories = new Float64Array(CATEGORIES.length);
   readonly #records = new Float64Array(COUNT_CELLS);
@@ -15,10 +15,10 @@ export class AggregateTotals {
   readonly #processes: BoundedCounts<ProcessLabel>;
   readonly #containers: BoundedCounts<ContainerLabel>;
 
-  /** How many labels are kept at least; with more, counts go to `other`. */
-  constructor({ processesMax, containersMax }: { processesMax: number; containersMax: number }) {
-    this.#processes = new BoundedCounts(processesMax);
-    this.#containers = new BoundedCounts(containersMax);
+  /** @param limits processes and containers that are counted one by one at least; further ones may go to `other` */
+  constructor(limits: { processesMax: number; containersMax: number }) {
+    this.#processes = new BoundedCounts(limits.processesMax);
+    this.#containers = new BoundedCounts(limits.containersMax);
   }
 
   add(delta: AggregateDelta): void {
@@ -35,7 +35,7 @@ export class AggregateTotals {
     return this.#records.reduce((sum, records) => sum + records, 0);
   }
 
-  /** Only what occurred; in the order of the types, the most severe first. */
+  /** Counts by type and severity, those that are not 0; in the order of the types, the most severe first. */
   counts(): EventCount[] {
     return EVENT_TYPES.flatMap((event, type) =>
       SEVERITIES.map((severity, i) => {

@@ -16,7 +16,7 @@ export interface LabelCount<Label> extends Count {
   readonly label: Label;
 }
 
-/** Plain data. `other` is 0 as long as every count is exact. */
+/** A table of counts as plain data. `other` is 0 as long as every count is exact. */
 export interface CountTable<Label> {
   rows: (Count & { label: Label })[];
   other: Count;
@@ -28,17 +28,17 @@ export class BoundedCounts<Label> {
   #other: Count = { records: 0, estimated: 0 };
   #folds = 0;
 
-  /** @param labelsMax that are kept when there are too many; up to twice as many are held before */
+  /** @param labelsMax labels that stay after a fold; the table folds when it would hold more than twice as many */
   constructor(labelsMax: number) {
     this.#labelsMax = labelsMax;
   }
 
-  /** Grows when counts that were handed out are no longer those of the table. */
+  /** Number of folds and `take`s so far. When it has grown, counts of `countOf` may no longer belong to the table. */
   get folds(): number {
     return this.#folds;
   }
 
-  /** The count of a label, made where it is missing. That may fold: look at `folds` before adding to an earlier one. */
+  /** The count of a label, made where it is missing. Making one may fold: check `folds` before adding to an earlier count. */
   countOf(key: string, label: Label): LabelCount<Label> {
     let count = this.#counts.get(key);
     if (count === undefined) {
@@ -49,12 +49,13 @@ export class BoundedCounts<Label> {
     return count;
   }
 
+  /** Adds to `other`. */
   addOther({ records, estimated }: Count): void {
     this.#other.records += records;
     this.#other.estimated += estimated;
   }
 
-  /** The `rowsMax` largest, the largest first; all that is not in a row is in `other`. */
+  /** The `rowsMax` largest counts, the largest first; the rest is summed up in `other`. */
   top(rowsMax: number): CountTable<Label> {
     const ranked = this.#ranked();
     const rows = ranked.slice(0, rowsMax).map(({ label, records, estimated }) => ({ label, records, estimated }));
@@ -66,7 +67,7 @@ export class BoundedCounts<Label> {
     return { rows, other };
   }
 
-  /** Hands out every count, in no order, and starts anew. */
+  /** Hands out every count, in no order, and empties the table. */
   take(): CountTable<Label> {
     const rows = Array.from(this.#counts.values(), ({ label, records, estimated }) => ({ label, records, estimated }));
     const table = { rows, other: this.#other };

@@ -1,6 +1,6 @@
 /**
- * Counts by category in a BPF hash map, for tools that know nothing of us: `bpftool map dump name ebpfmon_counts`. Keys
- * are 32-bit indexes in CATEGORIES, and TOTAL_KEY for all of them together; values are 64-bit counts of events.
+ * Counts by category in a BPF hash map, for other tools to read: `bpftool map dump name ebpfmon_counts`. A key is a 32-bit
+ * index in CATEGORIES, or TOTAL_KEY for the sum of all; a value is a 64-bit count of events.
  */
 import { BpfMap, MapType } from "../ffi/bpf_map.ts";
 import { requireCapabilities } from "../ffi/capabilities.ts";
@@ -19,7 +19,7 @@ export class CountsMap implements Disposable {
 
   /** @throws {SystemError | PrivilegeError | UnsupportedError} */
   constructor(assetsDir: string) {
-    // A missing privilege ends the run at once; an errno would look like an accident, after which a worker is started again.
+    // A PrivilegeError ends the run at once. The errno of a refused call would only restart the worker.
     requireCapabilities("keep counts for other tools");
     using stack = new DisposableStack();
     const libbpf = stack.use(openLibbpf({ embeddedDir: `${assetsDir}/lib` }));
@@ -38,7 +38,7 @@ export class CountsMap implements Disposable {
     this.#owned = stack.move();
   }
 
-  /** @param counts to add, in the order of CATEGORIES */
+  /** @param counts events to add, in the order of CATEGORIES */
   add(counts: ArrayLike<number>): void {
     let total = 0;
     this.#categories.forEach((entry, i) => {

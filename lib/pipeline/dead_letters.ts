@@ -1,25 +1,24 @@
-/** Events whose processing failed, kept for somebody to look at or to replay: bounded, what falls out is counted. */
-
+/** Events whose processing failed, kept to be looked at or replayed. Their number is bounded. */
 export interface DeadLetter {
-  /** Where it failed. */
+  /** The stage that failed. */
   stage: string;
   error: string;
-  /** How often it was tried. */
+  /** How often the event was tried. */
   attempts: number;
-  /** When it failed; nanoseconds since the epoch. */
+  /** Time of the failure, nanoseconds since the epoch. */
   unixNs: bigint;
-  /** As the kernel wrote it. */
+  /** The event's record, as the kernel wrote it. */
   record: Uint8Array<ArrayBuffer>;
 }
 
-/** Of an error's text: it may repeat what a process made up. */
+/** Upper bound of an error's text, which may repeat text that a process chose. */
 const ERROR_LENGTH_MAX = 1_000;
 
 /** A queue that drops the oldest when it is full. added = taken + dropped + size. */
 export class DeadLetters {
   readonly #lettersMax: number;
   #letters: DeadLetter[] = [];
-  /** Index of the oldest once the queue was full. */
+  /** Index of the oldest letter; 0 until the queue was full. */
   #oldest = 0;
   #added = 0;
   #dropped = 0;
@@ -32,17 +31,17 @@ export class DeadLetters {
     return this.#letters.length;
   }
 
-  /** Since the start. */
+  /** Letters added since the start. */
   get added(): number {
     return this.#added;
   }
 
-  /** Fell out to make room, since the start. */
+  /** Letters dropped to make room since the start. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** Copies the record, which may be lent. */
+  /** Adds a letter, and drops the oldest one when there is no room. The record is copied. */
   add(letter: DeadLetter): void {
     const kept = { ...letter, error: letter.error.slice(0, ERROR_LENGTH_MAX), record: letter.record.slice() };
     this.#added++;
@@ -55,12 +54,12 @@ export class DeadLetters {
     this.#dropped++;
   }
 
-  /** The oldest first. */
+  /** The letters, the oldest first. */
   letters(): DeadLetter[] {
     return [...this.#letters.slice(this.#oldest), ...this.#letters.slice(0, this.#oldest)];
   }
 
-  /** Hands them out, the oldest first, and is empty. */
+  /** Hands the letters out, the oldest first, and empties the queue. */
   take(): DeadLetter[] {
     const letters = this.letters();
     this.#letters = [];

@@ -1,4 +1,4 @@
-/** The stage that says whose each event is. It asks the cache alone, and tells it of what execs and exits say. */
+/** The stage that finds the process of each event in the cache, and updates the cache from exec and exit events. */
 import { EVENT, EVENT_FLAG, EVENT_TYPE, EXEC_PAYLOAD } from "../wire/layouts.gen.ts";
 import { TextCache } from "../events/types/text_cache.ts";
 import type { EventBatch } from "../events/event_batch.ts";
@@ -15,7 +15,7 @@ const COMM_BYTES = EVENT.fields.comm.size;
 const EXEC = EXEC_PAYLOAD.fields;
 const TWO_32 = 2 ** 32;
 
-/** 1,024 names and paths: 128 KiB. */
+/** Names and paths that are kept decoded: at most 128 KiB. */
 const TEXT_SLOTS = 1024;
 const TEXT_LENGTH_MAX = 128;
 
@@ -51,8 +51,8 @@ export class EnrichStage implements Stage {
   }
 
   /**
-   * Writes into the record of a process that was killed for want of memory what the kernel did not tell of it. A process
-   * of which nothing is known stays so: its number, which may be a thread's, begins no entry.
+   * Completes the record of a process that the kernel killed for lack of memory: name, uid and cgroup come from the cache.
+   * A process that is not in the cache gets no entry, as the pid may be that of a thread.
    */
   #complete(batch: EventBatch, i: number): ProcessInfo | null {
     const known = this.#cache.recall(batch.pid(i), batch.tsNs(i));
@@ -85,7 +85,7 @@ export class EnrichStage implements Stage {
     };
   }
 
-  /** A record that contradicts itself tells no more than any other. */
+  /** Tells the cache of an exec. A record whose lengths contradict each other is treated as any other event. */
   #exec(batch: EventBatch, i: number): void {
     const { data, bytes } = batch;
     const payload = batch.offsets[i] + EVENT.size;

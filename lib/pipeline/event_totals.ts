@@ -1,4 +1,4 @@
-/** Running totals of a router and the pipeline behind it: what came through, and what the last report says. */
+/** Running totals of a router and its pipeline, for summaries and metrics. */
 import type { EventCount } from "../events/event_count.ts";
 import type { PipelineStats } from "./pipeline_stats.ts";
 import { EVENT_TYPES, type EventType } from "../events/event.ts";
@@ -9,16 +9,17 @@ export class EventTotals {
   readonly #dropped = new Map<EventType, bigint>();
   #health: HealthReport | null = null;
 
-  /** From now on its numbers are those of this pipeline. */
+  /** Takes the numbers of this pipeline from now on. */
   follow(pipeline: { stats(): PipelineStats }): void {
     this.#pipeline = pipeline;
   }
 
-  /** As they are now; null before there is a pipeline. Made anew at each look: take it once a page. */
+  /** The pipeline's statistics now; null before `follow`. Each read computes them: read them once for a page. */
   get pipeline(): PipelineStats | null {
     return this.#pipeline?.stats() ?? null;
   }
 
+  /** Takes a report of the router. */
   addHealth(health: HealthReport): void {
     this.#health = health;
     for (const { event, count } of health.droppedByType) {
@@ -26,29 +27,31 @@ export class EventTotals {
     }
   }
 
-  /** The last report; null before the first. */
+  /** The router's last report; null before the first. */
   get health(): HealthReport | null {
     return this.#health;
   }
 
+  /** Events that passed the pipeline. */
   get records(): number {
     return this.counts().reduce((sum, { records }) => sum + records, 0);
   }
 
+  /** Critical events that were dropped since the start. */
   get criticalDropped(): bigint {
     return this.#health?.rings.find(({ ring }) => ring === "critical")?.dropped ?? 0n;
   }
 
   /**
-   * Only what occurred; in the order of the types, the most severe first.
+   * Counts by type and severity, those that are not 0; in the order of the types, the most severe first.
    *
-   * @param pipeline of whoever has looked at it already
+   * @param pipeline the statistics, when the caller has read them already
    */
   counts(pipeline = this.pipeline): readonly EventCount[] {
     return pipeline?.eventCounts ?? [];
   }
 
-  /** Drops by type since the start; only what occurred. */
+  /** Dropped events by type since the start; only types with any. */
   droppedByType(): { event: EventType; count: bigint }[] {
     return EVENT_TYPES.map((event) => ({ event, count: this.#dropped.get(event) ?? 0n }))
       .filter(({ count }) => count > 0n);

@@ -1,24 +1,24 @@
 /**
- * Latencies in buckets that grow with the value, as HdrHistogram has them: 64 to each power of two, so that a bucket's
- * middle is within 1/128 of every value in it. Recording is a shift and an add.
+ * A histogram of latencies whose buckets grow with the value, like those of HdrHistogram (http://hdrhistogram.org): 64 for
+ * each power of two, so that a bucket's middle is within 1/128 of every value in it. Recording is a shift and an add.
  */
 import { SECONDS_BOUNDS } from "../metrics/histogram.ts";
 import type { HistogramCounts } from "../metrics/prometheus.ts";
 
-/** Bits that tell the buckets of one power of two apart. */
+/** Each power of two has 2^BUCKET_BITS buckets. */
 const BUCKET_BITS = 6;
 const BUCKETS_PER_OCTAVE = 2 ** BUCKET_BITS;
-/** Below that, a bucket holds one value. */
+/** Below this value each bucket holds one value. */
 const EXACT_BELOW = 2 * BUCKETS_PER_OCTAVE;
 const TWO_31 = 2 ** 31;
-/** 2^24 ns at a time: what is left of larger values fits the shifts. */
+/** Values from 2^31 on are divided by 2^24 first, so that 32-bit shifts can be used. */
 const COARSE_BITS = 24;
 const COARSE = 2 ** COARSE_BITS;
 
-/** Larger ones, about 18 minutes, count as this; `max` and the mean know them as they were. */
+/** The largest value of the buckets, about 18 minutes. Larger ones count as this, but enter `max` and the mean unchanged. */
 export const LATENCY_MAX_NS = 2 ** 40 - 1;
 const BUCKETS = bucketOf(LATENCY_MAX_NS) + 1;
-/** Behind the buckets: the sum of all values, and the largest. */
+/** Cells behind the buckets: the sum of all values, and the largest value. */
 const SUM_AT = BUCKETS;
 const MAX_AT = BUCKETS + 1;
 const CELLS = BUCKETS + 2;
@@ -26,10 +26,10 @@ const CELLS = BUCKETS + 2;
 /** Upper bounds of the Prometheus buckets: 1 µs to 10 s. */
 export const LATENCY_SECONDS_BOUNDS: readonly number[] = [0.000001, 0.000005, 0.00001, 0.00005, ...SECONDS_BOUNDS];
 
-/** What one histogram hands to another: the buckets, the sum and the largest value. Its buffer may be transferred. */
+/** The cells of a histogram: the buckets, the sum and the largest value. The buffer may be transferred. */
 export type LatencySnapshot = Float64Array<ArrayBuffer>;
 
-/** What people look at, in nanoseconds; all 0 before the first value. */
+/** Percentiles, maximum and mean in nanoseconds; all 0 before the first value. */
 export interface LatencySummary {
   count: number;
   p50Ns: number;
@@ -96,14 +96,14 @@ export class LatencyHistogram {
     };
   }
 
-  /** Adds what another one handed out. */
+  /** Adds the cells that another histogram has handed out by `take`. */
   merge(snapshot: LatencySnapshot): void {
     const cells = this.#cells;
     for (let i = 0; i < MAX_AT; i++) cells[i] += snapshot[i];
     cells[MAX_AT] = Math.max(cells[MAX_AT], snapshot[MAX_AT]);
   }
 
-  /** Hands out what was recorded, and starts anew. */
+  /** Hands out the cells, and starts anew. */
   take(): LatencySnapshot {
     const cells = this.#cells;
     this.#cells = new Float64Array(CELLS);
@@ -111,9 +111,10 @@ export class LatencyHistogram {
   }
 
   /**
-   * In seconds, with cumulative counts. A bound inside a bucket counts none of it, so a bound holds to 1.6 % of its value.
+   * Converts to a Prometheus histogram in seconds. A bucket that a bound cuts is not counted below that bound, so bounds are
+   * exact to 1.6 % of their value.
    *
-   * @param bounds upper ones in seconds, ascending
+   * @param bounds upper bounds in seconds, ascending
    */
   toPrometheus(bounds = LATENCY_SECONDS_BOUNDS): HistogramCounts {
     const cumulative: number[] = [];

@@ -1,6 +1,7 @@
 /**
- * One worker's part of a pipeline: takes batches from its input, urgent ones first, runs its stages over them, sends on
- * what is left, and commits each step whole. Knows neither workers nor clocks; worker.ts composes it.
+ * A node: one worker's part of a pipeline. It takes batches from its input, urgent ones first, runs its stages over each
+ * batch, sends on the events that are left, and commits each step as a whole. A node has no worker, timer or channel of its
+ * own making, so that tests can drive it; node_worker.ts gives it all of them.
  */
 import type { Receiver, Sender } from "./channel/channel.ts";
 import { EventBatch } from "../events/event_batch.ts";
@@ -12,60 +13,71 @@ import { type Failure, runStage } from "./run_stage.ts";
 import type { Stage } from "./stage.ts";
 
 /**
- * A node's counters in shared memory, in this order: events since the start. `out`: sent on, or arrived. `waits`: how
- * often it had to wait for room, which tells one that waits from one that hangs.
+ * Names of a node's counters in shared memory, in this order. All but `waits` count events since the start; `out` are those
+ * that were sent on or, at the last node, arrived. `waits` counts waits for room: by it a node that waits is told from one
+ * that hangs.
  */
 export const NODE_COUNTERS = ["in", "filtered", "deadLettered", "out", "waits"] as const;
 
-/** A batch over which so many workers died is not tried again. */
+/** A batch in which so many workers died is not tried again: its events become dead letters. */
 const ATTEMPTS_MAX = 2;
 
 const NS_PER_MS = 1e6;
 
-/** How long a wait may last before the node looks at everything again. */
+/** How long a wait for events or room may last before the node looks at all its channels again. */
 const WAIT_MS = 100;
 
+/** The ends of the channels that a node works between. */
 export interface NodeEnds {
   receivers: Record<Lane, Receiver>;
-  /** None: what comes out of the stages has arrived. */
+  /** One for each node that comes next. None at the last node, where events have arrived. */
   outputs: Record<Lane, Sender>[];
   fanOut: FanOut;
   /**
-   * Publishes what was sent, stores the counters and gives up the input, wholly or its first `events`: all or nothing,
-   * even if the worker dies over it.
+   * Publishes the events that were sent, stores the counters and commits the input batch, or its first `events`. Either
+   * all of that happens or nothing, even if the worker dies meanwhile.
    */
   commit(lane: Lane, counters: readonly number[], events?: number): void;
 }
 
+/** What a node asks of the worker around it. */
 export interface NodeHooks {
-  /** What could not be processed; called before the step is committed. */
+  /** Takes the events that could not be processed; called before the step is committed. */
   failed(letters: FailedEvent[]): void;
-  /** What has arrived, before the step is committed: after a death it may be told twice, but never lost. */
+  /**
+   * Takes the events that passed the last node, before the step is committed. When the worker dies in between, they are
+   * handed over again: never lost, but possibly twice.
+   */
   arrived(batch: EventBatch): void;
-  /** False: a lane has to wait, because whoever is told cannot keep up. Bulk waits long before urgent has to. */
+  /** False while a lane has to wait, because the main thread cannot keep up. Bulk waits long before urgent does. */
   ready(lane: Lane): boolean;
-  /** Called between batches: lets messages in. Resolves at once, or when something came that `ready` may depend on. */
+  /**
+   * Called between batches, so that messages to the worker are handled.
+   *
+   * @param idle true when there is no batch: the promise then resolves when `ready` or the request to stop may have changed
+   */
   between(idle: boolean): Promise<void>;
-  /** Lets others go on for a moment, where nobody tells when the wait is over. */
+  /** Waits a moment: used where no channel tells when the wait is over. */
   pause(): Promise<void>;
-  /** Waited for within each batch, before it is committed. */
+  /** An artificial delay in each batch, before it is committed; null for none. */
   delay(): Promise<void> | null;
 }
 
 export class Node {
+  /** By stage: what passed it since the last `takeProgress`. */
   readonly #passed: { in: number; out: number; latency: LatencyHistogram }[];
   readonly #stages: readonly Stage[];
   readonly #ends: NodeEnds;
   readonly #hooks: NodeHooks;
-  /** By lane: urgent ones are worked on while a bulk one waits for room. */
+  /** A batch for each lane: urgent ones are processed while a bulk one waits for room. */
   readonly #batches: Record<Lane, EventBatch>;
   readonly #counters: number[];
   readonly #waits: Record<Lane, Promise<unknown> | null> = { urgent: null, bulk: null };
   #stopping = false;
 
   /**
-   * @param counters where the worker before this one left off
-   * @param batchBytes of the largest batch that a channel hands out
+   * @param counters values of NODE_COUNTERS that the worker before this one left
+   * @param batchBytes size of the largest batch that a channel hands out
    */
   constructor(
     stages: readonly Stage[],
@@ -90,15 +102,15 @@ export class Node {
     });
   }
 
-  /** Ends once there is nothing more to take. */
+  /** Lets `run` end once the input channels are empty. */
   stop(): void {
     this.#stopping = true;
   }
 
-  /** Works until stopped. @throws whatever a stage cannot survive */
+  /** Works until stopped. @throws {StageBroken} when a stage cannot go on, or whatever a channel throws */
   async run(): Promise<void> {
     for (;;) {
-      // Whatever was sent before the request to stop is in the channels by now.
+      // Read before the channels are: events that were sent before the request to stop are in the channels by now.
       const last = this.#stopping;
       const lane = LANES.find((lane) => this.#receive(lane));
       if (lane !== undefined) {
@@ -107,7 +119,7 @@ export class Node {
       } else if (last && LANES.every((lane) => this.#hooks.ready(lane))) {
         return;
       } else {
-        // A lane that may not be taken from is no reason to wake up.
+        // A lane that is not ready must not wake the node.
         const lanes = LANES.filter((lane) => this.#hooks.ready(lane));
         await Promise.race([...lanes.map((lane) => this.#readable(lane)), this.#hooks.between(true)]);
       }
@@ -118,12 +130,13 @@ export class Node {
     return this.#hooks.ready(lane) && this.#ends.receivers[lane].receive(this.#batches[lane]);
   }
 
-  /** One wait a lane, however often it is asked for. */
+  /** Waits for events in a lane. Calls during a wait share it. */
   #readable(lane: Lane): Promise<unknown> {
     return this.#waits[lane] ??= this.#ends.receivers[lane].waitReadable(WAIT_MS)
       .finally(() => this.#waits[lane] = null);
   }
 
+  /** Processes the batch that a lane has received: stages, then outputs, then commit. */
   async #step(lane: Lane): Promise<void> {
     const batch = this.#batches[lane];
     const received = batch.count;
@@ -150,7 +163,7 @@ export class Node {
       this.#hooks.failed(failures.map(({ stage, error, record }) => ({ stage, error, record, attempts })));
     }
     const accounted = { done: 0, failed: 0, sent: 0 };
-    /** Counts of the first `done` events received, `sent` of which went on; what was counted before is not again. */
+    /** Counts the first `done` events of the batch, of which `sent` went on; what is counted already is left out. */
     const account = (done: number, sent: number) => {
       const failed = done === received ? failures.length : failures.filter(({ source }) => source < done).length;
       const fresh = { done: done - accounted.done, failed: failed - accounted.failed, sent: sent - accounted.sent };
@@ -173,7 +186,7 @@ export class Node {
     this.#ends.commit(lane, this.#counters);
   }
 
-  /** All events of a batch that workers died over become failures. */
+  /** Turns all events of a batch in which workers died into failures. */
   #giveUp(batch: EventBatch, failures: Failure[]): void {
     for (let i = 0; i < batch.count; i++) {
       const at = batch.offsets[i];
@@ -191,7 +204,7 @@ export class Node {
   /**
    * Sends every event of the batch on.
    *
-   * @param commitPart called where an output has no room: publishes what was sent so far, so that room can come to be
+   * @param commitPart called where an output has no room: publishes what was sent so far, so that receivers make room
    */
   async #forward(lane: Lane, commitPart: (done: number, sent: number) => void): Promise<void> {
     const batch = this.#batches[lane];
@@ -215,8 +228,8 @@ export class Node {
   }
 
   /**
-   * Waits for `room`. Nothing of a batch that waits is half done: what it sent is published and counted, so that urgent
-   * batches can be worked on until then.
+   * Waits for `room`, and processes urgent batches until there is some. That is safe, because the part of the waiting
+   * batch that was sent is published and counted already.
    */
   async #meanwhile(lane: Lane, room: Promise<unknown>): Promise<void> {
     let waiting = true;

@@ -1,5 +1,4 @@
-/** From a node's plan to its open channels and its journal. */
-
+/** Opens the channels and the journal that a node's plan describes. */
 import { CommitJournal, type JournalDescription } from "./channel/commit_journal.ts";
 import { NODE_COUNTERS, type NodeEnds } from "./node.ts";
 import { type Lane, LANES, type Lanes } from "./channel/lanes.ts";
@@ -7,18 +6,23 @@ import type { NodePlan } from "./pipeline_messages.ts";
 import { SharedChannel } from "./channel/shared_channel.ts";
 import { openChannel } from "./channel/open_channel.ts";
 
-/** The channels of a node, in the order in which its journal has them. */
+/** Opens the channels of a node, in the order in which the node's journal numbers them. */
 export function channelsOf({ input, outputs }: Pick<NodePlan, "input" | "outputs">) {
   const open = (lanes: Lanes) => LANES.map((lane) => openChannel(lanes[lane]));
   return { inputs: open(input), outputs: outputs.flatMap(open) };
 }
 
-/** A journal for a node that does not run yet. */
+/** Makes the journal of a node that does not run yet. */
 export function createJournal(worker: number, plan: Pick<NodePlan, "input" | "outputs">): JournalDescription {
   return CommitJournal.create({ worker, counters: NODE_COUNTERS.length, outputs: channelsOf(plan).outputs });
 }
 
-/** A node's own ends; `stack` gives them back. `counters` are where the worker before this one left off. */
+/**
+ * Opens a node's ends of its channels.
+ *
+ * @param stack disposes of the ends
+ * @returns the ends, and the counters that the worker before this one left
+ */
 export function openNode(
   stack: DisposableStack,
   { worker, input, outputs, journal }: NodePlan,

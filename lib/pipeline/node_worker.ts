@@ -1,6 +1,6 @@
 /**
- * A pipeline worker's run: opens its ends of the channels, makes its stages, and lets a Node work between them. The
- * composition root of the stages and lib/ffi; tests add stages of their own.
+ * The worker around a node: opens the node's ends of the channels, makes its stages and reports to the main thread. This
+ * module alone knows which class a stage's name stands for; tests add stages of their own.
  */
 /// <reference lib="deno.worker" />
 import { breathe } from "../runtime/breathe.ts";
@@ -31,17 +31,17 @@ import { Users } from "../processes/users.ts";
  */
 const REPORTS_AHEAD_MAX: Record<Lane, number> = { urgent: 512, bulk: 2 };
 
-/** Between two looks at messages while there is work; a look costs a few microseconds. */
+/** Time between two looks at messages while there is work; a look costs a few microseconds. */
 const MESSAGES_MS = 5;
 
-/** Between two looks at whether a bucket is held still. */
+/** Time between two looks at whether a bucket of the fan-out is still on hold. */
 const PAUSE_MS = 10;
 
-/** Looks at /proc between two batches; one takes some 30 µs. */
+/** How many processes are looked up in /proc between two batches, and while there is none; one takes some 30 µs. */
 const LOOKS_A_BATCH = 4;
 const LOOKS_IDLE = 64;
 
-/** Labels counted between two reports without being folded together. */
+/** Processes and containers that are counted one by one between two reports; the rest is counted as `other`. */
 const PROCESSES_MAX = 4_096;
 const CONTAINERS_MAX = 1_024;
 
@@ -51,13 +51,14 @@ function report(message: NodeReport): void {
   self.postMessage(message);
 }
 
-/** A stage that a test puts behind the others of a node. */
+/** Makes a stage that a test puts behind the others of a node; null for none. */
 export type ExtraStage = (options: NodeOptions) => Stage | null;
 
+/** One run: from `start` to `stop`. */
 class Run implements Disposable {
   readonly #options: NodeOptions;
   readonly #owned: DisposableStack;
-  /** Ends of channels. */
+  /** The node's ends of the channels. */
   readonly #ends: DisposableStack;
   readonly #node: Node;
   readonly #filter: FilterStage | null = null;
@@ -73,7 +74,7 @@ class Run implements Disposable {
   readonly #ended: Promise<void>;
 
   constructor(options: NodeOptions, main: WorkerMain<NodeRequest, Run>, extraStage: ExtraStage) {
-    // What it holds is given back where it cannot be made; nothing of it is this run's before it is complete.
+    // When the constructor throws, `held` disposes of what it has made so far.
     using held = new DisposableStack();
     this.#options = options;
     this.#progressDueMs = performance.now() + options.progressMs;
@@ -120,8 +121,8 @@ class Run implements Disposable {
     try {
       await this.#node.run();
     } catch (error) {
-      // The batch that broke it counts as tried, and what it was about to send as never sent: the ends stay as they
-      // are, for the supervisor to recover as those of a worker that was killed.
+      // The ends are not disposed of: the supervisor recovers them like those of a worker that was killed. The batch then
+      // counts as tried once, and what the node was about to send as never sent.
       this.#ends.move();
       throw error;
     }
@@ -145,13 +146,13 @@ class Run implements Disposable {
     if (events.length > 0) this.#reportAhead({ kind: "events", events });
   }
 
-  /** One that is answered with `taken`. */
+  /** Posts a report that the main thread answers with `taken`. */
   #reportAhead(message: Extract<NodeReport, { kind: "events" | "failed_events" }>): void {
     this.#reportsAhead++;
     report(message);
   }
 
-  /** What is to be done between two batches, without keeping the next one waiting for long. */
+  /** Refreshes the process cache and reports progress; short, so that the next batch does not wait for long. */
   #between(idle: boolean): Promise<void> {
     const now = performance.now();
     if (this.#options.procfs) this.#cache?.refresh(idle ? LOOKS_IDLE : LOOKS_A_BATCH, nowNs());
@@ -185,17 +186,18 @@ class Run implements Disposable {
     };
   }
 
+  /** The main thread has taken so many reports. */
   taken(reports: number): void {
     this.#reportsAhead -= reports;
     this.#wake();
   }
 
-  /** Finishes what is in the channels. */
+  /** Processes what is in the channels, then reports `stopped`. */
   async stop(): Promise<void> {
     this.#node.stop();
     this.#wake();
     await this.#ended;
-    // It failed at last: that is reported, and what it held is given back.
+    // The node failed at the end, which is reported: what this run held is disposed of by now.
     if (this.#owned.disposed) return;
     report({ kind: "stopped", progress: this.#progress() });
   }
@@ -206,10 +208,10 @@ class Run implements Disposable {
   }
 }
 
-/** Serves requests in this worker. @param extraStage for tests */
+/** Serves the main thread's requests in this worker. @param extraStage for tests */
 export function serveNode(extraStage: ExtraStage = () => null): void {
   const main = new WorkerMain<NodeRequest, Run>();
-  // Not after one another: `taken` has to get through while `stop` waits for the end.
+  // Requests are not serialised: `taken` has to get through while `stop` waits for the node's end.
   self.onmessage = ({ data: request }: MessageEvent<NodeRequest>) => {
     void main.guarded(async () => {
       switch (request.kind) {

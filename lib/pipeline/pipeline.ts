@@ -1,8 +1,21 @@
 /**
- * A running pipeline as the main thread has it: makes the channels and the workers, starts again what dies, adds up what
- * the workers found out, and stops without losing sight of an event.
+ * The pipeline's supervisor, on the main thread: makes the channels and the workers, replaces workers that die or hang,
+ * adds up what they report, and accounts for every event until it has stopped.
+ *
+ *     input ─> FilterStage ─> EnrichStage ─> AggregateStage        the stages of stage.ts, each over a batch of events
+ *     hop 0    └─ one node, one node each, or one node and several that enrich: pipeline_shape.ts
+ *
+ * | file | holds |
+ * | --- | --- |
+ * | pipeline_shape.ts | which nodes and hops a placement makes |
+ * | channel/ | what passes batches from one hop to the next |
+ * | node.ts, node_channels.ts | a node: receive a batch, run its stages, send on, commit |
+ * | run_stage.ts, *_stage.ts | the stages, and how one is run over a batch |
+ * | node_worker.ts | the worker around a node, which makes its stages |
+ * | supervised_node.ts | a node as this supervisor sees it |
+ * | reassign_events.ts | gives the events of a node that was given up to others |
+ * | progress_totals.ts, pipeline_stats.ts | the sum of the workers' reports, and the statistics |
  */
-import { threadEnded } from "../ffi/thread.ts";
 import { WorkerError, WorkerHandle } from "../runtime/worker_handle.ts";
 import { type Channel, FIRST_NODE_WORKER, type OverflowPolicy } from "./channel/channel.ts";
 import { CommitJournal } from "./channel/commit_journal.ts";
@@ -10,82 +23,51 @@ import { type DeadLetter, DeadLetters } from "./dead_letters.ts";
 import { assignBuckets, BUCKETS } from "./channel/fan_out.ts";
 import { ProgressTotals } from "./progress_totals.ts";
 import { type Destination, reassignEvents } from "./reassign_events.ts";
-import { NODE_COUNTERS } from "./node.ts";
+import type { NODE_COUNTERS } from "./node.ts";
 import { type ChannelMaker, openChannel } from "./channel/open_channel.ts";
 import { channelsOf, createJournal } from "./node_channels.ts";
-import { type NodeSpec, shapeOf } from "./pipeline_shape.ts";
+import { shapeOf } from "./pipeline_shape.ts";
+import { type NodeWorkerHandle, SupervisedNode } from "./supervised_node.ts";
 import { type Lane, LANES, type Lanes } from "./channel/lanes.ts";
-import type {
-  NodeOptions,
-  NodePlan,
-  NodeProgress,
-  NodeReport,
-  NodeRequest,
-  PipelineEvent,
-  Placement,
-} from "./pipeline_messages.ts";
+import type { NodeOptions, NodePlan, NodeProgress, PipelineEvent, Placement } from "./pipeline_messages.ts";
 import type { ChannelDrops, PipelineStats } from "./pipeline_stats.ts";
 
 export interface PipelineOptions extends Omit<NodeOptions, "plan" | "progressMs"> {
   placement: Placement;
-  /** Of the bulk lane's channels; those of the urgent lane always block. */
+  /** What a full channel of the bulk lane does; those of the urgent lane always block. */
   policy: OverflowPolicy;
-  /** The caller owns what it keeps for the channels. */
+  /** Makes each channel. What the maker keeps for the channels stays the caller's. */
   makeChannel: ChannelMaker;
-  /** Of letters that are kept. */
+  /** How many dead letters are kept. */
   deadLettersMax: number;
-  /** A worker that holds a batch for longer, `delayMs` apart, hangs and is replaced. */
+  /** A worker that holds one batch for longer than this and `delayMs` hangs, and is replaced. Default 10 s. */
   hangMs?: number;
-  /** A worker that was ended has this long to end; then the run cannot go on. */
+  /** How long the thread of a terminated worker may run on; after that the pipeline fails. Default 10 s. */
   threadEndMs?: number;
-  /** Module of the workers; for tests. */
+  /** Module of other workers, for tests. */
   worker?: URL;
 }
 
 export interface PipelineHandlers {
-  /** Awaited before more are asked for. */
+  /** Takes delivered events; the next ones come when its promise has resolved. */
   events(events: PipelineEvent[]): void | Promise<void>;
-  /** As each comes, besides being kept. */
+  /** Takes each dead letter as it comes; `deadLetters` keeps it as well. */
   deadLetter?(letter: DeadLetter): void;
-  /** Something an operator should know; one line. */
+  /** Takes one line for the operator. */
   notice(text: string): void;
 }
 
 /** How often workers report. */
 const PROGRESS_MS = 250;
-/** Where nothing else is asked for: no batch takes that long. */
+/** Default of `hangMs`: no batch takes that long. */
 const HANG_MS = 10_000;
-/** `terminate` returns while the thread still runs. Where nothing else is asked for, one has this long to end. */
+/** Default of `threadEndMs`. */
 const THREAD_END_MS = 10_000;
-/** A worker that dies more often than that within DEATHS_MS is not started again. */
-const DEATHS_MAX = 5;
-const DEATHS_MS = 60_000;
-/** How often to look whether a thread has ended. */
-const LOOK_MS = 20;
 
 const NS_PER_MS = 1e6;
 
-/** A node and the worker that is it now. */
-interface SupervisedNode {
-  spec: NodeSpec;
-  plan: NodePlan;
-  handle: WorkerHandle<NodeRequest, NodeReport>;
-  counters: Readonly<Float64Array<SharedArrayBuffer>>;
-  /** When workers of this node died; milliseconds of performance.now(). */
-  deaths: number[];
-  restarts: number;
-  stopping: boolean;
-  /** Given up: others do its work. */
-  retired: boolean;
-  /** Where its counters stand, and for how long they have while it held a batch. */
-  movedTo: number;
-  stillMs: number;
-  /** Resolves when it has stopped; rejects when the pipeline cannot go on without it. */
-  ended: Promise<void>;
-}
-
 /**
- * Starts with its constructor; events are sent to `input`. Whoever sends stops before `stop` is called.
+ * A running pipeline. The constructor starts it; events are sent to `input`. Senders have to end before `stop` is called.
  *
  * @example
  * ```ts ignore
@@ -94,26 +76,26 @@ interface SupervisedNode {
  * ```
  */
 export class Pipeline implements AsyncDisposable {
-  /** The first hop. */
+  /** The channels of the first hop: events are sent here. */
   readonly input: Lanes;
   readonly deadLetters: DeadLetters;
-  /** Rejects when a worker that nothing can replace dies again and again. */
+  /** Rejects when a worker keeps dying and no other node can do its work. Never resolves. */
   readonly failure: Promise<never>;
   readonly #options: PipelineOptions;
   readonly #handlers: PipelineHandlers;
-  /** By hop. */
+  /** The channels of each hop, in the order in which events pass. */
   readonly #channels: Record<Lane, Channel>[];
   readonly #nodes: SupervisedNode[];
   readonly #fanOut = new Uint8Array(new SharedArrayBuffer(BUCKETS));
   readonly #progress = new ProgressTotals();
-  /** By channel: what died with a worker. */
+  /** Channel name to records that were lost with a dead worker. */
   readonly #lost = new Map<string, number>();
   readonly #ticker: ReturnType<typeof setInterval>;
   #tickedMs = performance.now();
   #retried = 0;
-  /** Moves, one after another. */
+  /** Serialises the reassignments of events. */
   #reassigning: Promise<void> = Promise.resolve();
-  /** What dispose waits for. */
+  /** Replacements of dead workers that have not finished; dispose waits for them. */
   readonly #replacing = new Set<Promise<void>>();
   #closed = false;
 
@@ -134,7 +116,7 @@ export class Pipeline implements AsyncDisposable {
     let fail: (error: Error) => void = () => {};
     this.failure = new Promise((_, reject) => fail = reject);
     this.failure.catch(() => {});
-    // A worker that cannot be started must not leave those before it behind.
+    // When a worker cannot be started, the workers before it are terminated.
     using started = new DisposableStack();
     this.#nodes = nodes.map((spec, i) => {
       const hop = { input: lanes[spec.input], outputs: spec.outputs.map((output) => lanes[output]) };
@@ -149,19 +131,7 @@ export class Pipeline implements AsyncDisposable {
         journal: createJournal(worker, hop),
         thread: new Int32Array(new SharedArrayBuffer(4)),
       };
-      const node: SupervisedNode = {
-        spec,
-        plan,
-        handle: started.use(this.#startWorker(plan)),
-        counters: CommitJournal.counters(plan.journal),
-        deaths: [],
-        restarts: 0,
-        stopping: false,
-        retired: false,
-        movedTo: 0,
-        stillMs: 0,
-        ended: Promise.resolve(),
-      };
+      const node = new SupervisedNode(spec, plan, started.use(this.#startWorker(plan)));
       node.ended = this.#follow(node);
       node.ended.catch(fail);
       return node;
@@ -170,7 +140,7 @@ export class Pipeline implements AsyncDisposable {
     this.#ticker = setInterval(() => this.#tick(), PROGRESS_MS);
   }
 
-  #startWorker(plan: NodePlan): WorkerHandle<NodeRequest, NodeReport> {
+  #startWorker(plan: NodePlan): NodeWorkerHandle {
     const { dropRules, filter, deliver, deliverRecords, delayMs, procfs, publishCounts, assetsDir, worker } =
       this.#options;
     const told = { dropRules, filter, deliver, deliverRecords, delayMs, procfs, publishCounts, assetsDir };
@@ -178,7 +148,7 @@ export class Pipeline implements AsyncDisposable {
     return new WorkerHandle(worker ?? "pipeline", { kind: "start", options });
   }
 
-  /** Takes what a node's workers report, one after another, until one of them has stopped. */
+  /** Takes the reports of a node's worker, and of each worker that replaces it, until one of them has stopped. */
   async #follow(node: SupervisedNode): Promise<void> {
     for (;;) {
       try {
@@ -234,12 +204,16 @@ export class Pipeline implements AsyncDisposable {
     for (const notice of progress.notices) this.#handlers.notice(notice);
   }
 
-  /** Puts right what a dead worker left, then starts another in its place or, if it dies all the time, does without. */
+  /**
+   * Recovers what a dead worker left in the channels, then starts another worker in its place. A node whose workers keep
+   * dying is given up instead, where other nodes can do its work.
+   *
+   * @throws {WorkerError} when the pipeline cannot go on
+   */
   async #replace(node: SupervisedNode, error: WorkerError): Promise<void> {
     const { plan } = node;
     node.handle[Symbol.dispose]();
-    // As long as it runs, it may write to slots that others would take over.
-    if (!await threadEnds(Atomics.exchange(plan.thread, 0, 0), this.#options.threadEndMs ?? THREAD_END_MS)) {
+    if (!await node.threadEnds(this.#options.threadEndMs ?? THREAD_END_MS)) {
       throw new WorkerError({ ...error.failure, message: `${error.message}, and its thread does not end` });
     }
     const channels = channelsOf(plan);
@@ -253,30 +227,26 @@ export class Pipeline implements AsyncDisposable {
     }
     CommitJournal.recover(plan.journal, channels);
 
-    const now = performance.now();
-    node.deaths = [...node.deaths.filter((ms) => now - ms < DEATHS_MS), now];
-    // What a privilege or the kernel lacks, it lacks the next time, too.
+    const mayRestart = node.noteDeath();
+    // Another worker would lack the same privilege or kernel feature.
     if (this.#closed || error.failure.exitCode !== 1) throw error;
-    if (node.deaths.length <= DEATHS_MAX) {
+    if (mayRestart) {
       this.#handlers.notice(`the ${plan.name} worker failed and is started again: ${error.message}`);
-      node.restarts++;
-      node.stillMs = 0;
-      node.handle = this.#startWorker(plan);
-      if (node.stopping) node.handle.stop();
+      node.restart(this.#startWorker(plan));
       return;
     }
     const others = this.#nodes.filter((other) => this.#canTakeOver(other, node));
     if (others.length === 0) throw error;
-    this.#handlers.notice(`the ${plan.name} worker failed ${node.deaths.length} times, others do its work`);
+    this.#handlers.notice(`the ${plan.name} worker failed ${node.recentDeaths} times, others do its work`);
     node.retired = true;
     await (this.#reassigning = this.#reassigning.then(() =>
       this.#reassignEvents(node, others.filter(({ retired }) => !retired))
     ));
   }
 
-  /** Whether one of two nodes that events are spread over can do the work of the other. */
+  /** True when `other` gets its events from the same node as the second one, and still takes some. */
   #canTakeOver(other: SupervisedNode, { spec }: SupervisedNode): boolean {
-    // One that was told to stop ends as soon as there is nothing more to take.
+    // A node that was asked to stop ends as soon as its channels are empty.
     if (other.spec === spec || other.retired || other.stopping) return false;
     return this.#nodes.some(({ spec: { outputs } }) =>
       outputs.includes(spec.input) && outputs.includes(other.spec.input)
@@ -295,33 +265,28 @@ export class Pipeline implements AsyncDisposable {
   #tick(): void {
     this.#progress.tick(this.#aggregated);
     const now = performance.now();
-    // Time in which this thread stood still says nothing of the others: the program may have been stopped and continued.
+    // The whole program may have been stopped and continued: a long time between two ticks says nothing of the workers.
     const passedMs = Math.min(now - this.#tickedMs, 2 * PROGRESS_MS);
     this.#tickedMs = now;
     const limitMs = (this.#options.hangMs ?? HANG_MS) + this.#options.delayMs;
     for (const node of this.#nodes) {
-      const moved = node.counters[NODE_COUNTERS.indexOf("in")] + node.counters[NODE_COUNTERS.indexOf("waits")];
-      node.stillMs = moved === node.movedTo && this.#holds(node) ? node.stillMs + passedMs : 0;
-      node.movedTo = moved;
-      if (node.stillMs <= limitMs) continue;
-      node.stillMs = 0;
-      node.handle.fail(`it has been at one batch for ${Math.round(limitMs / 1000)} s`);
+      node.failIfHung(this.#holdsBatch(node), { passedMs, limitMs });
     }
   }
 
-  /** Whether a node is at a batch. */
-  #holds({ spec, plan }: SupervisedNode): boolean {
+  /** True while a node has received a batch and not committed it. */
+  #holdsBatch({ spec, plan }: SupervisedNode): boolean {
     return LANES.some((lane) => this.#channels[spec.input][lane].uncommitted(plan.worker) > 0);
   }
 
   get #aggregated(): number {
-    return this.#nodes.at(-1)!.counters[NODE_COUNTERS.indexOf("out")];
+    return this.#nodes.at(-1)!.counter("out");
   }
 
-  /** Live; exact once stopped. */
+  /** The statistics as they stand. They add up exactly once the pipeline has stopped. */
   stats(): PipelineStats {
     const sum = (counter: typeof NODE_COUNTERS[number]) =>
-      this.#nodes.reduce((total, { counters }) => total + counters[NODE_COUNTERS.indexOf(counter)], 0);
+      this.#nodes.reduce((total, node) => total + node.counter(counter), 0);
     const channels = this.#channels.flatMap((hop) => LANES.map((lane) => hop[lane]));
     const stats = channels.map((channel) => channel.stats);
     const droppedByChannel = channels.flatMap((channel, i): ChannelDrops[] => {
@@ -345,25 +310,25 @@ export class Pipeline implements AsyncDisposable {
     };
   }
 
-  /** Of the workers that run a stage. */
+  /** Restarts of all workers that run a stage. */
   #restartsOf(stage: string): number {
     return this.#nodes.filter(({ spec }) => spec.stages.some((name) => name === stage))
       .reduce((sum, { restarts }) => sum + restarts, 0);
   }
 
   /**
-   * Finishes what is inside. Nothing may be sent any more.
+   * Processes the events that are in the channels, then ends the workers. Nothing may be sent any more.
    *
-   * @param deadlineMs after which workers are ended over what they are at
-   * @returns events that were still inside: 0 unless the deadline passed
+   * @param deadlineMs after which workers are terminated in the middle of their work
+   * @returns events that were still in the channels: 0 unless the deadline passed
    */
   async stop(deadlineMs: number): Promise<number> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const deadline = new Promise<"late">((resolve) => timer = setTimeout(() => resolve("late"), deadlineMs));
     try {
-      // One after another: what a node sends on in the end is still to be taken by the next.
+      // One node after another: the next node has to take what this one sends on at its end.
       for (const node of this.#nodes) {
-        // What is being given to others has to be there before they end.
+        // Events that are being reassigned have to arrive before the nodes that take them end.
         if (await Promise.race([this.#replaced(), deadline]) === "late") break;
         node.stopping = true;
         node.handle.stop();
@@ -376,12 +341,12 @@ export class Pipeline implements AsyncDisposable {
     return this.stats().inFlight;
   }
 
-  /** Resolves when no dead worker's place is empty any more. */
+  /** Resolves when no replacement of a dead worker is under way. */
   async #replaced(): Promise<void> {
     while (this.#replacing.size > 0) await Promise.allSettled(this.#replacing);
   }
 
-  /** Ends the workers, whatever they are at. */
+  /** Terminates the workers, and waits for replacements under way. Events in the channels are not processed. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -389,14 +354,4 @@ export class Pipeline implements AsyncDisposable {
     for (const { handle } of this.#nodes) handle[Symbol.dispose]();
     await this.#replaced();
   }
-}
-
-/** @param thread 0 for one that never began. @returns false where it still runs after `timeoutMs` */
-async function threadEnds(thread: number, timeoutMs: number): Promise<boolean> {
-  const deadlineMs = performance.now() + timeoutMs;
-  while (thread !== 0 && !threadEnded(thread)) {
-    if (performance.now() > deadlineMs) return false;
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-  }
-  return true;
 }

@@ -1,4 +1,4 @@
-/** What crosses between the main thread and the pipeline's workers. Types only, but for the names of lanes. */
+/** The messages between the main thread and the pipeline's workers. Types only. */
 import type { Distribution, Lanes } from "./channel/lanes.ts";
 import type { RouterEvent } from "../events/event.ts";
 import type { WorkerFailure } from "../runtime/worker_handle.ts";
@@ -14,60 +14,60 @@ import type { StageName } from "./stage.ts";
 
 /** How the stages are spread over workers. */
 export type Placement =
-  /** All in one. */
+  /** All stages in one worker. */
   | { kind: "one" }
-  /** One each. */
+  /** One worker for each stage. */
   | { kind: "each" }
-  /** As `each`, with several that enrich. `hash`: events of a process always go to the same one, in order. */
+  /** Like `each`, with several workers that enrich. With `hash` a process's events always go to the same one, in order. */
   | { kind: "fan_out"; enrichWorkers: number; distribution: Distribution };
 
-/** One worker's part. */
+/** The plan of one node. */
 export interface NodePlan {
   name: string;
-  /** Among all workers that share channels. */
+  /** Worker id, unique within the pipeline. */
   worker: number;
-  /** In their order. */
+  /** In the order in which events pass them. */
   stages: StageName[];
   input: Lanes;
-  /** Several: events are spread over them. None: what comes out has arrived. */
+  /** The next hops. Events are spread over several; the last node has none. */
   outputs: Lanes[];
   distribution: Distribution;
-  /** The table of fan_out.ts. */
+  /** The table of fan_out.ts: which output each bucket of processes takes. */
   fanOut: Uint8Array<SharedArrayBuffer>;
   journal: JournalDescription;
   /** One word: the number of the worker's thread, which it stores when it starts. */
   thread: Int32Array<SharedArrayBuffer>;
 }
 
-/** What all workers of a pipeline are told. */
+/** Options of a worker. All but `plan` are the same for all workers of a pipeline. */
 export interface NodeOptions {
   plan: NodePlan;
   dropRules: DropRule[];
   /** Expression of `--filter`, already validated; empty for none. */
   filter: string;
-  /** What has arrived is posted to the main thread, event by event. */
+  /** True posts each event that has arrived to the main thread. */
   deliver: boolean;
-  /** With each its record, as the kernel wrote it. */
+  /** True adds to each delivered event its record, as the kernel wrote it. */
   deliverRecords: boolean;
-  /** Milliseconds that the last stage waits over each batch: for trying what backpressure does. */
+  /** Artificial delay of the last node in each batch, to try what backpressure does. */
   delayMs: number;
-  /** Whether processes are looked up in /proc. */
+  /** True where processes are looked up in /proc. */
   procfs: boolean;
-  /** Counts are also kept in a BPF hash map for other tools to read. */
+  /** True where counts are also kept in a BPF hash map that other tools can read. */
   publishCounts: boolean;
   assetsDir: string;
   /** How often `progress` is reported. */
   progressMs: number;
 }
 
-/** An event that has come through, with what is known of its process. */
+/** An event that has passed all stages, with what is known of its process. */
 export type PipelineEvent = RouterEvent & {
   category: Category;
   priority: Priority;
   process: Omit<ProcessInfo, "encoded"> | null;
-  /** By its port, of a connection; empty where the port has none. */
+  /** IANA service name of a connection's port; empty for none. */
   service: string;
-  /** Where records are delivered too. */
+  /** Only with `deliverRecords`. */
   record?: Uint8Array<ArrayBuffer>;
 };
 
@@ -77,11 +77,11 @@ export interface FailedEvent {
   error: string;
   /** How often it was tried. */
   attempts: number;
-  /** As the kernel wrote it. */
+  /** The event's record, as the kernel wrote it. */
   record: Uint8Array<ArrayBuffer>;
 }
 
-/** Of one stage, since the last report. */
+/** The work of one stage since the last report. */
 export interface StageProgress {
   stage: string;
   /** Events that came to it and that it let through; those of a batch that was tried again count again. */
@@ -91,23 +91,23 @@ export interface StageProgress {
   latency: LatencySnapshot;
 }
 
-/** What a node found out since its last report; how many events passed is in shared memory. */
+/** A node's progress since its last report. The counts of NODE_COUNTERS are in shared memory instead. */
 export interface NodeProgress {
   aggregate: AggregateDelta | null;
-  /** Since the worker started. */
+  /** Counters of the process cache since the worker started; null without an enrich stage. */
   cache: CacheStats | null;
-  /** Events that each drop rule, and the filter, left out. */
+  /** Events that each drop rule, and the `--filter` expression, dropped. */
   filteredByRule: DropCount[];
   stages: StageProgress[];
-  /** What went wrong and does not end the run; one line each. */
+  /** Errors that do not end the run; one line each. */
   notices: string[];
 }
 
 export type NodeRequest =
   | { kind: "start"; options: NodeOptions }
-  /** The reader took this many more reports of events, or of failed ones. */
+  /** The main thread has taken so many more reports of kind `events` or `failed_events`. */
   | { kind: "taken"; reports: number }
-  /** Events from outside the channels have ended: finish what is inside, then answer `stopped`. */
+  /** No sender sends any more: process what is in the channels, then answer `stopped`. */
   | { kind: "stop" };
 
 export type NodeReport =

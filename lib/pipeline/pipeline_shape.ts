@@ -1,31 +1,33 @@
-/** From a placement to workers and the hops between them. */
+/** The shape of a pipeline: which nodes a placement makes, and which hops lead from one to the next. */
 import { FIRST_NODE_WORKER, WORKERS_MAX } from "./channel/channel.ts";
 import type { Distribution } from "./channel/lanes.ts";
 import type { Placement } from "./pipeline_messages.ts";
 import { type StageName, STAGES } from "./stage.ts";
 
-/** A worker to be. Hops are numbered; hop 0 is where events enter. */
+/** A node that is not started yet. Hops are numbered; events enter at hop 0. */
 export interface NodeSpec {
   name: string;
   stages: StageName[];
+  /** The hop that the node receives from. */
   input: number;
-  /** Several: events are spread over them. None: the last node. */
+  /** The hops that the node sends to. Events are spread over several; the last node has none. */
   outputs: number[];
 }
 
 export interface PipelineShape {
+  /** How many hops there are. */
   hops: number;
   nodes: NodeSpec[];
   distribution: Distribution;
 }
 
-/** Nodes of a fan-out beside those that enrich: filter and aggregate. */
+/** Nodes of a fan-out that do not enrich: filter and aggregate. */
 const OTHER_NODES = 2;
 
-/** The most workers that may enrich. */
+/** Upper bound of the workers that enrich. */
 export const ENRICH_WORKERS_MAX = WORKERS_MAX - FIRST_NODE_WORKER - OTHER_NODES;
 
-/** Nodes in the order in which events pass them. */
+/** @returns the hops, and the nodes in the order in which events pass them */
 export function shapeOf(placement: Placement): PipelineShape {
   switch (placement.kind) {
     case "one":

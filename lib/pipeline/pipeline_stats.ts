@@ -1,4 +1,4 @@
-/** What a pipeline says of itself. */
+/** The statistics of a pipeline. */
 import type { EventCount } from "../events/event_count.ts";
 import type { ContainerLabel, ProcessLabel } from "./aggregate_stage.ts";
 import type { CountTable } from "./bounded_counts.ts";
@@ -16,18 +16,18 @@ export interface StageStats {
   out: number;
   /** Workers that died and were started again. */
   restarts: number;
-  /** What a batch spent in the stage, once for each of its events. */
+  /** Time that a batch spent in the stage, recorded once for each of its events. */
   latency: LatencyHistogram;
 }
 
-/** `lost`: a worker died over records that its channel cannot hand out again. */
+/** Records that a channel dropped. Policy `lost`: a worker died that held them, and the channel cannot hand them out again. */
 export interface ChannelDrops {
   channel: string;
   policy: OverflowPolicy | "lost";
   count: number;
 }
 
-/** Counts of events since the start, unless said otherwise. Together in one instant: `unaccounted` is 0. */
+/** Counts of events since the start, unless said otherwise. When nothing moves, `unaccounted` of them is 0. */
 export interface PipelineStats {
   in: number;
   filtered: number;
@@ -35,9 +35,9 @@ export interface PipelineStats {
   deadLettered: number;
   /** The sum of `droppedByChannel`. */
   dropped: number;
-  /** Inside now. */
+  /** Events in the channels and nodes now. */
   inFlight: number;
-  /** Handed to another worker after theirs died. */
+  /** Events that were handed to another worker, because theirs died. */
   retried: number;
   filteredByRule: DropCount[];
   droppedByChannel: ChannelDrops[];
@@ -51,14 +51,17 @@ export interface PipelineStats {
   rates: EventRates;
   categories: Record<Category, number>;
   eventCounts: EventCount[];
-  /** The largest; what is in no row is in `other`. */
+  /** The largest counts; the count of everything else is in `other`. */
   processes: CountTable<ProcessLabel>;
   containers: CountTable<ContainerLabel>;
-  /** null without an enrich stage. */
+  /** Counters of the process cache; null without an enrich stage. */
   cache: CacheStats | null;
 }
 
-/** Events that came in and are nowhere: 0, or something is wrong. Negative where events were counted twice. */
+/**
+ * Events that came in and are counted nowhere. Anything but 0 is a bug; a negative number means that events were counted
+ * twice.
+ */
 export function unaccounted(
   stats: Pick<PipelineStats, "in" | "filtered" | "aggregated" | "deadLettered" | "dropped" | "inFlight">,
 ): number {

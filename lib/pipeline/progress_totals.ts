@@ -1,4 +1,4 @@
-/** What the workers of a pipeline found out, added up: everything that is not in shared memory. */
+/** The sum of the progress that a pipeline's workers report: every statistic that is not kept in shared memory. */
 import { AggregateTotals } from "./aggregate_totals.ts";
 import { LatencyHistogram } from "./latency_histogram.ts";
 import type { CacheStats } from "../processes/process_cache.ts";
@@ -6,8 +6,9 @@ import type { NodeProgress } from "./pipeline_messages.ts";
 import { Rates } from "./rates.ts";
 import type { PipelineStats, StageStats } from "./pipeline_stats.ts";
 
-/** Labels kept of processes and of containers, and rows of them in the statistics. */
+/** Processes and containers that are counted one by one. */
 const LABELS_MAX = { processesMax: 4_096, containersMax: 1_024 };
+/** Processes and containers in the statistics, the largest first. */
 const TOP_ROWS = 20;
 
 const NS_PER_MS = 1e6;
@@ -17,11 +18,11 @@ export class ProgressTotals {
   readonly #rates = new Rates(() => performance.now() * NS_PER_MS);
   readonly #stages = new Map<string, Omit<StageStats, "restarts">>();
   readonly #filteredByRule = new Map<string, number>();
-  /** By node. */
+  /** Node name to its process cache's counters, since the start of its worker. */
   readonly #caches = new Map<string, CacheStats>();
   #aggregatedAtTick = 0;
 
-  /** @param node whose worker found it out */
+  /** Adds a report. @param node name of the node whose worker reports */
   add(node: string, { aggregate, cache, filteredByRule, stages }: NodeProgress): void {
     if (aggregate !== null) this.#totals.add(aggregate);
     if (cache !== null) this.#caches.set(node, cache);
@@ -39,13 +40,13 @@ export class ProgressTotals {
     }
   }
 
-  /** Now and then. @param aggregated events since the start */
+  /** Called at regular intervals, for the rates. @param aggregated events aggregated since the start */
   tick(aggregated: number): void {
     this.#rates.tick(aggregated - this.#aggregatedAtTick);
     this.#aggregatedAtTick = aggregated;
   }
 
-  /** @param restartsOf workers that run a stage and were started again */
+  /** @param restartsOf given a stage's name: how often its workers were started again */
   stats(
     restartsOf: (stage: string) => number,
   ): Pick<
@@ -74,7 +75,7 @@ export class ProgressTotals {
   }
 }
 
-/** null for none. */
+/** Adds the counters of several caches; null for no cache. */
 function sumOfCaches(caches: readonly CacheStats[]): CacheStats | null {
   if (caches.length === 0) return null;
   const sum = { ...caches[0] };

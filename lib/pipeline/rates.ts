@@ -1,21 +1,21 @@
 /**
  * Events a second over the last 1, 10 and 60 seconds, from counts that come tick by tick. The events of a tick are spread
- * evenly over the time since the tick before, so that late ticks and gaps bend no rate.
+ * evenly over the time since the tick before, so that late ticks and gaps do not distort a rate.
  */
 
 const NS_PER_SECOND = 1e9;
-/** Ticks closer to each other become one: the memory is bounded however often somebody counts. */
+/** Ticks that are closer to each other become one, which bounds the memory. */
 const TICK_MIN_NS = 0.1 * NS_PER_SECOND;
 const WINDOW_MAX_SECONDS = 60;
 
-/** Events a second. While less time than the window has passed, over the time since the start. */
+/** Events a second over 1, 10 and 60 seconds; over the time since the start, where that is shorter. */
 export interface EventRates {
   s1: number;
   s10: number;
   s60: number;
 }
 
-/** So many events had been counted at that time. */
+/** The total of events at a time. */
 interface Mark {
   atNs: number;
   total: number;
@@ -23,7 +23,7 @@ interface Mark {
 
 export class Rates {
   readonly #nowNs: () => number;
-  /** In order of time; the first may be older than the longest window, to have something to go in from. */
+  /** In order of time. The first mark may be older than the longest window, to interpolate from. */
   readonly #marks: Mark[];
 
   /** @param nowNs a clock that never goes back; nanoseconds */
@@ -32,7 +32,7 @@ export class Rates {
     this.#marks = [{ atNs: nowNs(), total: 0 }];
   }
 
-  /** So many events came since the last tick. */
+  /** @param count events since the last tick */
   tick(count: number): void {
     const atNs = this.#nowNs();
     const marks = this.#marks;
@@ -61,7 +61,7 @@ export class Rates {
     return counted / ((nowNs - startNs) / NS_PER_SECOND);
   }
 
-  /** Between two marks the total grows evenly; after the last one it stands still. */
+  /** The total at a time: between two marks it grows evenly, after the last one it stays the same. */
   #totalAt(atNs: number): number {
     const after = this.#marks.findIndex((mark) => mark.atNs > atNs);
     if (after < 0) return this.#marks[this.#marks.length - 1].total;

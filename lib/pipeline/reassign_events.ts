@@ -1,4 +1,4 @@
-/** Gives the work of a node that was given up to others which do the same: first what has been sent, then what is to come. */
+/** Reassigns the events of a node that was given up to other nodes: those in its channels first, then those to come. */
 import { MAIN_WORKER, type OutgoingRecord, type Sender } from "./channel/channel.ts";
 import { EventBatch } from "../events/event_batch.ts";
 import { bucketOf, HOLD, moveBuckets } from "./channel/fan_out.ts";
@@ -6,23 +6,25 @@ import { batchBytesOf, openChannel } from "./channel/open_channel.ts";
 import { LANES } from "./channel/lanes.ts";
 import type { NodePlan } from "./pipeline_messages.ts";
 
-/** Until whoever fans out has seen that a bucket is held, or has ended its batch. */
+/** How long the node that fans out may take to see that a bucket is on hold: it ends its batch first. */
 const HOLD_MS = 300;
 /** How often to look for room. */
 const LOOK_MS = 20;
 
-/** A node, and which output of the one before it leads there. */
+/** A node, and the number of the output of the node before it that leads there. */
 export interface Destination {
   plan: NodePlan;
   output: number;
 }
 
 /**
- * Nothing is moved twice at a time, and the node's worker has ended.
+ * Moves the events of one node's channels to other nodes, and changes the fan-out so that later events go there. The
+ * order of a process's events is kept: its bucket is on hold meanwhile. The caller makes sure that the worker of `from` has
+ * ended, and that no two reassignments run at a time.
  *
- * @param others those that still take events
- * @param cancelled asked where there is no room: true leaves the rest where it is
- * @throws {RangeError} when there are no others
+ * @param others the nodes that take over
+ * @param cancelled asked while a channel has no room: true ends the move and leaves the remaining events where they are
+ * @throws {RangeError} when `others` is empty
  */
 export async function reassignEvents(
   from: Destination,
@@ -34,7 +36,7 @@ export async function reassignEvents(
   if (outputs.size === 0) throw new RangeError("Cannot hand events over: no worker is left");
   moveBuckets(fanOut, from.output, [HOLD]);
   await new Promise((resolve) => setTimeout(resolve, HOLD_MS));
-  // Besides what is held, what leads to one that takes no more: with events in turn, any bucket may come from here.
+  // With `round_robin` an event of any bucket may be in these channels, so every bucket needs a node that takes events.
   const assigned = fanOut.slice();
   for (const output of new Set(fanOut)) if (!outputs.has(output)) moveBuckets(assigned, output, [...outputs.keys()]);
   using stack = new DisposableStack();
@@ -60,7 +62,7 @@ export async function reassignEvents(
   assigned.forEach((output, bucket) => Atomics.store(fanOut, bucket, output));
 }
 
-/** Sends one record, however long it takes until there is room. @returns false when that was cancelled */
+/** Sends one record, and waits for room as long as it takes. @returns false when that was cancelled */
 async function sendWhole(sender: Sender, record: OutgoingRecord, cancelled: () => boolean): Promise<boolean> {
   while (!sender.append(record)) {
     if (cancelled()) return false;

@@ -1,25 +1,26 @@
-/** Runs stages over a batch: what fails is taken out, what is left goes on. */
+/** Runs a stage over a batch: events that it throws on are taken out of the batch, and the others go on. */
 import type { EventBatch } from "../events/event_batch.ts";
 import type { Stage } from "./stage.ts";
 
-/** An event that a stage threw on. Its record is lent. */
+/** An event that a stage threw on. Its record is lent by the batch. */
 export interface Failure {
   stage: string;
   error: string;
-  /** Its number among those that the batch was received with. */
+  /** Index of the event in the batch as it was received. */
   source: number;
   record: Uint8Array<ArrayBuffer>;
 }
 
-/** Thrown by a stage that cannot go on at all: it ends the worker instead of the event. */
+/** Thrown by a stage that cannot go on at all: it ends the worker, not only the event. */
 export class StageBroken extends Error {
   override readonly name = "StageBroken";
 }
 
 /**
- * Runs one stage over all events of a batch and closes the gaps.
+ * Runs one stage over all events of a batch, then closes the gaps that dropped events leave.
  *
- * @throws {StageBroken}
+ * @param failed called for each event that the stage threw on
+ * @throws {StageBroken} when the stage cannot go on
  */
 export function runStage(stage: Stage, batch: EventBatch, failed: (failure: Failure) => void): void {
   batch.next = 0;

@@ -1,4 +1,4 @@
-/** A worker of the pipeline: one node with the standard stages. */
+/** Entry of a pipeline worker: one node with the standard stages. */
 import { serveNode } from "./node_worker.ts";
 
 serveNode();

@@ -1,24 +1,25 @@
 /**
- * One step of a worker, all of it or nothing, whenever the worker dies: what it has appended to its outputs is
- * published, its counters get their new values, and its input is committed, wholly or in part.
+ * A journal that makes one step of a worker atomic, whenever the worker dies. In a step the records appended to the outputs
+ * are published, the counters get their new values, and the input batch is committed, wholly or in part.
  *
- * What is about to happen is written down first; one store makes that valid. Then it is done, each part in a way that
- * can be done twice, and the journal is cleared. Whoever comes after a dead worker does a valid journal once more. An
- * invalid one says that nothing had happened: outputs are taken back and the input is handed out again.
+ * The worker first writes the step down, and one store makes the entry valid. It then executes the step, each part of
+ * which can be done twice, and clears the journal. After a worker's death `recover` executes a valid entry once more.
+ * Without a valid entry nothing has happened: the appended records are discarded and the input is handed out again.
  */
 import type { Channel, Receiver, Sender } from "./channel.ts";
 import { SharedChannel, SharedReceiver, SharedSender } from "./shared_channel.ts";
 import type { SlotPool, StepHook } from "./slot_pool.ts";
 
-/** What a worker needs to open its journal: goes through postMessage. */
+/** What a worker needs to open its journal. It can be posted to workers. */
 export interface JournalDescription {
   kind: "journal";
   memory: SharedArrayBuffer;
   worker: number;
-  /** How many. */
+  /** Number of counters. */
   counters: number;
+  /** Number of outputs. */
   outputs: number;
-  /** Most slots of any output. */
+  /** The largest number of slots of any output. */
   slotsMax: number;
 }
 
@@ -36,12 +37,12 @@ const FIRST_WORD = 3;
 const OUTPUTS_WORD = 4;
 const NONE = -1;
 
-/** The journal's memory, and doing what it says. */
+/** The journal's memory, and the execution of the step in it. */
 class JournalBlock {
-  /** Values that hold. */
+  /** Values as of the last step. */
   readonly counters: Float64Array<SharedArrayBuffer>;
   readonly nextCounters: Float64Array<SharedArrayBuffer>;
-  /** By output. */
+  /** For each output, its total of refused records after the step. */
   readonly refused: Float64Array<SharedArrayBuffer>;
   readonly words: Int32Array<SharedArrayBuffer>;
   readonly worker: number;
@@ -64,7 +65,7 @@ class JournalBlock {
     return bytes + 7 & ~7;
   }
 
-  /** Where an output has its number of slots; the slots follow. */
+  /** Index of the word that holds an output's number of slots; the slots follow. */
   outputWord(output: number): number {
     return OUTPUTS_WORD + output * (1 + this.#slotsMax);
   }
@@ -77,7 +78,7 @@ class JournalBlock {
     Atomics.store(this.words, VALID_WORD, valid ? 1 : 0);
   }
 
-  /** Pools are null for what is no shared channel. */
+  /** Executes the step. A pool is null for a channel that is not a shared one. */
   apply(inputs: readonly (SlotPool | null)[], outputs: readonly (SlotPool | null)[], step?: StepHook): void {
     const { words, worker } = this;
     this.counters.set(this.nextCounters);
@@ -106,10 +107,11 @@ export class CommitJournal {
   readonly #step: StepHook | undefined;
 
   /**
-   * Opens a journal that `create` made. The step that a worker before this one left is not looked at: `recover` comes
-   * first.
+   * Opens a journal that `create` made. After a worker's death `recover` has to be called first: the constructor does
+   * not look at the step that the dead worker left.
    *
-   * @param step called wherever the worker may die, for tests
+   * @param options.step called at each point at which the worker may die, for tests
+   * @throws {RangeError} when the number of outputs is not the journal's
    */
   constructor(description: JournalDescription, ends: JournalEnds, options: { step?: StepHook } = {}) {
     if (ends.outputs.length !== description.outputs) {
@@ -122,7 +124,7 @@ export class CommitJournal {
     this.#step = options.step;
   }
 
-  /** @param outputs whose slots are all that one step can publish */
+  /** Makes the memory of a journal. @param options.outputs the channels that the worker sends to */
   static create(options: { worker: number; counters: number; outputs: readonly Channel[] }): JournalDescription {
     const { worker, counters } = options;
     const slots = options.outputs.map((output) => output instanceof SharedChannel ? output.description.slots : 0);
@@ -132,19 +134,19 @@ export class CommitJournal {
     return { kind: "journal", memory: new SharedArrayBuffer(bytes), worker, counters, outputs, slotsMax };
   }
 
-  /** The counters of a journal's worker as they stand: a view, for everybody to read. */
+  /** A view of the counters of a journal's worker, which changes as the worker goes on. */
   static counters(description: JournalDescription): Readonly<Float64Array<SharedArrayBuffer>> {
     return new JournalBlock(description).counters;
   }
 
   /**
-   * Publishes what has been appended, stores `counters` and commits what the input handed out last.
+   * Publishes the appended records, stores `counters` and commits the batch that the input handed out last.
    *
-   * Channels that are no shared ones do not take part in the promise: theirs is flushed and committed at the end.
+   * Only shared channels are part of the atomic step. Other channels are flushed and committed after it.
    *
-   * @param counters their new values, not what to add
-   * @param input index among the inputs, or null for a worker without one, or with nothing received
-   * @param events how many of the batch are done with; absent: all
+   * @param counters the new values, not the increments
+   * @param input index among the inputs; null when no batch was received
+   * @param events commits only the first of them; absent: the whole batch
    */
   commit(counters: ArrayLike<number>, input: number | null, events?: number): void {
     const block = this.#block;
@@ -177,10 +179,10 @@ export class CommitJournal {
   }
 
   /**
-   * Finishes or undoes the last step of a worker that has ended, then recovers its channels. By one caller at a time.
+   * Finishes or undoes the last step of a worker that has ended, then recovers its channels. No two calls may overlap.
    *
    * @param channels in the order in which the worker had them
-   * @returns records that are lost with it, by channels that cannot recover them
+   * @returns records that are lost, because their channel cannot recover them
    */
   static recover(
     description: JournalDescription,

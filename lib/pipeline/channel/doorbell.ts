@@ -1,6 +1,6 @@
-/** Waking those who wait in other workers: a word in shared memory that counts how often somebody rang. */
+/** A doorbell wakes waiting workers: a word in shared memory that counts the rings. */
 
-/** Long enough never to matter. */
+/** Interval of a timer whose only task is to exist. */
 const KEEP_ALIVE_MS = 2 ** 30;
 
 export class Doorbell {
@@ -12,21 +12,21 @@ export class Doorbell {
     this.#index = index;
   }
 
-  /** Changes with each ring. */
+  /** Number of rings so far, modulo 2^32. */
   get value(): number {
     return Atomics.load(this.#words, this.#index);
   }
 
-  /** Wakes all who wait: one of them may belong to a worker that is about to end, and would take a single wakeup along. */
+  /** Wakes all waiting workers. A single one could be about to end, and the wakeup would be lost with it. */
   ring(): void {
     Atomics.add(this.#words, this.#index, 1);
     Atomics.notify(this.#words, this.#index);
   }
 
   /**
-   * Looks at `ready` now and after each ring. What makes it true must happen before the ring.
+   * Waits until `ready` returns true: it is asked now and after each ring. What makes it true must happen before the ring.
    *
-   * @returns false after `timeoutMs` without it
+   * @returns false when `ready` has not become true within `timeoutMs`
    */
   async until(ready: () => boolean, timeoutMs: number): Promise<boolean> {
     if (ready()) return true;

@@ -1,16 +1,21 @@
-/** Reading and writing the envelopes of event_batch.ts: what all channels share. */
+/** Writes and reads the envelopes of event_batch.ts: the form in which every channel holds an event. */
 import { EVENT } from "../../wire/layouts.gen.ts";
 import { ENVELOPE_MAX_BYTES, type OutgoingRecord } from "./channel.ts";
 import { ENVELOPE_BYTES, envelopeLength, type EventBatch } from "../../events/event_batch.ts";
 import type { ProcessInfo } from "../../processes/process_info.ts";
 
-/** Of process_codec.ts; `bytes` are the batch's own. */
+/** Decodes a process from the bytes of a batch: decodeProcess() of process_codec.ts. */
 export type DecodeProcess = (bytes: Uint8Array<ArrayBuffer>, start: number, end: number) => ProcessInfo;
+
+/** The decoder of a channel whose records carry no process. @throws {TypeError} always */
+export function refuseProcess(): never {
+  throw new TypeError("Cannot decode a process: the channel was opened without decodeProcess");
+}
 
 const CATEGORY_SHIFT = 4;
 const RING_MASK = (1 << CATEGORY_SHIFT) - 1;
 
-/** @throws {RangeError} for a record that no channel can carry */
+/** @returns bytes of a record in its envelope @throws {RangeError} for a record that is too short or too long for a channel */
 export function envelopeLengthOf(record: OutgoingRecord): number {
   const { lengthBytes, process } = record;
   const wholeBytes = envelopeLength(lengthBytes, process === null ? 0 : process.encoded.length);
@@ -23,7 +28,7 @@ export function envelopeLengthOf(record: OutgoingRecord): number {
   return wholeBytes;
 }
 
-/** Writes envelopes into one piece of memory. */
+/** Writes envelopes into one slot or element. */
 export class EnvelopeWriter {
   readonly #bytes: Uint8Array<ArrayBufferLike>;
   readonly #words: Int32Array<ArrayBufferLike>;
@@ -31,7 +36,7 @@ export class EnvelopeWriter {
   #source: Uint8Array<ArrayBuffer> | null = null;
   #sourceWords = new Int32Array(0);
 
-  /** @param memory starts at a multiple of 8, as long as one */
+  /** @param memory its start and its length are multiples of 8 */
   constructor(memory: Uint8Array<ArrayBufferLike>) {
     this.#bytes = memory;
     this.#words = new Int32Array(memory.buffer, memory.byteOffset, memory.length >> 2);

@@ -1,13 +1,13 @@
 /**
- * Which of several outputs an event takes. With `hash` a table in shared memory maps a hash of the pid to an output, so
- * that events of one process stay in order; the supervisor changes the table when a worker is given up.
+ * Chooses which of several outputs an event takes. With `hash` a table in shared memory maps a hash of the pid to an
+ * output, so that events of one process stay in order; the supervisor changes the table when a worker is given up.
  */
 import type { Distribution } from "./lanes.ts";
 
-/** Entries of the table. */
+/** Number of entries of the table. */
 export const BUCKETS = 256;
 
-/** In the table: events of this bucket have to wait, because what went before them is being moved. */
+/** Entry of a bucket whose events have to wait, because earlier ones are being moved to another worker. */
 export const HOLD = 255;
 
 /** Knuth's multiplicative hash (The Art of Computer Programming, 6.4), its upper bits: neighbouring pids spread. */
@@ -15,7 +15,7 @@ export function bucketOf(pid: number): number {
   return Math.imul(pid, 0x9e3779b1) >>> 24;
 }
 
-/** Every bucket to one of the outputs that are alive, evenly. @throws {RangeError} when none is */
+/** Assigns the buckets evenly to the outputs that are alive. @throws {RangeError} when none is */
 export function assignBuckets(table: Uint8Array, alive: readonly number[]): void {
   if (alive.length === 0) throw new RangeError("Cannot spread events: no worker is left");
   for (let bucket = 0; bucket < BUCKETS; bucket++) {
@@ -23,7 +23,7 @@ export function assignBuckets(table: Uint8Array, alive: readonly number[]): void
   }
 }
 
-/** Gives the buckets of one output to others, and leaves those of the rest where they are. */
+/** Assigns the buckets of output `from` to the outputs `to`; other buckets stay as they are. @throws {RangeError} without `to` */
 export function moveBuckets(table: Uint8Array, from: number, to: readonly number[]): void {
   if (to.length === 0) throw new RangeError("Cannot spread events: no worker is left");
   let next = 0;
@@ -43,7 +43,7 @@ export class FanOut {
     this.#table = table;
   }
 
-  /** Before each batch: with `round_robin` the next output has its turn. */
+  /** Called before each batch: with `round_robin` the next output has its turn. */
   beginBatch(): void {
     this.#turn = (this.#turn + 1) % BUCKETS;
   }

@@ -1,9 +1,8 @@
-/** The lanes of a hop, and how events are spread over workers. */
-
+/** The lanes of a hop, and how a hop's events are spread over several workers. */
 import type { QueueChannelDescription } from "./queue_channel.ts";
 import type { SharedChannelDescription } from "./shared_channel.ts";
 
-/** What is urgent never waits behind the bulk: critical and error events have a lane of their own through every hop. */
+/** Lanes of every hop. Critical and error events take the urgent lane, so that they never wait behind others. */
 export const LANES = ["urgent", "bulk"] as const;
 
 export type Lane = typeof LANES[number];
@@ -11,9 +10,8 @@ export type Lane = typeof LANES[number];
 /** The channels of one hop, in the order of LANES. */
 export type Lanes = Record<Lane, ChannelSpec>;
 
-export const DISTRIBUTIONS = ["hash", "round_robin"] as const;
+/** `hash`: all events of a process go to one worker, in order. `round_robin`: batches go to the workers in turn. */
+export type Distribution = "hash" | "round_robin";
 
-export type Distribution = typeof DISTRIBUTIONS[number];
-
-/** What crosses to a worker that opens a channel. */
+/** What a worker needs to open a channel of either kind. */
 export type ChannelSpec = SharedChannelDescription | QueueChannelDescription;

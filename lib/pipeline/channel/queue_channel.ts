@@ -1,9 +1,9 @@
 /**
- * A channel that is a BPF queue map: an element a record, a system call an element (the kernel has no batch operations
- * for queues). Counters and doorbells are in memory that the workers share.
+ * A channel that is a BPF queue map. Each element holds one record and costs a system call, as the kernel has no batch
+ * operations for queues. Counters and doorbells are in memory that the workers share.
  *
- * Popping is destructive, so what a worker had received when it died is lost, and counted. If it dies within the call
- * that pops or pushes, that one record is in doubt: it may be missing from the counts, or be counted too often.
+ * Popping removes an element, so records that a worker had received when it died are lost, and counted as such. When it
+ * dies within the system call that pops or pushes, that one record may be missing from the counts, or be counted twice.
  */
 import {
   type Channel,
@@ -17,15 +17,15 @@ import {
   WORKERS_MAX,
 } from "./channel.ts";
 import { Doorbell } from "./doorbell.ts";
-import { addEvent, type DecodeProcess, envelopeLengthOf, EnvelopeWriter } from "./envelope.ts";
+import { addEvent, type DecodeProcess, envelopeLengthOf, EnvelopeWriter, refuseProcess } from "./envelope.ts";
 import type { EventBatch } from "../../events/event_batch.ts";
 import { BpfMap, MapType } from "../../ffi/bpf_map.ts";
 import type { Libbpf } from "../../ffi/libbpf.ts";
 
-/** What a worker of this process needs to open the channel: goes through postMessage. */
+/** What a worker of this process needs to open the channel. It can be posted to workers. */
 export interface QueueChannelDescription {
   kind: "queue";
-  /** Of the map, open as long as the channel is used. */
+  /** File descriptor of the queue map, open as long as the channel is used. */
   mapFd: number;
   memory: SharedArrayBuffer;
   recordsMax: number;
@@ -97,7 +97,7 @@ export class QueueChannel implements Channel, Disposable {
   /**
    * Opens a channel that `create` made, here or in another worker.
    *
-   * @param options.decodeProcess needed by receivers of records that carry a process
+   * @param options.decodeProcess needed by receivers, where records carry a process
    */
   constructor(
     libbpf: Libbpf,
@@ -110,7 +110,7 @@ export class QueueChannel implements Channel, Disposable {
     this.#decodeProcess = options.decodeProcess ?? refuseProcess;
   }
 
-  /** Makes the map; whoever made it disposes of it last. @throws {SystemError} */
+  /** Makes the queue map. The channel returned owns it, and has to be disposed of last. @throws {SystemError} */
   static create(
     libbpf: Libbpf,
     options: QueueChannelOptions & { decodeProcess?: DecodeProcess },
@@ -143,11 +143,11 @@ export class QueueChannel implements Channel, Disposable {
     return new QueueReceiver(this.#queue, worker, this.#decodeProcess);
   }
 
-  /** Counts as dropped what the worker had received and not committed. @returns how many */
+  /** Counts the records that a dead worker had received and not committed as dropped. @returns how many they are */
   recover(worker: number): number {
     const lost = this.#queue.uncommitted(worker);
     this.#queue.add(worker, LOST, lost);
-    // It may have died before it rang.
+    // The worker may have died before it rang.
     this.#queue.readable.ring();
     this.#queue.writable.ring();
     return lost;
@@ -177,10 +177,6 @@ function mapSpec(name: string, recordsMax: number) {
   };
 }
 
-function refuseProcess(): never {
-  throw new TypeError("Cannot decode a process: the channel was opened without decodeProcess");
-}
-
 class QueueSender implements Sender {
   readonly #queue: Queue;
   readonly #worker: number;
@@ -188,7 +184,7 @@ class QueueSender implements Sender {
   readonly #element = new Uint8Array(ENVELOPE_MAX_BYTES);
   readonly #evicted = new Uint8Array(ENVELOPE_MAX_BYTES);
   readonly #writer = new EnvelopeWriter(this.#element);
-  /** The doorbell before the last push, if that found the queue full. */
+  /** Value of the doorbell before the last push, when that found the queue full. */
   #heard = NaN;
   #pushed = false;
 
@@ -235,7 +231,7 @@ class QueueSender implements Sender {
     return this.#queue.stats;
   }
 
-  /** What has been appended is in the queue already. */
+  /** Publishes what has been appended. */
   [Symbol.dispose](): void {
     this.flush();
   }
@@ -248,7 +244,7 @@ class QueueReceiver implements Receiver {
   /** Records handed out and not committed. */
   #held = 0;
   #committed = 0;
-  /** The doorbell before the last batch was taken, if that emptied the queue. */
+  /** Value of the doorbell before the last batch was taken, when that emptied the queue. */
   #heard = NaN;
 
   constructor(queue: Queue, worker: number, decodeProcess: DecodeProcess) {
@@ -300,7 +296,7 @@ class QueueReceiver implements Receiver {
     return this.#queue.stats;
   }
 
-  /** What is not committed is lost, and counted as dropped. */
+  /** Records that are not committed are lost, and counted as dropped. */
   [Symbol.dispose](): void {
     if (this.#held > 0) this.#queue.add(this.#worker, LOST, this.#held - this.#committed);
     this.#held = 0;

@@ -12,13 +12,13 @@ import {
   type Receiver,
   type Sender,
 } from "./channel.ts";
-import { addEvent, type DecodeProcess, envelopeLengthOf, EnvelopeWriter } from "./envelope.ts";
+import { addEvent, type DecodeProcess, envelopeLengthOf, EnvelopeWriter, refuseProcess } from "./envelope.ts";
 import type { EventBatch } from "../../events/event_batch.ts";
 import { SlotPool, type StepHook } from "./slot_pool.ts";
 
 const SLOTS_MAX = 1_024;
 
-/** What a worker needs to open the channel: goes through postMessage. */
+/** What a worker needs to open the channel. It can be posted to workers. */
 export interface SharedChannelDescription {
   kind: "shared";
   memory: SharedArrayBuffer;
@@ -31,18 +31,18 @@ export interface SharedChannelDescription {
 export interface SharedChannelOptions {
   name: string;
   policy: OverflowPolicy;
-  /** Batches on their way: at least two, so that one can be filled while another is read. */
+  /** Number of batches that the channel holds: at least two, so that one can be filled while another is read. */
   slots: number;
-  /** Room of each, a multiple of 8; a batch that receives one must have as much. */
+  /** Size of a slot, a multiple of 8. A batch that receives from this channel must be at least as large. */
   slotBytes: number;
-  /** Where the slots' numbers start. */
+  /** First sequence number of a slot, for tests of its wrap-around. */
   firstSequence?: number;
 }
 
 export interface OpenOptions {
-  /** Needed by receivers of records that carry a process. */
+  /** Needed by receivers, where records carry a process. */
   decodeProcess?: DecodeProcess;
-  /** Called wherever a worker may die, for tests. */
+  /** Called at each point at which a worker may die, for tests. */
   step?: StepHook;
 }
 
@@ -63,7 +63,7 @@ export class SharedChannel implements Channel {
     this.#decodeProcess = options.decodeProcess ?? refuseProcess;
   }
 
-  /** @throws {RangeError} for slots that cannot hold every record, or too few or many of them */
+  /** Makes the memory of a channel. @throws {RangeError} for slots that are too small for a record, or too few or too many */
   static create(options: SharedChannelOptions): SharedChannelDescription {
     const { name, policy, slots, slotBytes, firstSequence } = options;
     if (!Number.isInteger(slots) || slots < 2 || slots > SLOTS_MAX) {
@@ -87,7 +87,7 @@ export class SharedChannel implements Channel {
     return this.description.policy;
   }
 
-  /** @param options.staged what is appended is published by a CommitJournal only */
+  /** @param options.staged true where a CommitJournal, and not `flush`, publishes the records */
   openSender(worker: number, options: { staged?: boolean } = {}): SharedSender {
     checkWorker(worker);
     return new SharedSender(this.#pool, this.description, { worker, staged: options.staged ?? false });
@@ -98,7 +98,7 @@ export class SharedChannel implements Channel {
     return new SharedReceiver(this.#pool, this.description, { worker, decodeProcess: this.#decodeProcess });
   }
 
-  /** Also done by `CommitJournal.recover`, for workers that have a journal. @returns 0: nothing is lost */
+  /** For workers without a journal; `CommitJournal.recover` includes it. @returns 0, because nothing is lost */
   recover(worker: number): number {
     this.#pool.recover(worker);
     return 0;
@@ -112,17 +112,13 @@ export class SharedChannel implements Channel {
     return this.#pool.stats;
   }
 
-  /** For the journal's use. */
+  /** The slots, for the journal. */
   get pool(): SlotPool {
     return this.#pool;
   }
 }
 
-function refuseProcess(): never {
-  throw new TypeError("Cannot decode a process: the channel was opened without decodeProcess");
-}
-
-/** What has been appended and is not published. */
+/** Records of a staged sender that have been appended and are not published. */
 export interface Staged {
   /** In the order in which they were filled. */
   slots: readonly number[];
@@ -137,7 +133,7 @@ export class SharedSender implements Sender {
   readonly #slotBytes: number;
   readonly #staged: boolean;
   readonly #writers: readonly EnvelopeWriter[];
-  /** Filled, not published: only where the journal does that. */
+  /** Slots that are full and not published yet, where a journal publishes them. */
   readonly #full: number[] = [];
   /** The slot being filled, or -1. */
   #slot = -1;
@@ -206,7 +202,7 @@ export class SharedSender implements Sender {
     return refused;
   }
 
-  /** Hands over what has been appended; the caller publishes it. */
+  /** Hands the slots with appended records over to the journal, which publishes them. */
   takeStaged(): Staged {
     this.#finishSlot();
     return { slots: this.#full.splice(0), refused: this.#takeRefused() };
@@ -221,7 +217,7 @@ export class SharedSender implements Sender {
     return this.pool.stats;
   }
 
-  /** What has been appended and not published is gone. */
+  /** Records that have been appended and not published are discarded. */
   [Symbol.dispose](): void {
     if (this.#slot >= 0) this.#full.push(this.#slot);
     this.#slot = -1;
@@ -235,9 +231,9 @@ export class SharedReceiver implements Receiver {
   readonly pool: SlotPool;
   readonly #slotBytes: number;
   readonly #decodeProcess: DecodeProcess;
-  /** The slot that is being worked on, or -1. */
+  /** The slot of the batch that is not committed yet, or -1. */
   #slot = -1;
-  /** Its events that were committed before it came here. */
+  /** Events of that slot that a worker before this one had committed. */
   #committedBefore = 0;
 
   /** Use `SharedChannel.openReceiver`. */
@@ -252,36 +248,21 @@ export class SharedReceiver implements Receiver {
     this.#decodeProcess = options.decodeProcess;
   }
 
-  /** What a dead worker of this number had received comes first, without what it had committed. */
+  /** A batch that a dead worker of this id had received comes first, without the events that it had committed. */
   receive(batch: EventBatch): boolean {
-    this.#prepare(batch);
-    return this.#load(this.pool.take(this.worker), batch);
-  }
-
-  /**
-   * Takes a batch that the dead worker `from` had received and not committed, so that its successor does not get it.
-   * It is then this receiver's to commit.
-   *
-   * @returns false when there is none left
-   */
-  takeHeld(from: number, batch: EventBatch): boolean {
-    this.#prepare(batch);
-    return this.#load(this.pool.takeLeft(from, this.worker), batch);
-  }
-
-  #prepare(batch: EventBatch): void {
     if (this.#slot >= 0) throw new TypeError("Cannot receive: the last batch is not committed");
     if (batch.bytes.length < this.#slotBytes) {
       throw new RangeError(`Cannot receive ${this.#slotBytes} bytes into a batch of ${batch.bytes.length}`);
     }
     batch.clear();
+    return this.#load(this.pool.take(this.worker), batch);
   }
 
   #load(slot: number, batch: EventBatch): boolean {
     if (slot < 0) return false;
     this.#slot = slot;
     const { pool } = this;
-    // A copy: a decoder of text refuses shared memory, and the batch may outlive the slot.
+    // The batch is a copy: TextDecoder refuses shared memory, and the batch may outlive the slot.
     batch.usedBytes = pool.usedBytes(slot);
     batch.bytes.set(pool.memory[slot].subarray(0, batch.usedBytes));
     batch.attempts = pool.attempts(slot);
@@ -301,9 +282,9 @@ export class SharedReceiver implements Receiver {
   }
 
   /**
-   * What `commit` would do: the caller does it.
+   * Says what `commit` would do; the journal does it.
    *
-   * @returns `first`: events of the slot that are done with, null for all; `slot` -1 for nothing to commit
+   * @returns the slot, or -1 for nothing to commit, and how many of its events are committed: null for all
    */
   takeCommit(events?: number): { slot: number; first: number | null } {
     const slot = this.#slot;
@@ -325,7 +306,7 @@ export class SharedReceiver implements Receiver {
     return this.pool.stats;
   }
 
-  /** A batch that is not committed is left to the next receiver of this worker. */
+  /** A batch that is not committed goes to the next receiver of this worker. */
   [Symbol.dispose](): void {
     if (this.#slot >= 0) this.pool.leave(this.#slot, this.worker);
     this.#slot = -1;

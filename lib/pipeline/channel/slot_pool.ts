@@ -38,7 +38,8 @@ function state(phase: number, owner: number, sequenceBits = 0): number {
 
 const SEQUENCE_BITS = -1 << SEQUENCE_SHIFT;
 
-// The memory: three words, each on a cache line of its own; a word a slot; a header a slot; a row a worker; the slots.
+// Layout of the memory: three words, each on a cache line of its own; a state word for each slot; a header for each slot; a
+// row of counters for each worker; then the slots.
 const LINE_BYTES = 64;
 const READABLE_WORD = 0;
 const WRITABLE_WORD = LINE_BYTES / 4;
@@ -46,7 +47,7 @@ const SEQUENCE_WORD = 2 * LINE_BYTES / 4;
 const STATES_WORD = 3 * LINE_BYTES / 4;
 
 const HEADER_BYTES = LINE_BYTES;
-/** In a header: doubles, then words. */
+/** Fields of a header: doubles first, then 32-bit words. */
 const TOTAL = 0, SENT_MS = 1;
 const COUNT = 4, USED_BYTES = 5, COMMITTED = 6, ATTEMPTS = 7;
 
@@ -59,7 +60,7 @@ function align(bytes: number): number {
   return Math.ceil(bytes / LINE_BYTES) * LINE_BYTES;
 }
 
-/** Called at each point where a worker might die, for tests. */
+/** Called at each point at which a worker may die, for tests. */
 export type StepHook = (step: string) => void;
 
 export class SlotPool {
@@ -142,7 +143,7 @@ export class SlotPool {
     return Atomics.compareExchange(this.#words, STATES_WORD + slot, from, to) === from;
   }
 
-  /** Whether `slot` is in `phase` and `worker`'s. */
+  /** True when `slot` is in `phase` and belongs to `worker`. */
   #is(slot: number, phase: number, worker: number): boolean {
     return (Atomics.load(this.#words, STATES_WORD + slot) & OWNED_MASK) === state(phase, worker);
   }
@@ -159,7 +160,7 @@ export class SlotPool {
     return this.#find(FREE, PHASE_MASK) >= 0;
   }
 
-  /** Whether there is something that `take` would return. */
+  /** True when `take` would return a slot. */
   canTake(worker: number): boolean {
     return this.#find(PUBLISHED, PHASE_MASK) >= 0 || this.#find(state(LEFT, worker), OWNED_MASK) >= 0;
   }
@@ -181,7 +182,7 @@ export class SlotPool {
     this.#words.fill(0, this.#wordAt(slot, COUNT), this.#wordAt(slot, ATTEMPTS) + 1);
   }
 
-  /** Makes room by dropping what has waited longest. @returns a slot to write to, or -1 when nothing waits */
+  /** Makes room by dropping the oldest published slot. @returns a slot to write to, or -1 when none is published */
   evict(worker: number): number {
     for (;;) {
       const slot = this.#oldest();
@@ -201,14 +202,14 @@ export class SlotPool {
     }
   }
 
-  /** Says what a slot holds before it is published. */
+  /** Writes the header of a slot that is about to be published: events, bytes and the time. */
   describe(slot: number, count: number, usedBytes: number): void {
     this.#words[this.#wordAt(slot, COUNT)] = count;
     this.#words[this.#wordAt(slot, USED_BYTES)] = usedBytes;
     this.#doubles[this.#doubleAt(slot, SENT_MS)] = performance.timeOrigin + performance.now();
   }
 
-  /** Publishes a described slot, or goes on with that. Does nothing when it has been done. */
+  /** Publishes a described slot, or finishes doing so after a worker's death. A second call does nothing. */
   publish(slot: number, worker: number): void {
     if (this.#is(slot, WRITING, worker)) {
       this.#doubles[this.#doubleAt(slot, TOTAL)] = this.counter(worker, "published") + this.count(slot);
@@ -225,7 +226,7 @@ export class SlotPool {
     this.readable.ring();
   }
 
-  /** Gives back a slot that was claimed and not published. */
+  /** Frees a slot that was claimed and not published. */
   release(slot: number, worker: number): void {
     if (this.#move(slot, state(WRITING, worker), FREE)) this.writable.ring();
   }
@@ -260,9 +261,9 @@ export class SlotPool {
     }
   }
 
-  /** Takes what a dead worker of this number left, else the oldest that is published. @returns -1 when there is none */
+  /** Takes a slot that a dead worker of this id left, else the oldest published slot. @returns -1 when there is none */
   take(worker: number): number {
-    const left = this.takeLeft(worker, worker);
+    const left = this.#takeLeft(worker);
     if (left >= 0) return left;
     for (;;) {
       const slot = this.#oldest();
@@ -273,14 +274,14 @@ export class SlotPool {
     }
   }
 
-  /** Takes the oldest slot that a dead worker `from` left. @returns -1 when there is none */
-  takeLeft(from: number, worker: number): number {
+  /** Takes the oldest slot that a dead worker of this id left. @returns -1 when there is none */
+  #takeLeft(worker: number): number {
     for (;;) {
       let lowest = -1;
       let lowestWord = 0;
       for (let slot = 0; slot < this.slots; slot++) {
         const word = Atomics.load(this.#words, STATES_WORD + slot);
-        if ((word & OWNED_MASK) !== state(LEFT, from)) continue;
+        if ((word & OWNED_MASK) !== state(LEFT, worker)) continue;
         if (lowest < 0 || (word - lowestWord | 0) < 0) {
           lowest = slot;
           lowestWord = word;
@@ -291,12 +292,12 @@ export class SlotPool {
     }
   }
 
-  /** The first `events` of a slot that `worker` holds are done with. */
+  /** Commits the first `events` of a slot that `worker` holds. */
   commitFirst(slot: number, worker: number, events: number): void {
     if (this.#is(slot, HELD, worker)) Atomics.store(this.#words, this.#wordAt(slot, COMMITTED), events);
   }
 
-  /** A slot is done with, or goes on with that. Does nothing when it has been done. */
+  /** Commits a whole slot and frees it, or finishes doing so after a worker's death. A second call does nothing. */
   free(slot: number, worker: number): void {
     const word = Atomics.load(this.#words, STATES_WORD + slot);
     if ((word & OWNED_MASK) === state(HELD, worker)) {
@@ -313,7 +314,7 @@ export class SlotPool {
     this.writable.ring();
   }
 
-  /** Leaves a slot that `worker` holds to whoever comes after it. */
+  /** Leaves a slot that `worker` holds to the next worker of this id. */
   leave(slot: number, worker: number): void {
     const word = Atomics.load(this.#words, STATES_WORD + slot);
     if ((word & OWNED_MASK) !== state(HELD, worker)) return;
@@ -321,7 +322,7 @@ export class SlotPool {
     this.readable.ring();
   }
 
-  /** Finishes or undoes what a dead worker was about, and leaves what it held. */
+  /** Finishes or undoes the steps of a dead worker, and leaves the slots that it held to its successor. */
   recover(worker: number): void {
     for (let slot = 0; slot < this.slots; slot++) {
       const word = Atomics.load(this.#words, STATES_WORD + slot);
@@ -348,7 +349,7 @@ export class SlotPool {
           break;
       }
     }
-    // It may have died before it rang.
+    // The worker may have died before it rang.
     this.readable.ring();
     this.writable.ring();
   }

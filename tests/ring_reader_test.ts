@@ -3,7 +3,8 @@ import { assertEquals, assertGreater, assertThrows } from "./assert.ts";
 import type { Mapping } from "../lib/ffi/libc.ts";
 import type { Libbpf } from "../lib/ffi/libbpf.ts";
 import { RingReader } from "../lib/ffi/ring_reader.ts";
-import { testRun, testRunAsync } from "../lib/ffi/test_run.ts";
+import { testRun } from "../lib/ffi/test_run.ts";
+import { testRunAsync } from "./support/test_run.ts";
 import { openSystemLibbpf, openTestObject } from "./support/bpf.ts";
 
 const FRAME = new Uint8Array(14);

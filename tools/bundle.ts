@@ -1,7 +1,7 @@
 /**
- * Bundles main.ts and the module of every worker into build/app: what is packed needs no node_modules, no import map and no
- * network. A worker is one module; what main.ts imports when a command needs it is in modules of its own, so that the
- * others start without it. esbuild, because `deno bundle` panics where JSR cannot be reached.
+ * Bundles main.ts and the module of every worker into build/app: what is packed needs no node_modules, no import map
+ * and no network. A worker is one module; what main.ts imports when a command needs it is in modules of its own, so
+ * that the others start without it. esbuild, because `deno bundle` panics where JSR cannot be reached.
  */
 import * as esbuild from "esbuild";
 import { WORKER_FOLDERS } from "../lib/runtime/worker_url.ts";

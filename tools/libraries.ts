@@ -1,7 +1,7 @@
 /**
- * Copies libbpf and the libraries that it needs, with their licences, to where the bundle reads them at run time. glibc is
- * left out: Deno needs the host's own anyway. As a program: `libraries.ts DIR PACKAGES_DIR` copies those of packages of
- * another architecture, as tools/unpack_packages leaves them.
+ * Copies libbpf and the libraries that it needs, with their licences, to where the bundle reads them at run time. glibc
+ * is left out: Deno needs the host's own anyway. As a program: `libraries.ts DIR PACKAGES_DIR` copies those of packages
+ * of another architecture, as tools/unpack_packages leaves them.
  */
 const LIBBPF = "libbpf.so.1";
 const GLIBC = /^(linux-vdso|ld-linux|libc|libm|libdl|librt|libpthread)\b/;

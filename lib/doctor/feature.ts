@@ -11,7 +11,10 @@ export interface Feature {
   works: boolean;
   /** Those of `commands` that cannot run without it; the others do less. */
   neededBy: readonly Command[];
-  /** The way that works on this machine, where there are several. When the feature does not work, the way of the part that does, or empty. */
+  /**
+   * The way that works on this machine, where there are several. When the feature does not work, the way of the part
+   * that does, or empty.
+   */
   way: string;
   /** Why it does not work, or what this way cannot do; else empty. */
   why: string;
@@ -30,7 +33,7 @@ export interface Fact {
 }
 
 /** Features that every command needs, whatever its subject. */
-export const COMMON_FEATURES: readonly string[] = ["privileges", "libbpf"];
+const COMMON_FEATURES: readonly string[] = ["privileges", "libbpf"];
 
 export type Verdict = "works" | "partly" | "broken";
 

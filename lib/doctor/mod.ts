@@ -1,6 +1,6 @@
 /**
- * Finds out what ebpfmon can do on this machine. Each feature is tried with the programs that the commands use; nothing is
- * concluded from a version number.
+ * Finds out what ebpfmon can do on this machine. Each feature is tried with the programs that the commands use; nothing
+ * is concluded from a version number.
  *
  * @example
  * ```ts
@@ -23,7 +23,9 @@ export { COMMANDS, type CommandVerdict, type Fact, type Feature, judge } from ".
 /** The checks, in the order in which their features are shown. */
 const CHECKS: readonly Check[] = [checkFlows, checkOwners, checkRetransmits, checkEvents, checkActivity];
 
-/** Tries every feature. Takes about a second; leaves nothing attached. Without the privileges only those are reported. */
+/**
+ * Tries every feature. Takes about a second; leaves nothing attached. Without the privileges only those are reported.
+ */
 export async function examine(context: CheckContext): Promise<{ features: Feature[]; facts: Fact[] }> {
   const facts = kernelFacts();
   const features = [checkPrivileges(), libbpfFeature(context.libbpf)];

@@ -5,8 +5,8 @@ import { type PipelineStats, unaccounted } from "../pipeline/pipeline_stats.ts";
 import { head, type JsonObject, type Stamp } from "./json_lines.ts";
 
 /**
- * `pipeline`: what became of the events. `unaccounted` is 0, or something is wrong. In `processes` and `containers`, `other`
- * is what is in no row; where it is not 0, a row's count is a lower bound that lacks at most `other`.
+ * `pipeline`: what became of the events. `unaccounted` is 0, or something is wrong. In `processes` and `containers`,
+ * `other` is what is in no row; where it is not 0, a row's count is a lower bound that lacks at most `other`.
  */
 export function pipelineObject(stamp: Stamp, stats: PipelineStats): JsonObject {
   return {

@@ -1,5 +1,6 @@
 /**
- * Attaching programs. A link lives as long as its file descriptor: however the process dies, the kernel detaches.
+ * Attaches programs through BPF links. A link lives as long as its file descriptor, so the kernel detaches the program
+ * however the process ends.
  */
 import { EINVAL, ENODEV, SystemError } from "../runtime/errors.ts";
 import { objectInfo } from "./bpf_map.ts";
@@ -17,7 +18,7 @@ const XDP_FLAGS = { generic: 1 << 1, native: 1 << 2 } as const;
 /** struct bpf_link_info: enough for every kind of link that is read here. */
 const LINK_INFO_BYTES = 64;
 
-/** An attached program, by a descriptor that we own. */
+/** A link to an attached program. It owns the file descriptor. */
 export class BpfLink implements Disposable {
   readonly fd: number;
   readonly #libbpf: Libbpf;
@@ -28,7 +29,10 @@ export class BpfLink implements Disposable {
     this.fd = fd;
   }
 
-  /** False once the interface is gone or somebody detached the link: the kernel then clears its ifindex. Only for links to an interface. */
+  /**
+   * False once the interface is gone or somebody detached the link: the kernel then clears its ifindex. Only for links
+   * to an interface.
+   */
   get attached(): boolean {
     return objectInfo(this.#libbpf, this.fd, LINK_INFO_BYTES, "a link").getUint32(16, true) !== 0;
   }
@@ -53,7 +57,11 @@ function createLink(
   return fd < 0 ? -fd : new BpfLink(libbpf, fd);
 }
 
-/** @returns the link, or the positive errno of an interface that has no room or no driver support for it */
+/**
+ * Attaches an XDP program.
+ *
+ * @returns the link, or the positive errno when the interface is taken or its driver lacks XDP
+ */
 export function attachXdp(
   libbpf: Libbpf,
   programFd: number,
@@ -63,7 +71,7 @@ export function attachXdp(
   return createLink(libbpf, { programFd, ifindex, attachType: ATTACH_XDP, flags: XDP_FLAGS[mode] });
 }
 
-/** @returns the link, or the positive errno; EINVAL is a kernel before 6.6 */
+/** Attaches a tc program through TCX. @returns the link, or the positive errno; EINVAL on kernels before 6.6 */
 export function attachTcx(
   libbpf: Libbpf,
   programFd: number,
@@ -85,7 +93,7 @@ export function probeTcx(libbpf: Libbpf, programFd: number): boolean {
   return true;
 }
 
-/** What holds an interface's XDP place. */
+/** The XDP program that is attached to an interface. */
 export interface AttachedProgram {
   id: number;
   name: string;
@@ -97,14 +105,14 @@ const PROGRAM_INFO_BYTES = 224;
 export interface ProgramInfo {
   id: number;
   name: string;
-  /** Zero unless the kernel's BPF statistics are on, as the runs are. */
+  /** Time of all runs. Both numbers are 0 unless the kernel's BPF statistics (kernel.bpf_stats_enabled) are on. */
   runNs: bigint;
   runs: bigint;
-  /** Runs that were left out, because the program had been interrupted on that CPU. Counted always. */
+  /** Runs that the kernel skipped, because the program was already running on that CPU. Always counted. */
   missedRuns: bigint;
 }
 
-/** What the kernel says of a loaded program. */
+/** Asks the kernel about a loaded program. @throws {SystemError} */
 export function programInfo(libbpf: Libbpf, fd: number): ProgramInfo {
   const info = objectInfo(libbpf, fd, PROGRAM_INFO_BYTES, "a program");
   const name = new Uint8Array(info.buffer, 64, 16);
@@ -192,14 +200,18 @@ export class LibbpfLinks {
     this.#object = object;
   }
 
-  /** @throws {SystemError} those before it are attached then, until they are detached */
+  /**
+   * Attaches programs by name.
+   *
+   * @throws {SystemError} the programs before the failing one stay attached until `detach`
+   */
   attach(programs: readonly string[]): void {
     for (const name of programs) {
       this.#links.push(new LibbpfLink(this.#libbpf, this.#object.programPointer(name), name));
     }
   }
 
-  /** They may be attached again. */
+  /** Detaches every program. `attach` may be called again. */
   detach(): void {
     for (const link of this.#links) link[Symbol.dispose]();
     this.#links = [];

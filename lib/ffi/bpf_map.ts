@@ -1,6 +1,4 @@
-/**
- * A BPF map by its file descriptor. Keys and values are byte arrays in the layout of the C struct.
- */
+/** A BPF map, by its file descriptor. Keys and values are byte arrays in the layout of the C struct. */
 import { E2BIG, EINVAL, ENOENT, ENOSPC, ENOTSUPP, EOPNOTSUPP, SystemError } from "../runtime/errors.ts";
 import type { MapBatch } from "../wire/records.ts";
 import { closeFd, cString, keepAlive, Mapping } from "./libc.ts";
@@ -31,7 +29,7 @@ export interface MapSpec {
   valueBytes: number;
   entriesMax: number;
   flags?: number;
-  /** Of a map of maps: what its inner maps look like. Not kept; it can be disposed of once the map is made. */
+  /** For a map of maps: a map with the shape of its inner maps. It can be disposed of once the map is made. */
   inner?: BpfMap;
 }
 
@@ -57,23 +55,23 @@ function createOpts(spec: MapSpec): Uint8Array<ArrayBuffer> {
   return new Uint8Array(opts.buffer);
 }
 
-/** Where in a map of maps: the index of an array's slot, or a hash's key. */
+/** Key in a map of maps: an index for an array, bytes for a hash. */
 export type InnerKey = number | Uint8Array<ArrayBuffer>;
 
 function innerKey(key: InnerKey): Uint8Array<ArrayBuffer> {
   return typeof key === "number" ? new Uint8Array(Uint32Array.of(key).buffer) : key;
 }
 
-/** Is lent a batch. False ends the walk. */
+/** Takes a batch, which is lent for the call. Returning false ends the walk. */
 export type TakeBatch = (batch: MapBatch) => boolean | void;
 
-/** How `#walk` goes through a map. */
+/** The two ways of `#walk`: read a map, or drain it. */
 interface Walk {
   batch: Libbpf["symbols"]["bpf_map_lookup_batch"];
   deletes: boolean;
 }
 
-/** Whether a batch call failed because the kernel has none for this type of map. */
+/** True when a batch call failed because the kernel has no batch operation for this type of map. */
 function lacksBatch(result: number, done: number): boolean {
   return result === -ENOTSUPP || result === -EOPNOTSUPP || (result === -EINVAL && done === 0);
 }
@@ -106,7 +104,7 @@ export class BpfMap implements Disposable {
     return BpfMap.#created(libbpf, fd, spec);
   }
 
-  /** Makes a map on another thread, as several large ones are best made. Throws as `create` does. */
+  /** Like `create`, on another thread, so that several large maps are made at a time. */
   static async createAsync(libbpf: Libbpf, spec: MapSpec): Promise<BpfMap> {
     const { type, keyBytes, valueBytes, entriesMax } = spec;
     const name = cString(spec.name);
@@ -122,10 +120,10 @@ export class BpfMap implements Disposable {
   }
 
   /**
-   * Opens a map that somebody else made, by the number that the kernel gave it.
+   * Opens an existing map by the id that the kernel gave it.
    *
-   * @param name for messages
-   * @returns null when there is none of that number any more
+   * @param name for error messages
+   * @returns null when there is no map of that id any more
    * @throws {SystemError}
    */
   static fromId(libbpf: Libbpf, id: number, name: string): BpfMap | null {
@@ -149,7 +147,7 @@ export class BpfMap implements Disposable {
     }
   }
 
-  /** The kernel's number of the map. @throws {SystemError} */
+  /** The map's id in the kernel. @throws {SystemError} */
   get id(): number {
     return mapId(this.#libbpf, this.fd);
   }
@@ -217,15 +215,15 @@ export class BpfMap implements Disposable {
     return id === null ? null : BpfMap.fromId(this.#libbpf, id, this.spec.name);
   }
 
-  /** The kernel's number of the map at `key` of a map of maps; null where there is none. @throws {SystemError} */
+  /** The id of the map at `key` of a map of maps; null where there is none. @throws {SystemError} */
   innerIdAt(key: InnerKey): number | null {
     const value = new Uint8Array(4);
     return this.lookup(innerKey(key), value) ? new DataView(value.buffer).getUint32(0, true) : null;
   }
 
   /**
-   * Writes entries that lie one behind another, in one call where the kernel can. After an error any number of them may
-   * be in the map.
+   * Writes the entries of a batch, in one system call where the kernel has one for it. After an error any number of
+   * them may be in the map.
    *
    * @throws {SystemError} E2BIG when the map is full
    */
@@ -249,10 +247,9 @@ export class BpfMap implements Disposable {
   }
 
   /**
-   * Hands out all entries, in no order, or the elements of an array in theirs. Exact only while nobody writes.
+   * Hands out all entries: those of an array in order, others in no order. Exact only while nothing writes to the map.
    *
-   * @param take false ends it
-   * @param batchMax entries a system call; grown when a hash bucket holds more
+   * @param batchMax entries for each system call; grows when a hash bucket holds more
    */
   read(take: TakeBatch, batchMax: number): void {
     this.#walk({ batch: this.#libbpf.symbols.bpf_map_lookup_batch, deletes: false }, take, batchMax);
@@ -261,7 +258,7 @@ export class BpfMap implements Disposable {
   /**
    * Empties the map in batches. Exact only while no program writes to it.
    *
-   * @param batchMax entries a system call; grown when a hash bucket holds more
+   * @param batchMax entries for each system call; grows when a hash bucket holds more
    * @returns entries drained
    */
   drain(take: (batch: MapBatch) => void, batchMax: number): number {
@@ -307,7 +304,7 @@ export class BpfMap implements Disposable {
     const key = keys.subarray(0, keyBytes);
     const value = values.subarray(0, this.lookupBytes);
     const nextKey = this.#libbpf.symbols.bpf_map_get_next_key;
-    // What is deleted has no successor: the walk then starts at the first again.
+    // A deleted key has no successor, so a walk that deletes always starts at the first key.
     let previous: Uint8Array<ArrayBuffer> | null = null;
     for (let walked = 0;; walked++) {
       const result = nextKey(this.fd, previous, key);
@@ -332,7 +329,7 @@ export class BpfMap implements Disposable {
   }
 }
 
-/** The kernel's number of a map by its descriptor. @throws {SystemError} */
+/** The id in the kernel of a map, by its file descriptor. @throws {SystemError} */
 export function mapId(libbpf: Libbpf, fd: number): number {
   return mapInfo(libbpf, fd).getUint32(4, true);
 }

@@ -1,5 +1,5 @@
 /**
- * A BPF object: an ELF of programs and maps, opened from memory, configured, then loaded into the kernel.
+ * A BPF object: an ELF file of programs and maps that is opened from memory, configured, then loaded into the kernel.
  */
 import { SystemError } from "../runtime/errors.ts";
 import { BpfMap, type MapTypeNumber } from "./bpf_map.ts";
@@ -10,7 +10,7 @@ import { loadRefused } from "./load_failure.ts";
 /** Verifier log kept from a failed load. The last lines say why. */
 const LOG_BYTES = 1 << 20;
 
-/** BPF_LOG_STATS: nothing but a summary, which is then also all that is said of a program that is refused. */
+/** BPF_LOG_STATS: the verifier logs a summary only, also for a program that it refuses. */
 const LOG_STATISTICS = 4;
 
 export class BpfObject implements Disposable {
@@ -36,8 +36,9 @@ export class BpfObject implements Disposable {
   /**
    * Parses the ELF; nothing reaches the kernel yet.
    *
-   * @param options.statistics have the verifier sum up its work in `verifierLog`, in the place of why it refuses a program
-   * @throws {SystemError} when it is no BPF object that this libbpf can read
+   * @param options.statistics true has `verifierLog` sum up the verifier's work, instead of saying why it refuses a
+   *   program
+   * @throws {SystemError} when `elf` is not a BPF object that this libbpf can read
    */
   static open(
     libbpf: Libbpf,
@@ -72,12 +73,12 @@ export class BpfObject implements Disposable {
     this.#check(this.#libbpf.symbols.bpf_map__set_max_entries(this.#map(map), entriesMax), `size map "${map}"`);
   }
 
-  /** Lets programs use a map that exists already in the place of one of the object's; before `load`. */
+  /** Replaces one of the object's maps by an existing map; to be called before `load`. */
   reuseMap(map: string, existing: BpfMap): void {
     this.#check(this.#libbpf.symbols.bpf_map__reuse_fd(this.#map(map), existing.fd), `reuse map "${map}"`);
   }
 
-  /** Gives a map of maps the blueprint of its inner maps before `load`; `template` can be disposed of after it. */
+  /** Sets the shape of the inner maps of a map of maps before `load`; `template` can be disposed of after that. */
   setInnerMap(map: string, template: BpfMap): void {
     this.#check(this.#libbpf.symbols.bpf_map__set_inner_map_fd(this.#map(map), template.fd), `shape map "${map}"`);
   }
@@ -104,7 +105,7 @@ export class BpfObject implements Disposable {
     throw loadRefused({ object: this.name, errno: -result, messages, verifierLog: this.verifierLog() });
   }
 
-  /** What the verifier said of the program that was loaded last. */
+  /** The verifier's log of the program that was loaded last. */
   verifierLog(): string {
     const end = this.#held.log.indexOf(0);
     return new TextDecoder().decode(this.#held.log.subarray(0, end < 0 ? LOG_BYTES : end));

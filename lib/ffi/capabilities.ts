@@ -5,7 +5,9 @@ import { readKernelFile } from "./libc.ts";
 const CAPABILITY_BITS = { CAP_NET_ADMIN: 12, CAP_SYS_ADMIN: 21, CAP_PERFMON: 38, CAP_BPF: 39 } as const;
 export type Capability = keyof typeof CAPABILITY_BITS;
 
-/** The capabilities for loading and attaching programs. Before Linux 5.8 CAP_SYS_ADMIN replaces CAP_BPF and CAP_PERFMON. */
+/**
+ * The capabilities for loading and attaching programs. Before Linux 5.8 CAP_SYS_ADMIN replaces CAP_BPF and CAP_PERFMON.
+ */
 const NEEDED: Capability[] = ["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"];
 
 /** The capabilities among `needed` that a process with this /proc/PID/status text lacks. */
@@ -15,7 +17,10 @@ export function missingCapabilities(statusText: string, needed: Capability[] = N
   return needed.filter((name) => !holds(name) && !(name !== "CAP_NET_ADMIN" && holds("CAP_SYS_ADMIN")));
 }
 
-/** @param attempt what needs the capabilities, for the message @throws {PrivilegeError} naming the ones that are missing */
+/**
+ * @param attempt what needs the capabilities, for the message
+ * @throws {PrivilegeError} naming the ones that are missing
+ */
 export function requireCapabilities(attempt: string): void {
   const missing = missingCapabilities(readKernelFile("/proc/self/status"));
   if (missing.length > 0) {

@@ -1,9 +1,9 @@
-/** The number by which BPF knows a cgroup. */
+/** The id by which BPF programs know a cgroup. */
 import { SystemError } from "../runtime/errors.ts";
 import { fileHandle } from "./libc.ts";
 
 /**
- * Id of a cgroup: the handle of its folder in the unified hierarchy.
+ * The id of a cgroup, which is the file handle of its folder in the unified hierarchy.
  *
  * @param path absolute, as in `/sys/fs/cgroup/system.slice/nginx.service`
  * @throws {SystemError}

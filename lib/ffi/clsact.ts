@@ -1,12 +1,13 @@
 /**
- * Counting at tc hooks without TCX, that is before Linux 6.6: filters of the clsact qdisc. No descriptor holds such a
- * filter, so three things stand in for what a link does by itself:
+ * Attaches programs to tc hooks without TCX, that is before Linux 6.6, as filters of the clsact qdisc. Such a filter
+ * outlives the process that added it, so three things replace what a link does by itself:
  *
- * - Its program only calls, through a map of programs, the one that counts. When the owner has ended, however it ended,
- *   the kernel empties that map and frees what counts with all its maps. What is left does nothing.
- * - Its name holds the name of a socket that its owner keeps bound, in the network namespace that the interface is in.
- *   Whoever is in that namespace can tell by it whether the owner lives, whatever pid namespace or user it has.
- * - Whoever attaches, and `ebpfmon detach`, removes the filters whose owner has ended.
+ * - The filter's program only calls another program, through a map of programs. When the owner has ended, however it
+ *   ended, the kernel empties that map and frees the other program with all its maps. The filter then does nothing.
+ * - The filter's name is that of a socket that the owner keeps bound in the network namespace of the interface.
+ *   Everybody in that namespace can find out by it whether the owner lives, whatever pid namespace or user the owner
+ *   has.
+ * - Each start of ebpfmon, and `ebpfmon detach`, removes the filters whose owner has ended.
  */
 import type { Direction } from "../wire/traffic.ts";
 import { EINVAL, ENOENT, EOPNOTSUPP, EPERM, PrivilegeError, SystemError, UnsupportedError } from "../runtime/errors.ts";
@@ -29,12 +30,12 @@ const AF_UNIX = 1, SOCK_DGRAM = 2;
 
 const DIRECTIONS: readonly Direction[] = ["ingress", "egress"];
 
-/** What filters of ebpfmon are called: `ebpfmon:` and the number of their owner. */
+/** The name of a filter of ebpfmon: `ebpfmon:` and a random number that its owner chose. */
 const TAG = /^ebpfmon:[0-9a-f]{16}$/;
-/** Other filters may come and go between two looks at a hook. */
+/** Attempts to add a filter, as other filters may come and go between the look at a hook and the addition. */
 const ATTACH_TRIES_MAX = 20;
 
-/** A struct sockaddr_un with a name that is in no file system; it is gone with its socket. */
+/** A struct sockaddr_un with an abstract name: it is in no file system, and is gone with its socket. */
 function ownerAddress(tag: string): Uint8Array<ArrayBuffer> {
   const name = new TextEncoder().encode(tag);
   const address = new Uint8Array(3 + name.length);
@@ -47,9 +48,9 @@ function openOwnerSocket(): Socket {
   return new Socket({ family: AF_UNIX, type: SOCK_DGRAM, what: "a socket for the owner of filters" });
 }
 
-/** The sign of life of whoever attaches filters, as long as it is not disposed of and the process lives. */
+/** The owner of filters. Until it is disposed of, or the process ends, its bound socket shows that the owner lives. */
 export class FilterOwner implements Disposable {
-  /** What its filters are called. */
+  /** The name of the owner's filters. */
   readonly tag: string;
   readonly #socket: Socket;
 
@@ -69,7 +70,7 @@ export class FilterOwner implements Disposable {
   }
 }
 
-/** Whether the owner of filters with this tag may live. Where that cannot be told, it may. @throws {SystemError} */
+/** False when the owner of the filters with this tag has certainly ended. @throws {SystemError} */
 export function ownerLives(tag: string): boolean {
   using socket = openOwnerSocket();
   return socket.connect(ownerAddress(tag)) !== ECONNREFUSED;
@@ -82,12 +83,17 @@ export interface OwnFilter extends FilterPlace {
   ownerLives: boolean;
 }
 
-/** @param ifindexes empty for all interfaces of the network namespace @throws {SystemError} */
-export function listOwnFilters(socket: RouteSocket, ifindexes: readonly number[] = []): OwnFilter[] {
+/**
+ * Lists the filters of all instances of ebpfmon.
+ *
+ * @param ifindexes empty for all interfaces of the network namespace
+ * @throws {SystemError}
+ */
+function listOwnFilters(socket: RouteSocket, ifindexes: readonly number[] = []): OwnFilter[] {
   const found: OwnFilter[] = [];
   for (const [ifindex, kind] of listHookQdiscs(socket)) {
     if (ifindexes.length > 0 && !ifindexes.includes(ifindex)) continue;
-    // The one hook of an ingress qdisc answers for both directions.
+    // An ingress qdisc has one hook only, whose filters the kernel lists for both directions.
     for (const direction of DIRECTIONS.filter((it) => kind === "clsact" || it === "ingress")) {
       for (const { priority, handle, kind, name } of listFilters(socket, { ifindex, direction })) {
         if (kind !== "bpf" || !TAG.test(name)) continue;
@@ -99,7 +105,7 @@ export function listOwnFilters(socket: RouteSocket, ifindexes: readonly number[]
   return found;
 }
 
-/** What a sweep did, and what it left alone. */
+/** The filters that a sweep removed, and those that it kept. */
 export interface Sweep {
   removed: OwnFilter[];
   kept: OwnFilter[];
@@ -109,7 +115,7 @@ export interface Sweep {
  * Removes filters of instances that have ended.
  *
  * @param options.ifindexes absent or empty for all interfaces of the network namespace
- * @param options.force those of running instances too
+ * @param options.force true removes the filters of running instances, too
  * @throws {PrivilegeError}
  * @throws {SystemError}
  */
@@ -142,13 +148,13 @@ export function describeFilter({ kind, name, priority, programId }: TcFilter): s
   return `${name === "" ? "one without a name" : JSON.stringify(name)} (${kind}, priority ${priority}${program})`;
 }
 
-/** Filters of others that see a packet before the one of this tag does, and may end its way there. */
+/** Filters of other programs that see a packet before the filter of this tag does, and may keep it from that filter. */
 export function filtersInFront(filters: readonly TcFilter[], tag: string): TcFilter[] {
   const own = filters.findIndex((filter) => filter.name === tag);
   return filters.slice(0, Math.max(own, 0)).filter(({ chain, name }) => chain === 0 && !TAG.test(name));
 }
 
-/** A filter of our own on a hook, in front of all others where that can be. Nobody else's is replaced. */
+/** A filter of this instance on a hook, in front of all others where possible. No other filter is replaced. */
 export class ClsactFilter implements Disposable {
   readonly #socket: RouteSocket;
   readonly #place: FilterPlace;
@@ -156,7 +162,7 @@ export class ClsactFilter implements Disposable {
   readonly #programId: number;
   #attached = true;
 
-  /** @param filter what the kernel says of it, once it is there */
+  /** @param filter the filter as the kernel lists it */
   private constructor(socket: RouteSocket, { tag, filter }: { tag: string; filter: TcFilter }) {
     this.#socket = socket;
     this.#place = filter;
@@ -165,8 +171,11 @@ export class ClsactFilter implements Disposable {
   }
 
   /**
-   * @param options.program one of those that call what counts
-   * @throws {UnsupportedError} the kernel has no such filters, or an ingress qdisc holds the place
+   * Adds a filter.
+   *
+   * @param options.programFd a program that only calls the one that counts
+   * @param options.iface the interface's name, for error messages
+   * @throws {UnsupportedError} when the kernel has no such filters, or an ingress qdisc takes the place of clsact
    * @throws {SystemError}
    */
   static attach(
@@ -195,7 +204,7 @@ export class ClsactFilter implements Disposable {
       errno = addFilter(socket, { ...hook, priority, handle }, { fd: programFd, name: owner.tag });
       if (errno === 0) {
         const filter = listFilters(socket, hook).find((it) => it.name === owner.tag && it.handle === handle);
-        // Whoever removed it so soon does so again.
+        // Another program removes filters at once; a further attempt would not help.
         if (filter === undefined) throw new SystemError(`find our filter on ${iface} again`, ENOENT);
         stack.move();
         return new ClsactFilter(socket, { tag: owner.tag, filter });
@@ -206,7 +215,7 @@ export class ClsactFilter implements Disposable {
       if (errno === EOPNOTSUPP) {
         throw new UnsupportedError(`Cannot ${attempt}: its filters are in a block that several interfaces share`);
       }
-      // Taken, or of another kind or protocol by now.
+      // The priority or handle is taken by now, or the priority belongs to another kind or protocol.
       if (errno !== EEXIST && errno !== EINVAL) break;
     }
     throw new SystemError(`add a filter to ${iface}`, errno);
@@ -220,12 +229,12 @@ export class ClsactFilter implements Disposable {
     return name === this.#tag && handle === this.#place.handle && programId === this.#programId;
   }
 
-  /** False once somebody has removed or replaced it, with its qdisc or its interface or alone. */
+  /** False once the filter was removed or replaced, alone or with its qdisc or interface. */
   get attached(): boolean {
     return this.#filters().some((filter) => this.#isOurs(filter));
   }
 
-  /** Filters of others that see a packet first, in words. What they let pass no further is not counted. */
+  /** Filters of other programs that see a packet first, as text. Packets that they keep back are not counted. */
   inFront(): string[] {
     return filtersInFront(this.#filters(), this.#tag).map(describeFilter);
   }

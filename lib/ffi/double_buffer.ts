@@ -1,8 +1,8 @@
 /**
- * Double-buffered values: the contract. A structure has two sides in the kernel. Programs read the active one; userspace
- * fills the passive one and flips a word, which every structure of an `ActivePointer` shares, so that they change in one
- * instant or not at all. A side is filled again only when no running program can still see it. The kernel's half is
- * bpf/double_buffer.h.
+ * Double-buffered values: the contract. A structure has two sides in the kernel. Programs read the active one;
+ * userspace fills the passive one and flips a word, which every structure of an `ActivePointer` shares, so that they
+ * change in one instant or not at all. A side is filled again only when no running program can still see it. The
+ * kernel's half is bpf/double_buffer.h.
  *
  * | file | holds |
  * | --- | --- |
@@ -42,7 +42,9 @@ export interface BufferedArray<T> {
   setAndDeferSwitchover(values: Iterable<T>): Switchover;
 }
 
-/** A table that programs look keys up in: exactly, or by longest prefix. Of two entries with one key the last counts. */
+/**
+ * A table that programs look keys up in: exactly, or by longest prefix. Of two entries with one key the last counts.
+ */
 export interface BufferedTable<K, V> {
   readonly length: number;
   /** The value that a program would find under this key; undefined for none. */

@@ -1,9 +1,9 @@
-/** Values to the bytes of a C type and back, in a fixed number of bytes. */
+/** Codecs: they convert values to a C type of fixed size and back. */
 
-/** Both ends of a conversion; `view` has room for `sizeBytes` at `offset`. */
+/** Converts values of one type; `view` has room for `sizeBytes` at `offset`. */
 export interface Codec<T> {
   readonly sizeBytes: number;
-  /** @throws {RangeError} when the value has no such form */
+  /** @throws {RangeError} when the C type cannot hold the value */
   encode(value: T, view: DataView<ArrayBuffer>, offset: number): void;
   decode(view: DataView<ArrayBuffer>, offset: number): T;
 }
@@ -32,7 +32,7 @@ export const U64: Codec<bigint> = {
   decode: (view, offset) => view.getBigUint64(offset, true),
 };
 
-/** Structs that somebody else has written. */
+/** Structs that are encoded already: the bytes are copied. */
 export function bytesCodec(sizeBytes: number): Codec<Uint8Array<ArrayBuffer>> {
   return {
     sizeBytes,

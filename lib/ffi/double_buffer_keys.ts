@@ -1,4 +1,7 @@
-/** Which of many encoded keys are the same: a hash table over the bytes themselves, as texts would be slower to make. */
+/**
+ * Finds equal keys among many encoded ones: a hash table over the bytes, as converting each key to text would be
+ * slower.
+ */
 
 const FNV_PRIME = 16_777_619;
 const FNV_BASIS = 2_166_136_261;
@@ -7,10 +10,10 @@ export class KeyIndex {
   readonly #bytes: Uint8Array;
   readonly #keyBytes: number;
   readonly #mask: number;
-  /** 1 + the position of the key that is there; 0 for none. */
+  /** In each cell 1 + the position of a key; 0 for none. */
   readonly #slots: Uint32Array;
 
-  /** @param bytes where `keysMax` keys of `keyBytes` each will lie, one behind another */
+  /** @param bytes memory of `keysMax` keys of `keyBytes` each, which the caller fills before `add` */
   constructor(bytes: Uint8Array, { keyBytes, keysMax }: { keyBytes: number; keysMax: number }) {
     let slots = 8;
     while (slots < 2 * keysMax) slots *= 2;
@@ -20,7 +23,7 @@ export class KeyIndex {
     this.#slots = new Uint32Array(slots);
   }
 
-  /** Takes the key at a position. @returns the position of the first key that is the same: its own when it is new */
+  /** Adds the key at a position. @returns the position of the first equal key: its own when it is new */
   add(position: number): number {
     for (let slot = this.#hash(position) & this.#mask;; slot = slot + 1 & this.#mask) {
       const known = this.#slots[slot] - 1;

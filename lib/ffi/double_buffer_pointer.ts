@@ -1,14 +1,14 @@
 /**
  * The word that says which side programs read, and what belongs to it: the lengths, the lock between writers and the
- * wait for running programs. All of it is a `struct double_buffer` (bpf/double_buffer.h) in memory of the kernel, so that
- * each worker that maps it agrees with the others.
+ * wait for running programs. All of it is a `struct double_buffer` (bpf/double_buffer.h) in memory of the kernel, so
+ * that each worker that maps it agrees with the others.
  */
 import type { Fence } from "./double_buffer.ts";
 import { otherSide, type Side } from "./side.ts";
 import { type SwitchedStructure, Switchover } from "./double_buffer_switchover.ts";
 import { DOUBLE_BUFFER } from "../wire/layouts.gen.ts";
 
-/** How long a writer waits for another one before it gives up: one that has died holds the lock for ever. */
+/** How long a writer waits for another one: a writer that has died holds the lock for ever. */
 const LOCK_TIMEOUT_MS = 10_000;
 const LOCK_RETRY_MS = 1;
 /** Reads without the lock before one with it. */
@@ -25,11 +25,11 @@ const WORD = {
 const SIDES = 2;
 const STRUCTURES_MAX = DOUBLE_BUFFER.fields.lengths.length / SIDES;
 
-/** Nobody wakes it: a way to sleep in synchronous code. */
+/** Atomics.wait on this word, which never changes, sleeps in synchronous code. */
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 /**
- * What structures that change together share.
+ * The pointer of structures that change together: which side is active, and the lock between writers.
  *
  * @example
  * ```ts
@@ -45,7 +45,7 @@ export class ActivePointer {
   readonly #fence: Fence;
   readonly #members = new Map<number, SwitchedStructure>();
   readonly #lockTimeoutMs: number;
-  /** A change by this worker, which holds the lock. */
+  /** The open change of this worker, which holds the lock; null for none. */
   #open: Switchover | null = null;
 
   /**
@@ -62,7 +62,7 @@ export class ActivePointer {
     this.#lockTimeoutMs = options.lockTimeoutMs ?? LOCK_TIMEOUT_MS;
   }
 
-  /** Flips so far, modulo 2^32: what names a set of values. */
+  /** Number of flips so far, modulo 2^32. It identifies a set of values. */
   get generation(): number {
     return Atomics.load(this.#words, WORD.generation);
   }
@@ -77,8 +77,8 @@ export class ActivePointer {
   }
 
   /**
-   * Changes the side of everything that programs themselves fill, in one store: the caller owns the passive side, and
-   * waits for programs before it touches the side returned.
+   * Flips, in one store, structures that programs fill and userspace drains. The caller owns the passive side, and has
+   * to `quiesce` before it touches the side returned.
    *
    * @returns the side that was active
    * @throws {Error} while a change of values is open
@@ -95,7 +95,7 @@ export class ActivePointer {
     return old;
   }
 
-  /** Whether no running program can still see the passive side. */
+  /** True when no running program can still see the passive side. */
   get isQuiet(): boolean {
     return Atomics.load(this.#words, WORD.quiet) === this.generation;
   }
@@ -113,22 +113,22 @@ export class ActivePointer {
     const generation = this.generation;
     if (this.isQuiet) return;
     await this.#fence.waitAsync();
-    // Another flip may have come meanwhile, for which somebody else waits: an earlier number is then no harm.
+    // After another flip meanwhile this number is too low, which only makes the next caller wait once more.
     Atomics.store(this.#words, WORD.quiet, generation);
   }
 
-  /** Entries of a structure on a side. */
+  /** Number of entries of a structure on a side. */
   lengthOf(structure: number, side: Side): number {
     return Atomics.load(this.#words, WORD.lengths + structure * SIDES + side);
   }
 
-  /** For the structures, on the passive side. */
+  /** Sets the number of entries; called by structures, for the passive side. */
   setLength(structure: number, side: Side, length: number): void {
     Atomics.store(this.#words, WORD.lengths + structure * SIDES + side, length);
   }
 
   /**
-   * Makes a structure known, for which others keep the side up to date when they change.
+   * Registers a structure. When another structure changes, this one is copied to the other side before the flip.
    *
    * @param structure its number, the same in programs and in all workers, counted from 0
    * @throws {RangeError}
@@ -147,8 +147,8 @@ export class ActivePointer {
   }
 
   /**
-   * The change under way in this worker, or a new one: waits for writers in other workers, then until the passive side
-   * is quiet.
+   * The open change of this worker, or a new one. A new one waits for writers in other workers, and then until the
+   * passive side is quiet.
    *
    * @throws {Error} when another writer does not finish, or this worker lacks structures that share the pointer
    * @throws {SystemError}
@@ -172,25 +172,25 @@ export class ActivePointer {
     }
   }
 
-  /** Whether a change by this worker is open. */
+  /** True while a change of this worker is open. */
   get isChanging(): boolean {
     return this.#open !== null;
   }
 
-  /** For the switchover: the one store, with the lock held. @returns the new generation */
+  /** Makes the passive side the active one, in one store. Called with the lock held. @returns the new generation */
   publish(): number {
     // Pairs with the programs' single read in double_buffer_generation(). What was written to the maps comes before it.
     return (Atomics.add(this.#words, WORD.generation, 1) + 1) >>> 0;
   }
 
-  /** For the switchover: other writers may go on. */
+  /** Ends a change and unlocks the pointer for other writers. Called by the switchover. */
   release(change: Switchover): void {
     if (this.#open !== change) return;
     this.#open = null;
     this.#unlock();
   }
 
-  /** What `read` makes of the active side, none of which was refilled meanwhile. */
+  /** Reads the active side consistently: `read` is called again when the side may have been refilled meanwhile. */
   read<R>(read: (side: Side, generation: number) => R): R {
     if (this.#open !== null) return read(this.active, this.generation);
     for (let tries = 0; tries < OPTIMISTIC_READS; tries++) {

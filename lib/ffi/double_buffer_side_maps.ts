@@ -105,7 +105,11 @@ export class GrowingSideMaps implements SideMaps, Disposable {
     return slot.map;
   }
 
-  /** Replaces the map of a passive side. This object owns `fresh` from now on, even when it throws. @throws {SystemError} */
+  /**
+   * Replaces the map of a passive side. This object owns `fresh` from now on, even when it throws.
+   *
+   * @throws {SystemError}
+   */
   replace(side: Side, fresh: BpfMap): void {
     using stack = new DisposableStack();
     stack.use(fresh);

@@ -1,6 +1,6 @@
 /**
- * A slot of a map of maps: the one way in which a map or a ring that programs use is replaced by another, and in which
- * userspace waits for the programs that run.
+ * A slot of a map of maps, through which a map or a ring is replaced while programs use it, and the fence that waits
+ * for running programs.
  */
 import { BpfMap, type InnerKey, MapType } from "./bpf_map.ts";
 import type { Fence } from "./double_buffer.ts";
@@ -19,16 +19,16 @@ export class InnerSlot implements Disposable {
   }
 
   /**
-   * Puts a map into a slot; owned from here on.
+   * Puts a map into a slot, which owns the map from then on.
    *
-   * @throws {SystemError} the map is then still the caller's
+   * @throws {SystemError} the map stays the caller's
    */
   static put(outer: BpfMap, key: InnerKey, map: BpfMap): InnerSlot {
     outer.putInner(key, map);
     return new InnerSlot(outer, key, map);
   }
 
-  /** Opens the map that somebody else has put into a slot. @throws {Error} when it is empty */
+  /** Opens the map that another worker has put into a slot. @throws {Error} when the slot is empty */
   static open(outer: BpfMap, key: InnerKey): InnerSlot {
     return new InnerSlot(outer, key, openInner(outer, key));
   }
@@ -38,10 +38,11 @@ export class InnerSlot implements Disposable {
   }
 
   /**
-   * Puts another map in its place, owned from here on. Returns when no running program can hold the old one, which
-   * then is the caller's: quiet, complete and private.
+   * Replaces the map by `fresh`, which the slot owns from then on. Returns when no running program can still use the
+   * old map.
    *
-   * @throws {SystemError} nothing has changed
+   * @returns the old map, which is the caller's to read and dispose of
+   * @throws {SystemError} the slot is unchanged
    */
   replace(fresh: BpfMap): BpfMap {
     this.#outer.putInner(this.#key, fresh);
@@ -50,7 +51,7 @@ export class InnerSlot implements Disposable {
     return old;
   }
 
-  /** Notices that another worker has replaced the map. @throws {SystemError} */
+  /** Opens the map that is in the slot now, if another worker has replaced it. @throws {SystemError} */
   refresh(): void {
     if (this.#outer.innerIdAt(this.#key) === this.#map.id) return;
     const current = openInner(this.#outer, this.#key);
@@ -64,7 +65,7 @@ export class InnerSlot implements Disposable {
 }
 
 function openInner(outer: BpfMap, key: InnerKey): BpfMap {
-  // Between finding out the number and opening it, the map may be replaced once more; it is not each time.
+  // The map may be replaced between the look-up of its id and the opening, but hardly a hundred times in a row.
   for (let tries = 0; tries < 100; tries++) {
     const map = outer.innerAt(key);
     if (map !== null) return map;
@@ -73,8 +74,8 @@ function openInner(outer: BpfMap, key: InnerKey): BpfMap {
 }
 
 /**
- * Waits for an RCU grace period, by the update of a map of maps that no program uses. Programs on hooks that may sleep
- * are not waited for.
+ * Waits for an RCU grace period, by updating a map of maps that no program uses. It does not wait for sleepable
+ * programs.
  */
 export class RcuFence implements Fence, Disposable {
   readonly #inner: BpfMap;

@@ -64,8 +64,8 @@ export class Switchover implements Disposable {
   }
 
   /**
-   * Puts everything that was filled in force, in one store; structures that were not filled keep their values. More than
-   * once does no harm.
+   * Puts everything that was filled in force, in one store; structures that were not filled keep their values. More
+   * than once does no harm.
    *
    * @returns the generation of the values
    * @throws {Error} when it was abandoned

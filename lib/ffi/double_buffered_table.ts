@@ -1,4 +1,6 @@
-/** Tables that programs look keys up in, of which all entries change in one instant: by exact key, or longest prefix. */
+/**
+ * Tables that programs look keys up in, of which all entries change in one instant: by exact key, or longest prefix.
+ */
 import type { MapBatch } from "../wire/records.ts";
 import { MapType, type MapTypeNumber } from "./bpf_map.ts";
 import { BATCH_ENTRIES_MAX, type BufferedTable, readAll, type SideMaps } from "./double_buffer.ts";

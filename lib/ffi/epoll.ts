@@ -1,6 +1,6 @@
 /**
- * Waiting for the wakeups of several descriptors at once. Edge-triggered, so that data which is there is no reason to
- * return: only a wakeup is. A ring that fills without waking anybody is then read when its timer is due.
+ * Waits for the wakeups of several file descriptors at once. It is edge-triggered: only a new wakeup ends a wait, data
+ * that is there already does not. A ring that fills without a wakeup is read when its timer is due.
  */
 import { SystemError } from "../runtime/errors.ts";
 import { closeFd, lastErrno } from "./libc.ts";

@@ -1,17 +1,15 @@
-/**
- * Opening libbpf: the machine's, or the copy that is embedded with its libelf and zlib.
- */
-
+/** Opens libbpf: the system's, or the copy that is embedded with its libelf and zlib. */
 import { UnsupportedError } from "../runtime/errors.ts";
 import { closeFd, formatVaList, lockProcess, memoryFile, pinLibrary } from "./libc.ts";
 import { LIBBPF_SYMBOLS } from "./libbpf_symbols.ts";
 
 const SYSTEM_LIBBPF = "libbpf.so.1";
 
+/** Where libbpf came from; `path`: the file that `--libbpf-url` fetched. */
 export type LibbpfSource = "system" | "embedded" | "path";
 type Symbols = Deno.DynamicLibrary<typeof LIBBPF_SYMBOLS>["symbols"];
 
-/** An open libbpf. Everything made with it must be disposed of before it is. */
+/** An open libbpf. Everything that was made with it must be disposed of first. */
 export class Libbpf implements Disposable {
   readonly symbols: Symbols;
   readonly source: LibbpfSource;
@@ -32,14 +30,14 @@ export class Libbpf implements Disposable {
     this.#libraries = [library, ...held.libraries];
     this.#memoryFds = held.memoryFds;
     this.version = Deno.UnsafePointerView.getCString(library.symbols.libbpf_version_string()!).replace(/^v/, "");
-    // It prints to stderr unless told otherwise; an operator gets one line.
+    // By default libbpf prints many lines to stderr; an operator is to get one.
     library.symbols.libbpf_set_print(null);
   }
 
   /**
-   * Makes a call that may print, and keeps what it says, a line a message. libbpf has one printer for the process,
-   * whichever thread calls it, so others who want it wait; a printer that stayed would be called from their threads too,
-   * which would then wait for this one.
+   * Makes a call, and returns what libbpf prints meanwhile, one line for each message. libbpf has one print callback
+   * for the whole process, so workers capture one after another. The callback is removed after the call: Deno would run
+   * it on this thread for other threads, too, which would have to wait.
    */
   captured<T>(call: () => T): { result: T; messages: string } {
     using _lock = lockProcess();
@@ -71,8 +69,8 @@ const PRINT_CALLBACK = {
 } as const satisfies Deno.UnsafeCallbackDefinition;
 
 /**
- * The libraries beside libbpf's copy, each before those that need it: the loader finds a library that is already open
- * by its name, so no search path is needed.
+ * Names of the embedded libraries, each before those that need it: the loader finds a library that is already open by
+ * its name, so no search path is needed.
  */
 function* embeddedLibraries(dir: string): Generator<string> {
   const names = [...Deno.readDirSync(dir)].map((entry) => entry.name).filter((name) => name.includes(".so"));
@@ -131,7 +129,4 @@ export function openLibbpf(options: { path?: string; embeddedDir: string }): Lib
 }
 
 /** Which libbpf is in use. */
-export interface LibbpfInfo {
-  version: string;
-  source: "system" | "embedded" | "path";
-}
+export type LibbpfInfo = Pick<Libbpf, "version" | "source">;

@@ -1,10 +1,10 @@
 /**
- * `--libbpf-url`: a libbpf from the network, fetched and cached by @denosaurs/plug. The one place that uses it, and only
- * when asked: its registry may be out of reach.
+ * Fetches the libbpf of `--libbpf-url` and caches it, by @denosaurs/plug. That package is loaded only when the flag is
+ * given, because its registry may be out of reach.
  */
 import { PrivilegeError, UnsupportedError } from "../runtime/errors.ts";
 
-/** Not a literal in `import()`: building, checking and testing must not look for it. */
+/** A literal in `import()` would make builds, checks and tests fetch the package. */
 const PLUG = "jsr:@denosaurs/plug@1.1.0";
 
 interface Plug {

@@ -1,10 +1,10 @@
 /**
- * The few libc functions that ebpfmon needs and Deno does not offer. They are in the process already, so the library
- * is opened once and stays open; nothing is owned.
+ * The libc functions that ebpfmon needs and Deno does not offer. libc is in the process anyway, so it is opened once
+ * and stays open.
  */
 import { SystemError } from "../runtime/errors.ts";
 
-export const LIBC_SYMBOLS = {
+const LIBC_SYMBOLS = {
   mmap: { parameters: ["usize", "usize", "i32", "i32", "i32", "i64"], result: "pointer" },
   munmap: { parameters: ["pointer", "usize"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
@@ -42,7 +42,7 @@ function symbols(): Deno.DynamicLibrary<typeof LIBC_SYMBOLS>["symbols"] {
   return libc.symbols;
 }
 
-/** errno of the libc call just made on this thread. Anything run in between may overwrite it. */
+/** errno of the last libc call on this thread. Any other call in between may overwrite it. */
 export function lastErrno(): number {
   const location = symbols().__errno_location();
   return new Deno.UnsafePointerView(location!).getInt32();
@@ -65,8 +65,8 @@ export function addressOf(buffer: ArrayBufferView<ArrayBuffer> | null): bigint {
 const kept: unknown[] = [];
 
 /**
- * Keeps what C was given the address of from being collected until here: optimised code forgets a value after its last
- * use, and `void value` is none. A nonblocking call keeps none of its arguments either.
+ * Keeps values whose address C has from being garbage-collected until this call. Optimised code forgets a value after
+ * its last use, `void value` does not count as one, and a nonblocking call does not keep its arguments either.
  */
 export function keepAlive(value: unknown): void {
   kept[0] = value;
@@ -79,8 +79,8 @@ export function closeFd(fd: number): void {
 const RTLD_LAZY = 1, RTLD_NOLOAD = 4, RTLD_NODELETE = 0x1000;
 
 /**
- * Keeps an open library in memory until the process ends. A thread that is in a nonblocking call goes on when the worker
- * that made it is terminated, which closes the worker's libraries.
+ * Keeps an open library in memory until the process ends. A thread that is in a nonblocking call goes on when the
+ * worker that made it is terminated, which closes the worker's libraries.
  *
  * @param name the library's own, or the path that it was opened by
  */
@@ -88,7 +88,7 @@ export function pinLibrary(name: string): void {
   symbols().dlopen(cString(name), RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
-/** The kernel's number of the calling thread. */
+/** The kernel's id of the calling thread. */
 export function threadId(): number {
   return symbols().gettid();
 }
@@ -97,8 +97,8 @@ const O_RDONLY_CLOEXEC = 0o2000000;
 const LOCK_EX = 2;
 
 /**
- * Waits until no other thread of this process holds the lock, and holds it until disposed of. The file is one of those
- * that the kernel has for each process; opened again, it is another holder.
+ * Takes the lock of this process, which one thread at a time can hold, and holds it until disposed of. It is a file
+ * lock on a file in /proc of this process: each opening of the file is another holder.
  *
  * @throws {SystemError}
  */
@@ -194,7 +194,7 @@ export function listKernelFolder(path: string): KernelFolderEntry[] {
 const AT_FDCWD = -100;
 const MAX_HANDLE_BYTES = 128;
 
-/** What name_to_handle_at(2) identifies a file by. @throws {SystemError} */
+/** The handle by which name_to_handle_at(2) identifies a file. @throws {SystemError} */
 export function fileHandle(path: string): Uint8Array<ArrayBuffer> {
   // struct file_handle: u32 handle_bytes; int handle_type; the handle itself
   const handle = new Uint32Array(2 + MAX_HANDLE_BYTES / 4);
@@ -224,7 +224,7 @@ export function boottimeNs(): bigint {
   return clockNs(CLOCK_BOOTTIME);
 }
 
-/** The interface's index, or 0 if there is none of that name. */
+/** The index of an interface; 0 when there is none of that name. */
 export function ifindexOf(name: string): number {
   return symbols().if_nametoindex(cString(name));
 }
@@ -247,7 +247,7 @@ export class Socket implements Disposable {
   readonly #what: string;
   #closed = false;
 
-  /** @param options.what it is for, as errors name it @throws {SystemError} */
+  /** @param options.what the socket's purpose, for error messages @throws {SystemError} */
   constructor(options: { family: number; type: number; protocol?: number; what: string }) {
     const { family, type, protocol = 0, what } = options;
     this.#what = what;
@@ -272,7 +272,12 @@ export class Socket implements Disposable {
     }
   }
 
-  /** What is there already; never waits. @returns the message's bytes, within `buffer` @throws {SystemError} */
+  /**
+   * Receives a message that is there already; never waits.
+   *
+   * @returns its bytes, within `buffer`
+   * @throws {SystemError}
+   */
   receive(buffer: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
     const length = Number(symbols().recv(this.#fd, buffer, BigInt(buffer.length), MSG_DONTWAIT));
     if (length < 0) throw new SystemError(`receive from ${this.#what}`, lastErrno());

@@ -17,7 +17,8 @@ const VA_LISTS: Record<Machine, (stack: bigint) => Uint8Array<ArrayBuffer>> = {
     return new Uint8Array(list.buffer);
   },
   aarch64(stack) {
-    // void *stack; void *gr_top; void *vr_top; int gr_offs; int vr_offs: no register is left where these are not negative
+    // void *stack; void *gr_top; void *vr_top; int gr_offs; int vr_offs: no register is left where these are not
+    // negative
     const list = new DataView(new ArrayBuffer(32));
     list.setBigUint64(0, stack, true);
     return new Uint8Array(list.buffer);

@@ -1,12 +1,12 @@
 /**
- * What an operator needs to know when the kernel refuses programs or maps: which one, why, and what to do. The kernel
- * answers with a number, libbpf with a page of text and the verifier with thousands of lines.
+ * Turns a refusal by the kernel into one line for the operator: which program or map, why, and what to do. The kernel
+ * itself answers with a number, libbpf with a page of text and the verifier with thousands of lines.
  */
 import { EACCES, ENOSYS, EPERM, errnoName, PrivilegeError, SystemError, UnsupportedError } from "../runtime/errors.ts";
 import { missingCapabilities } from "./capabilities.ts";
 import { readKernelFile } from "./libc.ts";
 
-/** What decides whether this process may do what it asks of the kernel: texts of files in /proc/self. */
+/** Texts of the files in /proc/self that say what the kernel permits this process. */
 export interface ProcessLimits {
   status: string;
   limits: string;
@@ -15,7 +15,7 @@ export interface ProcessLimits {
 
 const WHOLE_UID_MAP = /^\s*0\s+0\s+4294967295\s*$/;
 
-/** Reads what decides now. A file that cannot be read says nothing. */
+/** Reads those files now. A file that cannot be read counts as empty. */
 export function processLimits(): ProcessLimits {
   const read = (name: string) => {
     try {
@@ -27,7 +27,7 @@ export function processLimits(): ProcessLimits {
   return { status: read("status"), limits: read("limits"), uidMap: read("uid_map") };
 }
 
-/** Why a call was not permitted. `privilege`: it would be with more capabilities. */
+/** Says why a call was not permitted. @returns `privilege`: true when more capabilities would help */
 export function whyNotPermitted({ status, limits, uidMap }: ProcessLimits): { privilege: boolean; reason: string } {
   const missing = missingCapabilities(status);
   if (missing.length > 0) return { privilege: true, reason: `${missing.join(", ")} missing; run it with sudo` };
@@ -46,7 +46,7 @@ export function whyNotPermitted({ status, limits, uidMap }: ProcessLimits): { pr
   return { privilege: false, reason: reasons.join("; else ") };
 }
 
-/** Why the kernel has made no map, as an error with the right exit code. @param action as `SystemError` has it */
+/** The error for a map that the kernel did not make, with the right exit code. @param action as of `SystemError` */
 export function mapRefused(action: string, errno: number, limits = processLimits): Error {
   const cause = new SystemError(action, errno);
   if (errno === ENOSYS) return new UnsupportedError(`${cause.message}; ${NO_BPF}`, { cause });
@@ -68,7 +68,7 @@ export interface LoadFailure {
   verifierLog: string;
 }
 
-/** What libbpf says of the part that failed; the first pattern that is found tells most. */
+/** Messages of libbpf that name the part that failed, the most informative first. */
 const PATTERNS: { pattern: RegExp; what: (match: RegExpExecArray) => string; unsupported: boolean }[] = [
   {
     pattern: /failed to find valid kernel BTF|kernel BTF is missing|Error loading vmlinux BTF/,
@@ -93,7 +93,8 @@ const PATTERNS: { pattern: RegExp; what: (match: RegExpExecArray) => string; uns
 ];
 
 /**
- * The one line for an object that did not load; libbpf's messages and the verifier's log go with it, for `--debug`.
+ * The error for an object that did not load. Its message is one line; its cause carries libbpf's messages and the
+ * verifier's log, for `--debug`.
  *
  * @returns PrivilegeError where capabilities would help, else UnsupportedError
  */
@@ -103,7 +104,7 @@ export function loadRefused(failure: LoadFailure, limits = processLimits): Privi
   if (errno === ENOSYS) return new UnsupportedError(`${cause.message}; ${NO_BPF}`, { cause });
   const found = PATTERNS.map(({ pattern, ...rest }) => ({ ...rest, match: pattern.exec(messages) }))
     .find(({ match }) => match !== null);
-  // The verifier refuses with EACCES, too; then it says why.
+  // The verifier refuses with EACCES, too, but then it writes a log.
   const notPermitted = errno === EPERM || (errno === EACCES && verifierLog === "" && !found?.unsupported);
   if (notPermitted && verifierLog === "") {
     const { privilege, reason } = whyNotPermitted(limits());
@@ -113,7 +114,7 @@ export function loadRefused(failure: LoadFailure, limits = processLimits): Privi
   return new UnsupportedError(found?.unsupported === true ? what : `${what} (${errnoName(errno)})`, { cause });
 }
 
-/** Why programs did not load, for a line that says already what they are for. */
+/** The reason of a failed load without its action, for a line that names the action itself. */
 export function loadReason(error: Error): string {
   return error.message.replace(/\s*\n\s*/g, " ").replace(/^Cannot load BPF object "[^"]+": /, "");
 }

@@ -1,6 +1,6 @@
 /**
- * References to single values of a BPF map, with an addition that loses nothing to others who add at the same time:
- * userspace cannot do that by itself, so a small program in the kernel does it (bpf/map_entry.bpf.c).
+ * References to single values of a BPF map, with an atomic addition. Userspace cannot add atomically by itself, so a
+ * small program in the kernel does it (bpf/map_entry.bpf.c).
  */
 import { SystemError } from "../runtime/errors.ts";
 import { type BpfMap, MapType } from "./bpf_map.ts";
@@ -53,7 +53,7 @@ export class MapEntries implements Disposable {
     stack.move();
   }
 
-  /** @throws {RangeError} when `key` is not as long as the map's keys */
+  /** A reference to the value at `key`. @throws {RangeError} when `key` is not as long as the map's keys */
   at(key: Uint8Array<ArrayBuffer>): MapEntryReference {
     const { name, keyBytes } = this.#map.spec;
     if (key.length !== keyBytes) {
@@ -72,7 +72,7 @@ export class MapEntries implements Disposable {
   }
 }
 
-/** An unsigned 64-bit value of a map. It holds nothing itself and ends with its MapEntries. */
+/** A reference to an unsigned 64-bit value of a map. It is valid as long as its MapEntries. */
 export class MapEntryReference {
   readonly #map: BpfMap;
   readonly #key: Uint8Array<ArrayBuffer>;
@@ -91,19 +91,19 @@ export class MapEntryReference {
     this.#add = add;
   }
 
-  /** @returns undefined where the map has no such entry */
+  /** Reads the value. @returns undefined where the map has no such entry */
   get(): bigint | undefined {
     return this.#map.lookup(this.#key, this.#valueBytes) ? this.#value[0] : undefined;
   }
 
-  /** @throws {SystemError} E2BIG when the map is full */
+  /** Writes the value. @throws {SystemError} E2BIG when the map is full */
   set(value: bigint): void {
     this.#value[0] = value;
     this.#map.update(this.#key, this.#valueBytes);
   }
 
   /**
-   * Adds atomically; an entry that is missing is made.
+   * Adds atomically. A missing entry is made.
    *
    * @param delta may be negative; values wrap at 2^64
    * @throws {SystemError} E2BIG when the map is full

@@ -1,7 +1,7 @@
 /** Network interfaces as /proc and /sys show them. */
 import { readKernelFile, readKernelLink } from "./libc.ts";
 
-/** Inode of the network namespace that this thread is in; 0 where /proc does not say. */
+/** Inode of the network namespace of this thread; 0 where /proc does not tell. */
 export function ownNetns(): number {
   return Number(/^net:\[(\d+)\]$/.exec(readKernelLink("/proc/thread-self/ns/net"))?.[1] ?? 0);
 }

@@ -1,6 +1,6 @@
 /**
- * rtnetlink, as far as traffic control needs it: requests with their answers, and the attributes in both. The kernel
- * has answered when a request is sent, so nothing here waits.
+ * The part of rtnetlink that traffic control needs: requests, answers, and the attributes in both. The kernel answers
+ * while a request is being sent, so nothing here waits.
  */
 import { EINTR, SystemError } from "../runtime/errors.ts";
 import { Socket } from "./libc.ts";
@@ -8,15 +8,15 @@ import { Socket } from "./libc.ts";
 const AF_NETLINK = 16, SOCK_RAW = 3, NETLINK_ROUTE = 0;
 
 const NLM_F_REQUEST = 1, NLM_F_ACK = 4, NLM_F_DUMP = 0x300;
-/** Flag of an answer: what is dumped changed meanwhile, so that something may be missing. */
+/** Flag of an answer: the dumped objects changed meanwhile, so that the dump may be incomplete. */
 const NLM_F_DUMP_INTR = 0x10;
-/** Flags of a request that makes something. */
+/** Flags of a request that creates an object and replaces none. */
 export const NLM_F_EXCL = 0x200, NLM_F_CREATE = 0x400;
 
 const NLMSG_ERROR = 2, NLMSG_DONE = 3;
 /** struct nlmsghdr: u32 length; u16 type, flags; u32 sequence, port */
 const HEADER_BYTES = 16;
-/** The kernel fills what a reader offers, up to 32 KiB. */
+/** Size of the receive buffer: the kernel fills at most 32 KiB. */
 const RECEIVE_BYTES = 65_536;
 const DUMP_TRIES_MAX = 10;
 
@@ -28,7 +28,7 @@ function aligned(bytes: number): number {
   return (bytes + 3) & ~3;
 }
 
-/** Bytes one after another. */
+/** Concatenates byte arrays. */
 export function joinBytes(parts: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
   const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
@@ -57,7 +57,7 @@ export function encodeAttribute(
   return bytes;
 }
 
-/** Attributes by type, as views of `bytes`. Whatever follows a broken one is left out. */
+/** Parses attributes. @returns type to a view of `bytes`; attributes after a malformed one are left out */
 export function decodeAttributes(bytes: Uint8Array<ArrayBuffer>): Map<number, Uint8Array<ArrayBuffer>> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const attributes = new Map<number, Uint8Array<ArrayBuffer>>();
@@ -85,26 +85,31 @@ export function attributeText(bytes: Uint8Array<ArrayBuffer> | undefined): strin
 
 export interface NetlinkRequest {
   type: number;
-  /** Beyond those that every request has. */
+  /** Flags in addition to those that every request has. */
   flags?: number;
   body: Uint8Array<ArrayBuffer>;
 }
 
-/** A conversation with the kernel about the network namespace that the opening thread was in. */
+/** An rtnetlink socket. It works on the network namespace of the thread that opened it. */
 export class RouteSocket implements Disposable {
   readonly #socket = new Socket({ family: AF_NETLINK, type: SOCK_RAW, protocol: NETLINK_ROUTE, what: "rtnetlink" });
   readonly #buffer = new Uint8Array(RECEIVE_BYTES);
   #sequence = 0;
 
-  /** Has something done. @returns 0, or the errno @throws {SystemError} when the kernel cannot be asked */
+  /**
+   * Sends a request that changes something.
+   *
+   * @returns 0, or the errno of the answer
+   * @throws {SystemError} when sending fails
+   */
   change({ type, flags = 0, body }: NetlinkRequest): number {
     return this.#exchange({ type, flags: flags | NLM_F_ACK, body }, () => {});
   }
 
   /**
-   * Asks for everything of a kind.
+   * Dumps all objects of a kind.
    *
-   * @param take is lent the body of each answer
+   * @param take takes the body of each answer, which is lent
    * @throws {SystemError}
    */
   dump(request: NetlinkRequest, what: string): Uint8Array<ArrayBuffer>[] {

@@ -1,6 +1,6 @@
 /**
- * Choosing programs by trying them: what one kernel's verifier takes another's refuses, and neither a version number nor
- * a list of features says which.
+ * Chooses programs by trying to load them. What one kernel's verifier accepts another's refuses, and neither the
+ * version number nor a list of features tells which.
  */
 import {
   EAGAIN,
@@ -13,7 +13,7 @@ import {
   UnsupportedError,
 } from "../runtime/errors.ts";
 
-/** One job that has to be done in the kernel, and the sets of programs that can do it. */
+/** A job to be done in the kernel, and the sets of programs that can do it. */
 export interface ProgramJob<Name extends string> {
   /** Names the job within its list. */
   job: string;
@@ -40,13 +40,13 @@ export interface LoadedVariants<Loaded, Name extends string> {
 /**
  * Loads, for each job, the first variant that this kernel takes.
  *
- * The best variants are tried together, which is all there is to do on a new kernel. Only where that fails is each
- * variant tried alone, since one program that the verifier refuses takes all others of its object with it.
+ * The best variants are loaded together, which succeeds on a new kernel. Only when that fails is each variant tried
+ * alone, since one program that the verifier refuses makes the whole object fail.
  *
- * @param load loads exactly these programs, and tries whatever else would show that they cannot be used
+ * @param load loads exactly these programs, and does what else may show that they cannot be used
  * @throws {PrivilegeError}
  * @throws {UnsupportedError} when no job can be done; its cause is the first job's error
- * @throws {Error} what `load` throws for a shortage of the moment, which says nothing of the kernel
+ * @throws {Error} what `load` throws for a passing shortage, such as one of memory
  */
 export function loadVariants<Loaded extends Disposable, Name extends string>(
   jobs: readonly ProgramJob<Name>[],
@@ -94,7 +94,7 @@ function firstThatLoads<Name extends string>(
   return { error };
 }
 
-/** Shortages that may be over at the next try: no reason to be content with a lesser variant. */
+/** Errors of a passing shortage, after which no lesser variant is tried. */
 const PASSING: readonly number[] = [EINTR, EAGAIN, ENOMEM, EMFILE, ENFILE];
 
 function isPassing(error: unknown): boolean {

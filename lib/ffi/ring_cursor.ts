@@ -1,12 +1,12 @@
 /**
- * Walks the records of a BPF ring buffer in memory: positions, headers, wrap-around. Knows nothing of how the memory
- * came to be mapped. The layout is that of kernel/bpf/ringbuf.c: a consumer page, a producer page, then the data area
- * mapped twice in a row, so that a record is contiguous even where it wraps around.
+ * Walks the records of a BPF ring buffer in memory: positions, headers, wrap-around. ring_reader.ts maps the memory.
+ * The layout is that of kernel/bpf/ringbuf.c: a consumer page, a producer page, then the data area mapped twice in a
+ * row, so that a record is contiguous even where it wraps around.
  */
 
 /**
- * A sample, lent: it must be copied before the callback returns if it is to be kept. False leaves it and all that follow
- * it in the ring, for the next call.
+ * Takes a sample, which is lent: it has to be copied to be kept after the call. Returning false leaves this sample and
+ * all later ones in the ring.
  */
 export type TakeSample = (data: DataView<ArrayBuffer>, offset: number, lengthBytes: number) => unknown;
 
@@ -39,7 +39,9 @@ const BUSY_BIT = 1 << 31;
 const DISCARD_BIT = 1 << 30;
 const LENGTH_MASK = DISCARD_BIT - 1;
 
-/** How much of the ring is read before its room goes back to the producers: a store each record would cost a bigint. */
+/**
+ * How often a full ring's room is given back to the producers while it is read: doing so each record costs a bigint.
+ */
 const RELEASES_PER_RING = 8;
 
 export class RingCursor {
@@ -68,8 +70,7 @@ export class RingCursor {
 
   /**
    * Hands out every sample that was submitted when the call began, in order, up to the first one that a program still
-   * writes. A sample counts as consumed even when `take` throws on it,
-   * and is not when `take` returns false.
+   * writes. A sample is consumed even when `take` throws; it is not when `take` returns false.
    *
    * @param samplesMax hands out no more than these; the rest stays for the next call
    * @returns samples handed out

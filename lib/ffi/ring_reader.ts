@@ -1,12 +1,10 @@
-/**
- * A BPF ring buffer, mapped into memory and read without a system call or an FFI call a record.
- */
+/** A BPF ring buffer that is mapped into memory, so that a record costs neither a system call nor an FFI call. */
 import type { BpfMap } from "./bpf_map.ts";
 import { Mapping, pageSizeBytes, pollReadable } from "./libc.ts";
 import { RingCursor, type RingStats, type TakeSample } from "./ring_cursor.ts";
 
 /**
- * The one consumer of a ring.
+ * The consumer of a ring. A ring may have only one.
  *
  * @example
  * ```ts ignore
@@ -52,8 +50,8 @@ export class RingReader implements Disposable {
   }
 
   /**
-   * Waits on another thread for a record. The kernel looks at the positions before it sleeps, so what was submitted
-   * since the last read is seen even if it woke nobody.
+   * Waits on another thread for a record. The kernel compares the positions before it sleeps, so that a record which
+   * was submitted without a wakeup since the last read ends the wait.
    *
    * @returns false after `timeoutMs` without any
    */

@@ -1,4 +1,4 @@
-/** Filters of the clsact qdisc: who is on a hook, in the order in which they see a packet; adding one and removing one. */
+/** Filters of the clsact qdisc: lists those of a hook in the order in which they see a packet, adds and removes one. */
 import type { Direction } from "../wire/traffic.ts";
 import { EINVAL, ENODEV, ENOENT, SystemError } from "../runtime/errors.ts";
 import {
@@ -17,17 +17,17 @@ const RTM_NEWTFILTER = 44, RTM_DELTFILTER = 45, RTM_GETTFILTER = 46;
 
 const TCA_KIND = 1, TCA_OPTIONS = 2, TCA_CHAIN = 11;
 const TCA_BPF_FD = 6, TCA_BPF_NAME = 7, TCA_BPF_FLAGS = 8, TCA_BPF_ID = 11;
-/** The program's return value is what becomes of the packet. */
+/** TCA_BPF_FLAG_ACT_DIRECT: the program's return value decides on the packet. */
 const TCA_BPF_FLAG_ACT_DIRECT = 1;
 
-/** The place of the clsact qdisc on an interface, and of the ingress qdisc, of which there can be only one. */
+/** Parent of the clsact qdisc, and of the ingress qdisc: an interface has at most one of the two. */
 const TC_H_CLSACT = 0xffff_fff1;
 const CLSACT_HANDLE = 0xffff_0000;
 /** The parent of a hook's filters. */
 const HOOK_PARENT: Record<Direction, number> = { ingress: 0xffff_fff2, egress: 0xffff_fff3 };
 
 const ETH_P_ALL = 3;
-/** As in the low half of tcm_info: in network byte order. */
+/** ETH_P_ALL in network byte order, as in the low half of tcm_info. */
 export const PROTOCOL_ALL = ETH_P_ALL << 8;
 
 /** A direction of an interface. */
@@ -36,7 +36,7 @@ export interface TcHook {
   direction: Direction;
 }
 
-/** Where on a hook a filter is. Lower priorities are earlier. */
+/** The place of a filter on a hook. A filter of a lower priority sees a packet earlier. */
 export interface FilterPlace extends TcHook {
   priority: number;
   handle: number;
@@ -45,13 +45,13 @@ export interface FilterPlace extends TcHook {
 export interface TcFilter extends FilterPlace {
   /** "bpf", "flower", "matchall" and so on. */
   kind: string;
-  /** In network byte order. */
+  /** EtherType in network byte order. */
   protocol: number;
-  /** Of the others than 0 only what an action sends there sees a packet. */
+  /** Packets start in chain 0; filters of other chains see only packets that an action sends there. */
   chain: number;
-  /** Of kind bpf: what whoever added it calls it. */
+  /** For kind "bpf" the name that its owner gave it; else empty. */
   name: string;
-  /** Of kind bpf: of its program; else 0. */
+  /** For kind "bpf" the id of its program; else 0. */
   programId: number;
 }
 
@@ -82,7 +82,7 @@ function filterMessage({ ifindex, direction, priority, handle }: FilterPlace): U
   return joinBytes([message, encodeAttribute(TCA_KIND, "bpf")]);
 }
 
-/** One filter of a dump's answer; null for what heads the filters of a priority and is none itself. */
+/** Parses an answer of a dump; null for the entry that heads the filters of a priority. */
 export function decodeFilter(body: Uint8Array<ArrayBuffer>, direction: Direction): TcFilter | null {
   const { ifindex, handle, info, attributes } = decodeTcMessage(body);
   const options = attributes.get(TCA_OPTIONS);
@@ -102,7 +102,11 @@ export function decodeFilter(body: Uint8Array<ArrayBuffer>, direction: Direction
   };
 }
 
-/** Filters of a hook, the first to see a packet first; none where the interface or its qdisc is not there. @throws {SystemError} */
+/**
+ * Lists the filters of a hook in the order in which they see a packet; none where there is no qdisc.
+ *
+ * @throws {SystemError}
+ */
 export function listFilters(socket: RouteSocket, hook: TcHook): TcFilter[] {
   const body = encodeTcMessage({ ifindex: hook.ifindex, handle: 0, parent: HOOK_PARENT[hook.direction], info: 0 });
   return socket.dump({ type: RTM_GETTFILTER, body }, `filters of interface ${hook.ifindex}`)
@@ -110,7 +114,12 @@ export function listFilters(socket: RouteSocket, hook: TcHook): TcFilter[] {
     .filter((filter) => filter !== null);
 }
 
-/** Interfaces with a qdisc for the hooks, and its kind: "clsact", or "ingress", which has one hook only. @throws {SystemError} */
+/**
+ * Lists interfaces with a qdisc that has hooks.
+ *
+ * @returns ifindex to "clsact", or "ingress", which has one hook
+ * @throws {SystemError}
+ */
 export function listHookQdiscs(socket: RouteSocket): Map<number, string> {
   const body = encodeTcMessage({ ifindex: 0, handle: 0, parent: 0, info: 0 });
   const qdiscs = socket.dump({ type: RTM_GETQDISC, body }, "qdiscs").map(decodeTcMessage);
@@ -120,14 +129,14 @@ export function listHookQdiscs(socket: RouteSocket): Map<number, string> {
   );
 }
 
-/** @returns 0, or the errno: EEXIST where there is one already, or an ingress qdisc */
+/** Adds the clsact qdisc. @returns 0, or the errno: EEXIST where the interface has one, or an ingress qdisc */
 export function addClsact(socket: RouteSocket, ifindex: number): number {
   const message = encodeTcMessage({ ifindex, handle: CLSACT_HANDLE, parent: TC_H_CLSACT, info: 0 });
   const body = joinBytes([message, encodeAttribute(TCA_KIND, "clsact")]);
   return socket.change({ type: RTM_NEWQDISC, flags: NLM_F_CREATE | NLM_F_EXCL, body });
 }
 
-/** Adds a filter; never replaces one. @returns 0, or the errno: EEXIST where there is one in that place */
+/** Adds a filter, and never replaces one. @returns 0, or the errno: EEXIST where the place is taken */
 export function addFilter(socket: RouteSocket, place: FilterPlace, program: { fd: number; name: string }): number {
   const options = joinBytes([
     encodeAttribute(TCA_BPF_FD, program.fd),
@@ -139,13 +148,13 @@ export function addFilter(socket: RouteSocket, place: FilterPlace, program: { fd
 }
 
 /** @returns 0, or the errno */
-export function deleteFilter(socket: RouteSocket, place: FilterPlace): number {
+function deleteFilter(socket: RouteSocket, place: FilterPlace): number {
   return socket.change({ type: RTM_DELTFILTER, body: filterMessage(place) });
 }
 
 /**
- * The earliest priority at which a BPF filter of ours can be. Within one the newest comes first, but all must be of the
- * same kind and for the same protocol.
+ * The earliest priority at which another BPF filter for all protocols can be added. All filters of a priority are of
+ * one kind and for one protocol; the newest of them comes first.
  */
 export function earliestPriority(filters: readonly TcFilter[]): number {
   const closed = new Set(
@@ -157,8 +166,8 @@ export function earliestPriority(filters: readonly TcFilter[]): number {
   return priority;
 }
 
-/** Whether an errno says that the interface, the qdisc or the filter is not there any more. */
-export function isMissing(errno: number): boolean {
+/** True for an errno that says that the interface, the qdisc or the filter no longer exists. */
+function isMissing(errno: number): boolean {
   return [ENOENT, ENODEV, EINVAL].includes(errno);
 }
 

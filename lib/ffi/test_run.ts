@@ -1,27 +1,23 @@
-/**
- * BPF_PROG_TEST_RUN: a program over a frame that we hand it, attached to nothing.
- */
+/** BPF_PROG_TEST_RUN: runs a program that is attached to nothing over a given frame. */
 import { SystemError } from "../runtime/errors.ts";
 import { addressOf, keepAlive } from "./libc.ts";
 import type { Libbpf } from "./libbpf.ts";
 
-/** BPF_F_TEST_XDP_LIVE_FRAMES (Linux 5.18): the frames are really sent, dropped or passed, as the program says. */
-export const TEST_XDP_LIVE_FRAMES = 1 << 1;
-
 export interface TestRunOptions {
-  /** Runs; the kernel does them without returning in between. Default 1. */
+  /** Number of runs in one system call; default 1. */
   repeat?: number;
+  /** BPF_F_TEST flags. */
   flags?: number;
-  /** Frames a batch in live mode; at most 256. */
+  /** Frames in a batch with BPF_F_TEST_XDP_LIVE_FRAMES; at most 256. */
   batchSize?: number;
-  /** struct xdp_md or __sk_buff. */
+  /** The program's context: a struct xdp_md or __sk_buff. */
   context?: Uint8Array<ArrayBuffer>;
 }
 
 export interface TestRunResult {
   /** What the program returned, as a signed number. */
   result: number;
-  /** Mean of the runs. */
+  /** Mean duration of the runs. */
   durationNs: number;
 }
 
@@ -41,7 +37,13 @@ export function testRunOpts(frame: Uint8Array<ArrayBuffer>, options: TestRunOpti
   return opts;
 }
 
-function resultOf(opts: DataView<ArrayBuffer>, returned: number): TestRunResult {
+/**
+ * Reads the result of a run from its options.
+ *
+ * @param returned what bpf_prog_test_run_opts() returned
+ * @throws {SystemError} when the kernel refused the run
+ */
+export function testRunResult(opts: DataView<ArrayBuffer>, returned: number): TestRunResult {
   if (returned < 0) throw new SystemError("run a program over a test frame", -returned);
   return { result: opts.getInt32(56, true), durationNs: opts.getUint32(64, true) };
 }
@@ -61,20 +63,7 @@ export function testRun(
   const opts = testRunOpts(frame, options);
   const returned = libbpf.symbols.bpf_prog_test_run_opts(programFd, new Uint8Array(opts.buffer));
   keepAlive([frame, options.context]);
-  return resultOf(opts, returned);
-}
-
-/** Like `testRun`, on another thread: for runs that take long. */
-export async function testRunAsync(
-  libbpf: Libbpf,
-  programFd: number,
-  frame: Uint8Array<ArrayBuffer>,
-  options: TestRunOptions = {},
-): Promise<TestRunResult> {
-  const opts = testRunOpts(frame, options);
-  const returned = await libbpf.symbols.bpf_prog_test_run_opts_async(programFd, new Uint8Array(opts.buffer));
-  keepAlive([frame, options.context]);
-  return resultOf(opts, returned);
+  return testRunResult(opts, returned);
 }
 
 /** struct bpf_test_run_opts for a raw tracepoint program: it takes no frame and no repetitions. */
@@ -106,7 +95,7 @@ export function runRaw(libbpf: Libbpf, programFd: number, argument: bigint, cpu 
   return opts.getInt32(56, true);
 }
 
-/** Like `runRaw`, on another thread and wherever that one runs. */
+/** Like `runRaw`, on another thread and on the CPU where that thread runs. @throws {SystemError} */
 export async function runRawAsync(libbpf: Libbpf, programFd: number, argument: bigint): Promise<number> {
   const args = BigUint64Array.of(argument);
   const opts = rawRunOpts(args, -1);

@@ -1,10 +1,10 @@
 /**
- * Whether a worker's thread has ended. `Worker.terminate()` only asks for it: the thread runs on until it next waits,
- * and must not be taken for dead before, since it may still write to shared memory.
+ * Tells whether a worker's thread has ended. `Worker.terminate()` returns while the thread still runs, until it next
+ * waits. Until then it may write to shared memory.
  */
 import { fileExists } from "./libc.ts";
 
-/** @param threadId of this process; numbers are not given out again soon */
+/** True when the thread has ended. @param threadId id of a thread of this process; the kernel does not reuse it soon */
 export function threadEnded(threadId: number): boolean {
   return !fileExists(`/proc/self/task/${threadId}`);
 }

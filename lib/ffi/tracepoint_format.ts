@@ -1,6 +1,6 @@
 /**
- * What tracefs says of a tracepoint's records. A program that reads them by fixed offsets may be attached only where
- * the offsets are those.
+ * Checks the layout of a tracepoint's records in tracefs. A program that reads them by fixed offsets may be attached
+ * only where the kernel has the fields at these offsets.
  */
 import { readKernelFile } from "./libc.ts";
 
@@ -33,7 +33,7 @@ export function missingField(
   return expected.find((wanted) => !fields.some((field) => same(field, wanted))) ?? null;
 }
 
-/** @returns why a program cannot read this tracepoint's records by these offsets; null when it can */
+/** Checks a tracepoint. @returns why a program cannot read its records by these offsets; null when it can */
 export function tracepointFault(category: string, name: string, expected: readonly TracepointField[]): string | null {
   const text = formatText(category, name);
   if (text === null) return `tracefs does not show tracepoint ${category}:${name}`;

@@ -18,14 +18,14 @@ export const SECONDS_BOUNDS: readonly number[] = [
   10,
 ];
 
-/** A histogram as Prometheus has it: observations counted in buckets by upper bound. */
+/** A Prometheus histogram: observations are counted in buckets by upper bound. */
 export class Histogram {
   /** Upper bounds, ascending; the bucket above the last is implied. */
   readonly bounds: readonly number[];
   #counts: number[];
   #sum = 0;
 
-  /** @throws {RangeError} where the bounds are not finite and strictly ascending. */
+  /** @throws {RangeError} when the bounds are not finite and strictly ascending */
   constructor(bounds: readonly number[]) {
     if (!bounds.every((bound, i) => Number.isFinite(bound) && (i === 0 || bound > bounds[i - 1]))) {
       throw new RangeError(`Cannot make a histogram: bounds ${bounds.join(", ")} do not ascend`);
@@ -48,7 +48,7 @@ export class Histogram {
     return this.#counts.reduce((sum, count) => sum + count, 0);
   }
 
-  /** For each bound, how many observations were at most that. */
+  /** For each bound, the number of observations that are not larger. */
   cumulative(): number[] {
     let sum = 0;
     return this.bounds.map((_, i) => sum += this.#counts[i]);

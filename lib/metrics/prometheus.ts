@@ -7,13 +7,13 @@ export interface Sample {
   value: number | bigint;
 }
 
-/** What a histogram shows of itself. */
+/** The counts of a histogram. */
 export interface HistogramCounts {
   /** Upper bounds, ascending; the bucket above the last is implied. */
   readonly bounds: readonly number[];
   readonly count: number;
   readonly sum: number;
-  /** For each bound, how many observations were at most that. */
+  /** For each bound, the number of observations that are not larger. */
   cumulative(): number[];
 }
 

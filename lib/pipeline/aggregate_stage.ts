@@ -1,4 +1,7 @@
-/** The last stage. It counts events by category, by type and severity, by process and by container, and measures latency. */
+/**
+ * The last stage. It counts events by category, by type and severity, by process and by container, and measures
+ * latency.
+ */
 import { EVENT } from "../wire/layouts.gen.ts";
 import { EVENT_TYPES, SEVERITIES } from "../events/event.ts";
 import { BoundedCounts, type CountTable, type LabelCount } from "./bounded_counts.ts";
@@ -38,7 +41,9 @@ export interface AggregateDelta {
 export interface AggregateStageOptions {
   /** CLOCK_MONOTONIC in nanoseconds; asked once a batch. */
   nowNs: () => number;
-  /** So many processes and containers are counted one by one between two calls of `take`; further ones go to `other`. */
+  /**
+   * So many processes and containers are counted one by one between two calls of `take`; further ones go to `other`.
+   */
   processesMax: number;
   containersMax: number;
 }

@@ -1,7 +1,7 @@
 /**
- * Counts by label in bounded memory. As long as the labels fit, all counts are exact. When they no longer do, the largest
- * are kept and the others' counts go to `other`: the sum stays exact, and a label's own count is a lower bound that lacks
- * at most `other`, because the label may have been among those folded before it came back.
+ * Counts by label in bounded memory. As long as the labels fit, all counts are exact. When they no longer do, the
+ * largest are kept and the others' counts go to `other`: the sum stays exact, and a label's own count is a lower bound
+ * that lacks at most `other`, because the label may have been among those folded before it came back.
  */
 
 /** Records, and the events that they stand for. */
@@ -38,7 +38,10 @@ export class BoundedCounts<Label> {
     return this.#folds;
   }
 
-  /** The count of a label, made where it is missing. Making one may fold: check `folds` before adding to an earlier count. */
+  /**
+   * The count of a label, made where it is missing. Making one may fold: check `folds` before adding to an earlier
+   * count.
+   */
   countOf(key: string, label: Label): LabelCount<Label> {
     let count = this.#counts.get(key);
     if (count === undefined) {

@@ -1,6 +1,6 @@
 /**
- * Counts by category in a BPF hash map, for other tools to read: `bpftool map dump name ebpfmon_counts`. A key is a 32-bit
- * index in CATEGORIES, or TOTAL_KEY for the sum of all; a value is a 64-bit count of events.
+ * Counts by category in a BPF hash map, for other tools to read: `bpftool map dump name ebpfmon_counts`. A key is a
+ * 32-bit index in CATEGORIES, or TOTAL_KEY for the sum of all; a value is a 64-bit count of events.
  */
 import { BpfMap, MapType } from "../ffi/bpf_map.ts";
 import { requireCapabilities } from "../ffi/capabilities.ts";

@@ -51,8 +51,8 @@ export class EnrichStage implements Stage {
   }
 
   /**
-   * Completes the record of a process that the kernel killed for lack of memory: name, uid and cgroup come from the cache.
-   * A process that is not in the cache gets no entry, as the pid may be that of a thread.
+   * Completes the record of a process that the kernel killed for lack of memory: name, uid and cgroup come from the
+   * cache. A process that is not in the cache gets no entry, as the pid may be that of a thread.
    */
   #complete(batch: EventBatch, i: number): ProcessInfo | null {
     const known = this.#cache.recall(batch.pid(i), batch.tsNs(i));

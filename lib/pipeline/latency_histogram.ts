@@ -1,6 +1,7 @@
 /**
- * A histogram of latencies whose buckets grow with the value, like those of HdrHistogram (http://hdrhistogram.org): 64 for
- * each power of two, so that a bucket's middle is within 1/128 of every value in it. Recording is a shift and an add.
+ * A histogram of latencies whose buckets grow with the value, like those of HdrHistogram (http://hdrhistogram.org): 64
+ * for each power of two, so that a bucket's middle is within 1/128 of every value in it. Recording is a shift and an
+ * add.
  */
 import { SECONDS_BOUNDS } from "../metrics/histogram.ts";
 import type { HistogramCounts } from "../metrics/prometheus.ts";
@@ -15,7 +16,10 @@ const TWO_31 = 2 ** 31;
 const COARSE_BITS = 24;
 const COARSE = 2 ** COARSE_BITS;
 
-/** The largest value of the buckets, about 18 minutes. Larger ones count as this, but enter `max` and the mean unchanged. */
+/**
+ * The largest value of the buckets, about 18 minutes. Larger ones count as this, but enter `max` and the mean
+ * unchanged.
+ */
 export const LATENCY_MAX_NS = 2 ** 40 - 1;
 const BUCKETS = bucketOf(LATENCY_MAX_NS) + 1;
 /** Cells behind the buckets: the sum of all values, and the largest value. */
@@ -111,8 +115,8 @@ export class LatencyHistogram {
   }
 
   /**
-   * Converts to a Prometheus histogram in seconds. A bucket that a bound cuts is not counted below that bound, so bounds are
-   * exact to 1.6 % of their value.
+   * Converts to a Prometheus histogram in seconds. A bucket that a bound cuts is not counted below that bound, so
+   * bounds are exact to 1.6 % of their value.
    *
    * @param bounds upper bounds in seconds, ascending
    */

@@ -1,7 +1,7 @@
 /**
- * A node: one worker's part of a pipeline. It takes batches from its input, urgent ones first, runs its stages over each
- * batch, sends on the events that are left, and commits each step as a whole. A node has no worker, timer or channel of its
- * own making, so that tests can drive it; node_worker.ts gives it all of them.
+ * A node: one worker's part of a pipeline. It takes batches from its input, urgent ones first, runs its stages over
+ * each batch, sends on the events that are left, and commits each step as a whole. A node has no worker, timer or
+ * channel of its own making, so that tests can drive it; node_worker.ts gives it all of them.
  */
 import type { Receiver, Sender } from "./channel/channel.ts";
 import { EventBatch } from "../events/event_batch.ts";
@@ -13,9 +13,9 @@ import { type Failure, runStage } from "./run_stage.ts";
 import type { Stage } from "./stage.ts";
 
 /**
- * Names of a node's counters in shared memory, in this order. All but `waits` count events since the start; `out` are those
- * that were sent on or, at the last node, arrived. `waits` counts waits for room: by it a node that waits is told from one
- * that hangs.
+ * Names of a node's counters in shared memory, in this order. All but `waits` count events since the start; `out` are
+ * those that were sent on or, at the last node, arrived. `waits` counts waits for room: by it a node that waits is told
+ * from one that hangs.
  */
 export const NODE_COUNTERS = ["in", "filtered", "deadLettered", "out", "waits"] as const;
 
@@ -54,7 +54,8 @@ export interface NodeHooks {
   /**
    * Called between batches, so that messages to the worker are handled.
    *
-   * @param idle true when there is no batch: the promise then resolves when `ready` or the request to stop may have changed
+   * @param idle true when there is no batch: the promise then resolves when `ready` or the request to stop may have
+   *   changed
    */
   between(idle: boolean): Promise<void>;
   /** Waits a moment: used where no channel tells when the wait is over. */

@@ -1,6 +1,6 @@
 /**
- * The worker around a node: opens the node's ends of the channels, makes its stages and reports to the main thread. This
- * module alone knows which class a stage's name stands for; tests add stages of their own.
+ * The worker around a node: opens the node's ends of the channels, makes its stages and reports to the main thread.
+ * This module alone knows which class a stage's name stands for; tests add stages of their own.
  */
 /// <reference lib="deno.worker" />
 import { breathe } from "../runtime/breathe.ts";
@@ -26,8 +26,8 @@ import type { Stage } from "./stage.ts";
 import { Users } from "../processes/users.ts";
 
 /**
- * Reports of events, and of failures, that may wait for the main thread before a lane is held up. Those of the urgent one
- * are small, so that many may; without any limit, a main thread that waits for its reader would run out of memory.
+ * Reports of events, and of failures, that may wait for the main thread before a lane is held up. Those of the urgent
+ * one are small, so that many may; without any limit, a main thread that waits for its reader would run out of memory.
  */
 const REPORTS_AHEAD_MAX: Record<Lane, number> = { urgent: 512, bulk: 2 };
 
@@ -121,8 +121,8 @@ class Run implements Disposable {
     try {
       await this.#node.run();
     } catch (error) {
-      // The ends are not disposed of: the supervisor recovers them like those of a worker that was killed. The batch then
-      // counts as tried once, and what the node was about to send as never sent.
+      // The ends are not disposed of: the supervisor recovers them like those of a worker that was killed. The batch
+      // then counts as tried once, and what the node was about to send as never sent.
       this.#ends.move();
       throw error;
     }

@@ -67,7 +67,8 @@ const THREAD_END_MS = 10_000;
 const NS_PER_MS = 1e6;
 
 /**
- * A running pipeline. The constructor starts it; events are sent to `input`. Senders have to end before `stop` is called.
+ * A running pipeline. The constructor starts it; events are sent to `input`. Senders have to end before `stop` is
+ * called.
  *
  * @example
  * ```ts ignore
@@ -205,8 +206,8 @@ export class Pipeline implements AsyncDisposable {
   }
 
   /**
-   * Recovers what a dead worker left in the channels, then starts another worker in its place. A node whose workers keep
-   * dying is given up instead, where other nodes can do its work.
+   * Recovers what a dead worker left in the channels, then starts another worker in its place. A node whose workers
+   * keep dying is given up instead, where other nodes can do its work.
    *
    * @throws {WorkerError} when the pipeline cannot go on
    */

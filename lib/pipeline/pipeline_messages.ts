@@ -18,7 +18,9 @@ export type Placement =
   | { kind: "one" }
   /** One worker for each stage. */
   | { kind: "each" }
-  /** Like `each`, with several workers that enrich. With `hash` a process's events always go to the same one, in order. */
+  /**
+   * Like `each`, with several workers that enrich. With `hash` a process's events always go to the same one, in order.
+   */
   | { kind: "fan_out"; enrichWorkers: number; distribution: Distribution };
 
 /** The plan of one node. */
@@ -87,7 +89,9 @@ export interface StageProgress {
   /** Events that came to it and that it let through; those of a batch that was tried again count again. */
   in: number;
   out: number;
-  /** From a batch's sending, or the end of the stage before, to the end of this one; once for each event let through. */
+  /**
+   * From a batch's sending, or the end of the stage before, to the end of this one; once for each event let through.
+   */
   latency: LatencySnapshot;
 }
 

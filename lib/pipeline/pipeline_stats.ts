@@ -20,7 +20,10 @@ export interface StageStats {
   latency: LatencyHistogram;
 }
 
-/** Records that a channel dropped. Policy `lost`: a worker died that held them, and the channel cannot hand them out again. */
+/**
+ * Records that a channel dropped. Policy `lost`: a worker died that held them, and the channel cannot hand them out
+ * again.
+ */
 export interface ChannelDrops {
   channel: string;
   policy: OverflowPolicy | "lost";
@@ -59,8 +62,8 @@ export interface PipelineStats {
 }
 
 /**
- * Events that came in and are counted nowhere. Anything but 0 is a bug; a negative number means that events were counted
- * twice.
+ * Events that came in and are counted nowhere. Anything but 0 is a bug; a negative number means that events were
+ * counted twice.
  */
 export function unaccounted(
   stats: Pick<PipelineStats, "in" | "filtered" | "aggregated" | "deadLettered" | "dropped" | "inFlight">,

@@ -1,4 +1,6 @@
-/** What the main thread alone decides. What becomes of events, and of workers that die, is in tests/pipeline_*_test.ts. */
+/**
+ * What the main thread alone decides. What becomes of events, and of workers that die, is in tests/pipeline_*_test.ts.
+ */
 import { assert, assertEquals, assertGreaterOrEqual, assertRejects, assertThrows } from "../../tests/assert.ts";
 import { makeSmallChannel, outcomesOf, PipelineRun, RUN_DEFAULTS } from "../../tests/support/pipeline_run.ts";
 import type { Script, ToldPlan } from "../../tests/support/scripted_pipeline_worker.ts";

@@ -1,6 +1,6 @@
 /**
- * Events a second over the last 1, 10 and 60 seconds, from counts that come tick by tick. The events of a tick are spread
- * evenly over the time since the tick before, so that late ticks and gaps do not distort a rate.
+ * Events a second over the last 1, 10 and 60 seconds, from counts that come tick by tick. The events of a tick are
+ * spread evenly over the time since the tick before, so that late ticks and gaps do not distort a rate.
  */
 
 const NS_PER_SECOND = 1e9;

@@ -19,8 +19,8 @@ export interface Destination {
 
 /**
  * Moves the events of one node's channels to other nodes, and changes the fan-out so that later events go there. The
- * order of a process's events is kept: its bucket is on hold meanwhile. The caller makes sure that the worker of `from` has
- * ended, and that no two reassignments run at a time.
+ * order of a process's events is kept: its bucket is on hold meanwhile. The caller makes sure that the worker of `from`
+ * has ended, and that no two reassignments run at a time.
  *
  * @param others the nodes that take over
  * @param cancelled asked while a channel has no room: true ends the move and leaves the remaining events where they are

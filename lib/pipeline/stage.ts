@@ -10,7 +10,8 @@ export interface Stage {
   readonly name: string;
   /**
    * Processes the events from `batch.next` to `batch.count - 1`, sets `batch.next` forward after each, and drops the
-   * events that go no further. When it throws, the event at `batch.next` has failed; the caller goes on with the next one.
+   * events that go no further. When it throws, the event at `batch.next` has failed; the caller goes on with the next
+   * one.
    */
   run(batch: EventBatch): void;
 }

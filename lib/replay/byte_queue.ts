@@ -1,5 +1,4 @@
-/** Bytes of a stream that have come and are not read yet, in one piece, with their place in the stream. */
-
+/** A queue of bytes from a stream. The unread bytes lie in one piece of memory and know their offset in the stream. */
 const CAPACITY_MIN = 256 * 1024;
 
 export class ByteQueue {
@@ -7,12 +6,12 @@ export class ByteQueue {
   #view = new DataView(this.#bytes.buffer);
   #start = 0;
   #end = 0;
-  /** Of the first unread byte in the stream. */
+  /** Offset of the first unread byte in the stream. */
   #offset = 0;
-  /** Bytes to throw away that have not come yet. */
+  /** Bytes to be skipped that have not come yet. */
   #owed = 0;
 
-  /** Where in the stream the next byte is. */
+  /** Offset of the next byte in the stream. */
   get offset(): number {
     return this.#offset;
   }
@@ -22,7 +21,7 @@ export class ByteQueue {
     return this.#end - this.#start;
   }
 
-  /** Copies the chunk; what `bytes` has lent is no longer valid. */
+  /** Adds a copy of the chunk. Views that `bytes` has lent are no longer valid. */
   push(chunk: Uint8Array): void {
     const owed = Math.min(this.#owed, chunk.length);
     this.#owed -= owed;
@@ -46,7 +45,7 @@ export class ByteQueue {
     this.#start = 0;
   }
 
-  /** Passes over bytes, those included that have not come yet. */
+  /** Skips bytes, also those that have not come yet. */
   skip(lenBytes: number): void {
     const now = Math.min(lenBytes, this.available);
     this.#start += now;
@@ -54,12 +53,12 @@ export class ByteQueue {
     this.#owed += lenBytes - now;
   }
 
-  /** Whether bytes are still missing that were passed over. */
+  /** True while skipped bytes have not come yet. */
   get owes(): boolean {
     return this.#owed > 0;
   }
 
-  /** The 32-bit number `at` bytes from here, which must have come. */
+  /** The 32-bit number at offset `at` of the unread bytes, which must be `available`. */
   u32(at: number, littleEndian: boolean): number {
     return this.#view.getUint32(this.#start + at, littleEndian);
   }
@@ -72,7 +71,7 @@ export class ByteQueue {
     return this.#bytes[this.#start + at];
   }
 
-  /** Lent until the next `push`: bytes from `at` on, which must have come. */
+  /** A view of `lenBytes` unread bytes from `at` on, which must be `available`. It is valid until the next `push`. */
   bytes(at: number, lenBytes: number): Uint8Array<ArrayBuffer> {
     return this.#bytes.subarray(this.#start + at, this.#start + at + lenBytes);
   }

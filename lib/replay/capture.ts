@@ -1,4 +1,4 @@
-/** Captures as they are read: bytes in, packets out. Holds at most one packet and what came with it. */
+/** Decodes captures piece by piece: bytes in, packets out. Only the bytes that are not decoded yet are held. */
 import { ByteQueue } from "./byte_queue.ts";
 import type { CaptureFrame, RecordReader } from "./capture_frame.ts";
 import { isPcap, PcapReader } from "./pcap.ts";
@@ -8,7 +8,7 @@ const MAGIC_BYTES = 4;
 const GZIP_MAGIC = [0x1f, 0x8b];
 
 /**
- * Decodes a capture, whichever of the two formats it has.
+ * Decodes a capture in the pcap or the pcapng format.
  *
  * @example
  * ```ts
@@ -21,7 +21,7 @@ export class CaptureDecoder {
   readonly #queue = new ByteQueue();
   #reader: RecordReader | null = null;
 
-  /** Takes more of the file. What `next` lent is no longer valid. */
+  /** Takes more bytes of the file. The frame that `next` lent is no longer valid. */
   push(chunk: Uint8Array): void {
     this.#queue.push(chunk);
   }
@@ -29,7 +29,7 @@ export class CaptureDecoder {
   /**
    * The next packet, or null until more bytes have come.
    *
-   * @throws {Error} for another format, or where the file is malformed
+   * @throws {Error} when the file has another format, or is malformed
    */
   next(): CaptureFrame | null {
     if (this.#reader === null && this.#queue.available >= MAGIC_BYTES) this.#reader = this.#open();
@@ -44,10 +44,10 @@ export class CaptureDecoder {
   }
 
   /**
-   * Tells that no more bytes come.
+   * Ends the file: no more bytes come.
    *
-   * @returns what is wrong with the end, or null
-   * @throws {Error} when there was no capture at all
+   * @returns what is wrong with the file's end, or null
+   * @throws {Error} when the file is too short to be a capture
    */
   end(): string | null {
     const { available, offset, owes } = this.#queue;
@@ -59,7 +59,11 @@ export class CaptureDecoder {
   }
 }
 
-/** The stream, whose failure names what could not be done. */
+/**
+ * Yields the chunks of a stream.
+ *
+ * @throws {Error} when the stream fails; the message says that the capture cannot be read
+ */
 export async function* chunksOf(
   stream: ReadableStream<Uint8Array<ArrayBuffer>>,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
@@ -71,9 +75,9 @@ export async function* chunksOf(
 }
 
 /**
- * The stream itself, or what it holds where it is compressed by gzip.
+ * Decompresses a stream that is compressed by gzip; any other stream is passed through.
  *
- * @param signal ends it where it is: a pipe may say nothing for long
+ * @param signal ends the stream, also while a read waits
  */
 export async function gunzipped(
   source: ReadableStream<Uint8Array<ArrayBuffer>>,
@@ -81,7 +85,7 @@ export async function gunzipped(
 ): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
   signal.throwIfAborted();
   const reader = source.getReader();
-  // Reads that wait then find the end.
+  // A read that waits then finds the end of the stream.
   signal.addEventListener("abort", () => void reader.cancel().catch(() => {}), { once: true });
   let start = new Uint8Array();
   let done = false;

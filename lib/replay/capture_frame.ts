@@ -1,12 +1,12 @@
-/** One packet of a capture, and what reads them. */
+/** A packet of a capture, and the contract of the decoders. */
 import type { ByteQueue } from "./byte_queue.ts";
 
 export interface CaptureFrame {
-  /** Nanoseconds since the epoch. */
+  /** Time of capture, nanoseconds since the epoch. */
   timeNs: bigint;
-  /** What the capture kept of it; lent until more of the file is read. */
+  /** The bytes that the capture kept. They are valid until more of the file is read. */
   bytes: Uint8Array<ArrayBuffer>;
-  /** Its length before the snap length cut it. */
+  /** Length of the packet before it was cut to the snap length. */
   wireBytes: number;
   /** LINKTYPE_ number of the header that `bytes` begins with. */
   linkType: number;
@@ -18,9 +18,10 @@ export interface RecordReader {
   next(queue: ByteQueue): CaptureFrame | null;
 }
 
-/** Four times the largest snap length of libpcap: a longer packet is a misread length. */
+/** Upper bound of a packet: four times the largest snap length of libpcap. A greater length is a malformed file. */
 export const PACKET_BYTES_MAX = 1 << 20;
 
+/** The error for a malformed file. @param offset where in the file @param found what is wrong there */
 export function malformed(offset: number, found: string): Error {
   return new Error(`Cannot read the capture: malformed at byte ${offset}: ${found}`);
 }

@@ -1,7 +1,7 @@
 /**
- * From what a capture has in front of a packet to the Ethernet header that the BPF programs read. A packet without one
- * gets one, with the EtherType of what follows and no addresses, and is counted with those 14 bytes in the place of the
- * capture's own header: the length that it has on an Ethernet wire.
+ * Converts frames of a capture to Ethernet frames, which the BPF programs read. A packet of another link type gets an
+ * Ethernet header with the EtherType of its payload and without addresses. These 14 bytes replace the capture's own
+ * header, also in the length that is counted, which is that of the packet on an Ethernet wire.
  */
 
 import { REPLAY_SHAPE } from "../wire/layouts.gen.ts";
@@ -12,7 +12,7 @@ const ETHERTYPE_AT = 12;
 const IPV4 = 0x0800;
 const IPV6 = 0x86dd;
 
-/** What the programs look at. */
+/** Upper bound of the bytes that the programs read. */
 const FRAME_BYTES_MAX = REPLAY_SHAPE.REPLAY_BYTES_MAX;
 
 /** LINKTYPE_ numbers, as in the registry of tcpdump.org. */
@@ -23,10 +23,10 @@ const IPV4_ONLY = 228;
 const IPV6_ONLY = 229;
 const LINUX_SLL2 = 276;
 
-/** A header that the capture has in the place of Ethernet's. */
+/** A link-layer header that is not Ethernet's. */
 interface CookedHeader {
   headerBytes: number;
-  /** Where it holds the EtherType; null: the packet's version tells. */
+  /** Offset of the EtherType; null when the packet's IP version tells it. */
   etherTypeAt: number | null;
 }
 
@@ -40,15 +40,15 @@ const COOKED: ReadonlyMap<number, CookedHeader> = new Map([
 ]);
 
 function versionEtherType(firstByte: number | undefined): number {
-  // Nothing was kept of it: a cut packet, not one of another protocol.
+  // A packet of which nothing was kept counts as a cut IPv4 packet, not as one of another protocol.
   if (firstByte === undefined || firstByte >> 4 === 4) return IPV4;
   return firstByte >> 4 === 6 ? IPV6 : 0;
 }
 
 /**
- * Writes as much of the frame as the programs look at, and no less than the 14 bytes that a test run takes.
+ * Writes the part of a frame that the programs read, and at least the 14 bytes that a test run takes.
  *
- * @param frame as captured
+ * @param frame the frame as captured
  * @param target at least FRAME_BYTES_MAX long
  * @returns bytes written, and the frame's length on the wire
  * @throws {Error} for a link type that is not supported

@@ -1,4 +1,4 @@
-/** The classic capture format: one header, then a header before each packet. Both byte orders, both resolutions. */
+/** The pcap format: a file header, then a header before each packet. Both byte orders, micro- and nanoseconds. */
 import type { ByteQueue } from "./byte_queue.ts";
 import { type CaptureFrame, malformed, PACKET_BYTES_MAX, type RecordReader } from "./capture_frame.ts";
 
@@ -7,10 +7,10 @@ const MAGIC_NANOSECONDS = 0xa1b2_3c4d;
 const FILE_HEADER_BYTES = 24;
 const RECORD_HEADER_BYTES = 16;
 const NS_PER_S = 1_000_000_000n;
-/** The upper bits say how long the frame check sequence is. */
+/** The upper bits of the link type hold the length of the frame check sequence. */
 const LINK_TYPE_MASK = 0xffff;
 
-/** Whether a stream that begins with these four bytes, read as one little-endian number, is in this format. */
+/** True for the first four bytes of a pcap file, read as a little-endian number. */
 export function isPcap(magic: number): boolean {
   const swapped = new DataView(new ArrayBuffer(4));
   swapped.setUint32(0, magic);
@@ -20,7 +20,7 @@ export function isPcap(magic: number): boolean {
 export class PcapReader implements RecordReader {
   #littleEndian = true;
   #fractionNs = 1n;
-  /** null: the file's header has not come. */
+  /** null until the file's header has been read. */
   #linkType: number | null = null;
 
   next(queue: ByteQueue): CaptureFrame | null {

@@ -1,6 +1,6 @@
 /**
- * The pcapng format: blocks in sections, each section in its own byte order, each with its own interfaces. Blocks that
- * hold no packet and describe no interface are passed over.
+ * The pcapng format: sections of blocks. Each section has a byte order and interfaces of its own. Blocks that neither
+ * hold a packet nor describe an interface are skipped.
  */
 import type { ByteQueue } from "./byte_queue.ts";
 import { type CaptureFrame, malformed, PACKET_BYTES_MAX, type RecordReader } from "./capture_frame.ts";
@@ -10,13 +10,13 @@ export const PCAPNG_MAGIC = 0x0a0d_0d0a;
 const BLOCK = { section: PCAPNG_MAGIC, interface: 1, packet: 2, simplePacket: 3, enhancedPacket: 6 } as const;
 const BYTE_ORDER_MAGIC = 0x1a2b_3c4d;
 const BLOCK_HEADER_BYTES = 8;
-/** Type, length, and the length once more at the end. */
+/** Bytes of a block besides its body: type, length, and the length once more at the end. */
 const BLOCK_BYTES_MIN = 12;
 const SECTION_BYTES_MIN = 28;
 const INTERFACE_BYTES_MIN = 20;
-/** Bytes from the block's start to the packet's. */
+/** Bytes from the start of a block to its packet. */
 const PACKET_AT = { [BLOCK.packet]: 28, [BLOCK.simplePacket]: 12, [BLOCK.enhancedPacket]: 28 } as const;
-/** A packet block with its options; any other block of a length that needs to be looked at is far smaller. */
+/** Upper bound of a block that is decoded: a packet block with its options. */
 const KEPT_BLOCK_BYTES_MAX = 2 * PACKET_BYTES_MAX;
 
 const OPTION = { end: 0, timeResolution: 9, timeOffset: 14 } as const;
@@ -26,7 +26,7 @@ const TIME_NS_MAX = 2n ** 63n - 1n;
 
 interface CaptureInterface {
   linkType: number;
-  /** 0: no limit. */
+  /** Snap length of the interface; 0 for no limit. */
   snapBytes: number;
   ticksPerSecond: bigint;
   offsetSeconds: bigint;
@@ -127,7 +127,7 @@ export class PcapngReader implements RecordReader {
     return this.#frame(queue, from, { at, blockBytes, keptBytes: queue.u32(20, this.#littleEndian), lengthAt: 24 });
   }
 
-  /** Has no time of its own: that of the packet before it is taken. */
+  /** Decodes a simple packet block. It has no time, so the packet gets that of the packet before it. */
   #readSimplePacket(queue: ByteQueue, blockBytes: number): CaptureFrame {
     const at = PACKET_AT[BLOCK.simplePacket];
     if (blockBytes < at + 4) throw malformed(queue.offset, `a packet block of ${blockBytes} bytes`);
@@ -164,7 +164,7 @@ export class PcapngReader implements RecordReader {
   }
 }
 
-/** The upper bit says whether the rest is a power of two or of ten. */
+/** Decodes if_tsresol: the upper bit says whether the other bits are a power of two or of ten. */
 function ticksPerSecond(resolution: number): bigint {
   return resolution & 0x80 ? 2n ** BigInt(resolution & 0x7f) : 10n ** BigInt(resolution);
 }

@@ -1,4 +1,4 @@
-/** A capture through the flow program of the kernel, attached to nothing: composes lib/ffi with the pure reader. */
+/** Replays a capture through the flow program in the kernel, by test runs: the program is attached to nothing. */
 import { FlowReducer } from "../aggregate/flows/flow_reducer.ts";
 import type { FlowOrder, FlowWindow } from "../aggregate/windows/flow_window.ts";
 import { requireCapabilities } from "../ffi/capabilities.ts";
@@ -10,40 +10,41 @@ import { CaptureDecoder, chunksOf, gunzipped } from "./capture.ts";
 import { Pace } from "./pace.ts";
 import { type CaptureCounts, ReplayedWindows, type ReplayedWindowsOptions } from "./replayed_windows.ts";
 
-/** A test run says that it comes from there. */
+/** Interface index that the kernel gives to the packets of a test run. */
 const LOOPBACK_IFINDEX = 1;
 
-/** Ahead of its time by less than this a packet is not waited for. */
+/** A packet that is due in less than this is counted at once. */
 const WAIT_MS_MIN = 1;
 
 export interface ReplayOptions extends ReplayedWindowsOptions {
-  /** Stands where windows name the interface. */
+  /** Name that windows show as their interface. */
   name: string;
+  /** Flows that a window lists. */
   topMax: number;
-  /** What is large. */
+  /** By what flows are ordered. */
   order: FlowOrder;
   /** Expression of `--filter`, already validated; empty for none. */
   filter: string;
-  /** 1 for real time; 0 for as fast as it goes. */
+  /** 1 for real time, 2 for twice as fast; 0 for without waiting. */
   speed: number;
   /** Folder with `bpf/flow.bpf.o` and `lib/libbpf.so.1`. */
   assetsDir: string;
-  /** A libbpf to use in the place of the system's. */
+  /** File of a libbpf to use instead of the system's. */
   libbpfPath?: string;
 }
 
 export interface ReplayResult extends CaptureCounts {
-  /** What is wrong with the capture's end; null where it is whole. */
+  /** What is wrong with the end of the capture; null for nothing. */
   endNotice: string | null;
-  /** Why the flow maps could not grow; null where nothing kept them from it. */
+  /** Why the flow maps could not grow; null when they could, or did not have to. */
   growthNotice: string | null;
-  /** Why it could not be read to its end; null where it could. */
+  /** Why the capture could not be read to its end; null when it was. */
   error: Error | null;
 }
 
 /**
- * Replays a capture to its end, or until the signal. What was counted is handed out in every case; a file that turns
- * out to be malformed ends the run with `error`.
+ * Replays a capture to its end, or until the signal. The windows counted so far are handed out in every case. A
+ * malformed file ends the run with `error`.
  *
  * @param source the file, which may be compressed by gzip
  * @param take called with each window, in order

@@ -1,6 +1,6 @@
 /**
- * Packets of a capture into windows on the capture's own time line. They begin with its first packet and follow each
- * other without a gap but where nothing was captured for longer than a window: such a silence leaves none.
+ * Counts packets of a capture in windows on the capture's own time line. The first window begins with the first packet,
+ * and windows follow each other without a gap, but a time of a window or more without packets makes no windows.
  */
 import { drainWindow } from "../aggregate/flows/drain_window.ts";
 import type { FlowReducer } from "../aggregate/flows/flow_reducer.ts";
@@ -16,22 +16,23 @@ import { writeEthernet } from "./link_layer.ts";
 const NS_PER_MS = 1_000_000n;
 const MS_PER_S = 1_000;
 
-/** A flow's ticks are the capture's nanoseconds and one more: zero says that a value was never written. */
+/** A flow's ticks are the capture's nanoseconds plus one, because 0 means that a value was never written. */
 const CAPTURE_CLOCK = { toNs: (ticks: bigint) => ticks - 1n };
 
-/** What the capture held, for comparison with what was counted. */
+/** Totals of the capture's packets, to be compared with what was counted. */
 export interface CaptureCounts {
   frames: number;
-  /** On the wire. */
+  /** Bytes on the wire. */
   bytes: number;
-  /** Shorter in the file than on the wire. */
+  /** Frames that are shorter in the file than on the wire. */
   cutFrames: number;
 }
 
 export interface ReplayedWindowsOptions {
   windowMs: number;
-  /** Entries of the IPv4 map, and of the IPv6 map, and how many a map that was full may have; no more where it is absent. */
+  /** Entries of the IPv4 map, and of the IPv6 map, at the start. */
   flowsMax: number;
+  /** Entries up to which a map that was full may grow; by default `flowsMax`. */
   flowsLimit?: number;
 }
 
@@ -47,11 +48,14 @@ export class ReplayedWindows {
   readonly #take: (window: FlowWindow) => void;
   #growthNotice: string | null = null;
   #sequence = 0;
-  /** null: there was no packet yet. */
+  /** Start of the current window; null before the first packet. */
   #startNs: bigint | null = null;
   #lastNs = 0n;
 
-  /** @param through what counts, all of them still the caller's */
+  /**
+   * @param through the probe, its replay and the reducer; the caller disposes of them
+   * @param take called with each window
+   */
   constructor(
     through: { probe: FlowProbe; replay: FrameReplay; reducer: FlowReducer },
     { windowMs, flowsMax, flowsLimit = flowsMax }: ReplayedWindowsOptions,
@@ -65,15 +69,16 @@ export class ReplayedWindows {
     this.#take = take;
   }
 
-  /** Why the maps could not grow; null where nothing kept them from it. */
+  /** Why the maps could not grow; null when they could, or did not have to. */
   get growthNotice(): string | null {
     return this.#growthNotice;
   }
 
   /**
-   * Counts a packet. One that is earlier than the one before it, as captures of several queues have it, takes its time.
+   * Counts a packet. A packet that is earlier than the one before it, as in captures of several queues, gets the later
+   * time.
    *
-   * @returns undefined; where the packet begins a window, a promise to wait for before the next one is added
+   * @returns undefined; when the packet begins a window, a promise to await before the next packet is added
    */
   add(frame: CaptureFrame): Promise<void> | undefined {
     const written = writeEthernet(frame, this.#replay.frame);
@@ -83,7 +88,9 @@ export class ReplayedWindows {
     this.#count(frame, written);
   }
 
-  /** Ends a window, and counts the packet that was written in the next one, which is as long and on the same grid. */
+  /**
+   * Ends a window, and counts the packet in the next one. All windows start at multiples of the length after the first.
+   */
   async #turn(startNs: bigint, frame: CaptureFrame, written: WrittenFrame): Promise<void> {
     const drained = this.#endWindow(startNs, startNs + this.#windowNs);
     this.#startNs = startNs + (this.#lastNs - startNs) / this.#windowNs * this.#windowNs;
@@ -98,7 +105,7 @@ export class ReplayedWindows {
     if (frame.bytes.length < frame.wireBytes) this.counts.cutFrames++;
   }
 
-  /** Between two windows both sides are empty and nothing is counted: the next one has maps of the new size already. */
+  /** Resizes the maps between two windows. Both sides are empty then, so the next window has the new size already. */
   async #resize({ v4, v6 }: { v4: DrainedMap; v6: DrainedMap }): Promise<void> {
     const durationNs = this.#windowNs;
     const wanted = {
@@ -113,14 +120,14 @@ export class ReplayedWindows {
         this.#probe.swap();
       }
     } catch (error) {
-      // Without memory for more, what there is has to do.
+      // Mostly there is no memory for larger maps: the replay goes on with those that it has.
       this.#growth.v4.giveUp(v4.entriesMax);
       this.#growth.v6.giveUp(v6.entriesMax);
       this.#growthNotice ??= (error as Error).message;
     }
   }
 
-  /** Ends the last window with the last packet. @throws {SystemError} what was counted until then is handed out all the same */
+  /** Ends the last window at the time of the last packet. @throws {SystemError} after the window was handed out */
   finish(): void {
     const startNs = this.#startNs;
     if (startNs === null) return;

@@ -1,6 +1,6 @@
 /**
- * Decides when a ring gets another size. It doubles, up to a limit, as soon as it dropped records or was nearly full. It
- * halves, down to the size that was asked for, only after a long quiet time, so that sizes do not swing.
+ * Decides when a ring gets another size. It doubles, up to a limit, as soon as it dropped records or was nearly full.
+ * It halves, down to the size that was asked for, only after a long quiet time, so that sizes do not swing.
  */
 
 /** Fill at a wakeup above which a ring is nearly full. */

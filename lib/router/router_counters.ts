@@ -5,7 +5,10 @@ import type { Libbpf } from "../ffi/libbpf.ts";
 import { readField } from "../wire/layout.ts";
 import { HELD_KEY, HELD_REASON, ROUTER_COUNTERS, ROUTER_PROGRAM } from "../wire/layouts.gen.ts";
 
-/** Sums over programs and CPUs since the start. Arrays are in the order of RINGS, `droppedByType` in that of EVENT_TYPES. */
+/**
+ * Sums over programs and CPUs since the start. Arrays are in the order of RINGS, `droppedByType` in that of
+ * EVENT_TYPES.
+ */
 export interface RouterCounters {
   seen: bigint;
   filtered: bigint;

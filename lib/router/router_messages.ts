@@ -1,5 +1,6 @@
 /**
- * The messages between the main thread and the router worker, and the types that the router's modules share. Types only. Numbers below 2^53 are plain numbers; nanoseconds and running totals are bigints.
+ * The messages between the main thread and the router worker, and the types that the router's modules share. Types
+ * only. Numbers below 2^53 are plain numbers; nanoseconds and running totals are bigints.
  */
 import type { EventType, RingName, SharedRing } from "../events/event.ts";
 import type { RuleSet } from "../events/rule_set.ts";

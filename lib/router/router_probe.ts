@@ -1,7 +1,7 @@
 /**
- * The router in the kernel: its loaded programs with the rings, rules and counters that belong to them. Router settings,
- * rings, rules and counters each have a module of their own (router_settings.ts, router_rings.ts, rule_tables.ts,
- * router_counters.ts); this one loads them together.
+ * The router in the kernel: its loaded programs with the rings, rules and counters that belong to them. Router
+ * settings, rings, rules and counters each have a module of their own (router_settings.ts, router_rings.ts,
+ * rule_tables.ts, router_counters.ts); this one loads them together.
  */
 import type { EventType } from "../events/event.ts";
 import type { RuleSet } from "../events/rule_set.ts";

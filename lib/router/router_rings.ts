@@ -146,8 +146,8 @@ export class RouterRings implements Disposable {
   }
 
   /**
-   * Replaces a ring by one of another size while programs run. The old ring is read to its end once no program can write
-   * to it any more, so that nothing is lost and the order is kept.
+   * Replaces a ring by one of another size while programs run. The old ring is read to its end once no program can
+   * write to it any more, so that nothing is lost and the order is kept.
    *
    * @returns samples handed out
    * @throws {SystemError} when the kernel makes no ring of this size; the old one stays in use

@@ -1,4 +1,6 @@
-/** The double-buffered maps that hold one rule set in the kernel: exact values, paths, networks and the rules' settings. */
+/**
+ * The double-buffered maps that hold one rule set in the kernel: exact values, paths, networks and the rules' settings.
+ */
 import type { RuleSet } from "../events/rule_set.ts";
 import type { BpfObject } from "../ffi/bpf_object.ts";
 import { bytesCodec } from "../ffi/double_buffer_codec.ts";

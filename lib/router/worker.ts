@@ -1,6 +1,6 @@
 /**
- * The router worker: loads and attaches the router's programs, reads each ring at its own pace and sends the records into
- * the first channel of the pipeline. router_messages.ts holds what it and the main thread tell each other.
+ * The router worker: loads and attaches the router's programs, reads each ring at its own pace and sends the records
+ * into the first channel of the pipeline. router_messages.ts holds what it and the main thread tell each other.
  */
 /// <reference lib="deno.worker" />
 import { refusalOf } from "../runtime/errors.ts";
@@ -136,7 +136,9 @@ class Run implements Disposable {
     }
   }
 
-  /** Copies a ring's records into the pipeline. `refused`: the pipeline had no room for some, which stay in the ring. */
+  /**
+   * Copies a ring's records into the pipeline. `refused`: the pipeline had no room for some, which stay in the ring.
+   */
   #drain(ring: RingName, recordsMax?: number): { records: number; refused: boolean } {
     if (ring !== "isolated") this.#sizes[ring].observe(this.#probe.rings.state(ring).fill);
     let refused = false;

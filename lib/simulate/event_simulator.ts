@@ -1,4 +1,4 @@
-/** Events that nobody caused, from a program that is run and attached to nothing, in rings as the router's. */
+/** Simulates events in the kernel: test runs of a BPF program fill rings like those of the router. */
 import { SHARED_RINGS, type SharedRing } from "../events/event.ts";
 import type { SimulatedRing } from "./simulate_messages.ts";
 import { BpfObject } from "../ffi/bpf_object.ts";
@@ -10,10 +10,10 @@ import type { TakeSample } from "../ffi/ring_cursor.ts";
 import { RingReader } from "../ffi/ring_reader.ts";
 import { runRawAsync } from "../ffi/test_run.ts";
 
-/** Events of one call. */
+/** Upper bound of the events of one call of `produce`. */
 export const SIMULATED_BURST_MAX = SIMULATED.SIMULATED_BURST_MAX;
 
-/** What the longest record takes in a ring, its header included. */
+/** Bytes of the longest record in a ring, with its header. */
 const RECORD_BYTES_MAX = EVENT.size + 64 + 8;
 
 export class EventSimulator implements Disposable {
@@ -42,13 +42,18 @@ export class EventSimulator implements Disposable {
     this.#owned = stack.move();
   }
 
-  /** How many events fit the rings now, whatever their kind. */
+  /** Events for which the rings have room now, whatever their type. */
   get room(): number {
     const rooms = SHARED_RINGS.map((ring, i) => this.#ringBytes[ring] * (1 - this.#readers[i].stats.fill));
     return Math.floor(Math.min(...rooms) / RECORD_BYTES_MAX);
   }
 
-  /** Makes so many events, at most SIMULATED_BURST_MAX, on another thread; one call at a time. */
+  /**
+   * Makes events on another thread. No two calls may overlap.
+   *
+   * @param events at most SIMULATED_BURST_MAX
+   * @throws {SystemError}
+   */
   async produce(events: number): Promise<void> {
     await runRawAsync(this.#libbpf, this.#programFd, BigInt(events));
   }
@@ -58,6 +63,7 @@ export class EventSimulator implements Disposable {
     return this.#readers[SHARED_RINGS.indexOf(ring)].read(take);
   }
 
+  /** Counters of the rings since the start. */
   rings(): SimulatedRing[] {
     const view = new DataView(this.#counters.buffer);
     const attempts = readField(view, SIMULATE_COUNTERS, "attempts");

@@ -1,18 +1,18 @@
-/** What crosses between the main thread and the worker that makes events up. */
+/** The messages between the main thread and the worker that makes up events. Types only. */
 import type { Lanes } from "../pipeline/channel/lanes.ts";
 import type { WorkerFailure } from "../runtime/worker_handle.ts";
 
 export interface SimulateOptions {
   events: number;
-  /** Events a second; 0 for as fast as the rings and the pipeline take them. */
+  /** Events a second; 0 for as many as the rings and the pipeline take. */
   rate: number;
-  /** Events go through ring buffers, put there by a BPF program. Otherwise straight into the first channel. */
+  /** True: a BPF program puts the events into ring buffers. False: they are sent into the first channel directly. */
   kernel: boolean;
   output: Lanes;
   assetsDir: string;
 }
 
-/** Of a ring, since the start. attempts = submitted + dropped; submitted = consumed once the run is over. */
+/** Counters of a ring since the start. attempts = submitted + dropped; submitted = consumed once the run is over. */
 export interface SimulatedRing {
   ring: "critical" | "normal" | "debug";
   attempts: bigint;
@@ -21,13 +21,13 @@ export interface SimulatedRing {
   consumed: number;
 }
 
-/** What a run made. */
+/** The result of a run. */
 export interface SimulateResult {
   /** Events made. */
   events: number;
   /** Empty without the kernel. */
   rings: SimulatedRing[];
-  /** From the first event to the last one sent into the pipeline. */
+  /** Time from the first event until the last one was sent into the pipeline. */
   seconds: number;
 }
 

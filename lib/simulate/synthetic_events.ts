@@ -1,5 +1,5 @@
 /**
- * The events of bpf/simulate.bpf.c, made without a kernel: the same records for the same numbers, but for their time.
+ * Makes the events of bpf/simulate.bpf.c without a kernel: the same records in the same order, except for their times.
  * tests/simulate_test.ts compares the two byte by byte.
  */
 import { AF_INET } from "../net/address_family.ts";
@@ -40,7 +40,7 @@ export class SyntheticEvents {
     this.#nowNs = nowNs;
   }
 
-  /** The next event's record, lent until the next call. */
+  /** The record of the next event. It is valid until the next call. */
   next(): SyntheticRecord {
     const n = this.#number++;
     const data = this.#data;

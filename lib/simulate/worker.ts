@@ -1,6 +1,6 @@
 /**
- * The worker that makes events up: a BPF program puts them into rings, from which they go the way of all events. Without
- * a kernel they enter the first channel.
+ * The worker that makes up events. A BPF program puts them into rings, from which they take the path of real events;
+ * without a kernel they are sent into the first channel.
  */
 /// <reference lib="deno.worker" />
 import { breathe } from "../runtime/breathe.ts";
@@ -16,11 +16,11 @@ import { WorkerMain } from "../runtime/worker_main.ts";
 import type { SimulateOptions, SimulateReport, SimulateRequest } from "./simulate_messages.ts";
 import { SyntheticEvents } from "./synthetic_events.ts";
 
-/** Synthetic events between two looks at messages. */
+/** Upper bound of synthetic events between two looks at messages. */
 const BURST_MAX = 4_096;
-/** How long to wait for room. */
+/** How long to wait for room before messages are looked at. */
 const FULL_MS = 5;
-/** Between two bursts where a rate is asked for. */
+/** Pause between two bursts when a rate is given. */
 const PACE_MS = 1;
 
 const RING_BYTES: Record<SharedRing, number> = { critical: 1_048_576, normal: 1_048_576, debug: 1_048_576 };
@@ -31,11 +31,11 @@ function report(message: SimulateReport): void {
   self.postMessage(message);
 }
 
-/** Something that makes events and sends them on. */
+/** A source of events, which sends them into the pipeline. */
 interface Source {
-  /** Makes so many at most, and sends on what it can. @returns events made */
+  /** Makes events, at most `events`, and sends those for which there is room. @returns events made */
   burst(events: number): Promise<number>;
-  /** Sends on what is still inside. */
+  /** Sends all events that have not been sent yet. */
   finish(): Promise<void>;
   readonly rings: ReturnType<EventSimulator["rings"]>;
 }
@@ -60,7 +60,7 @@ class KernelSource implements Source {
     }
     let made = false;
     const making = this.#simulator.produce(events).finally(() => made = true);
-    // Meanwhile, on this thread, what is in the rings goes on.
+    // The program runs on another thread; this one empties the rings meanwhile.
     while (!made) {
       await this.#drain();
       await breathe();
@@ -69,7 +69,11 @@ class KernelSource implements Source {
     return events;
   }
 
-  /** Waits a moment where there is no room. @returns whether something was refused */
+  /**
+   * Empties the rings into the pipeline; waits a moment when it has no room.
+   *
+   * @returns true when it had none for an event
+   */
   async #drain(): Promise<boolean> {
     let full: SharedRing | null = null;
     for (const ring of SHARED_RINGS) {
@@ -80,7 +84,7 @@ class KernelSource implements Source {
       });
       this.#feed.flush(laneOf(ring));
     }
-    // For room in the lane that lacks it: the other one may have some, and the wait would be none.
+    // Waits for the lane that is full: the other one may have room, and the wait would end at once.
     if (full !== null) await this.#feed.waitWritable(full, FULL_MS);
     return full !== null;
   }

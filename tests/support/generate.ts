@@ -7,10 +7,13 @@
  * them arrived only the receiving end knows.
  */
 import { readField, type StructLayout, writeField } from "../../lib/wire/layout.ts";
-import { TEST_XDP_LIVE_FRAMES, testRun } from "../../lib/ffi/test_run.ts";
+import { testRun } from "../../lib/ffi/test_run.ts";
 import { openSystemLibbpf, openTestObject } from "./bpf.ts";
 import { ethernet, ETHERTYPE, filler, ipv4, PROTO, udp } from "./frames.ts";
 import { ENDS } from "./namespaces.ts";
+
+/** BPF_F_TEST_XDP_LIVE_FRAMES (Linux 5.18): the frames are really sent, dropped or passed, as the program says. */
+const TEST_XDP_LIVE_FRAMES = 1 << 1;
 
 const [ifindex, flows, firstSource, packets] = Deno.args.map(Number);
 

@@ -1,4 +1,4 @@
-/** What a test expects to be set, and what becomes of it. */
+/** The sets that a test expects of its double-buffered structures, and the outcome of each. */
 
 interface Expectation {
   structure: string;
@@ -19,22 +19,24 @@ export class ExpectedSets {
   readonly #order: "ordered" | "unordered";
   readonly #pending: Expectation[] = [];
 
-  /** @param order whether sets must come in the order in which they are expected */
+  /** @param order whether the sets must come in the order in which they were expected */
   constructor(order: "ordered" | "unordered" = "ordered") {
     this.#order = order;
   }
 
   /**
+   * Expects one set.
+   *
    * @param structure the name of a fake
-   * @param values all of them, in their order
-   * @param outcome `error`: thrown in place of setting them
+   * @param values all values, in their order
+   * @param outcome `error` is thrown instead of setting the values
    */
   expect(structure: string, values: readonly unknown[], outcome: { error?: Error } = {}): this {
     this.#pending.push({ structure, values: textOf(values), error: outcome.error ?? null });
     return this;
   }
 
-  /** For the fakes. @throws {Error} for what nobody expects, and whatever was to be thrown */
+  /** Called by the fakes for each set. @throws {Error} for a set that is not expected, or the expected error */
   take(structure: string, values: readonly unknown[]): void {
     const text = textOf(values);
     const candidates = this.#order === "ordered" ? this.#pending.slice(0, 1) : this.#pending;
@@ -47,14 +49,14 @@ export class ExpectedSets {
     if (found.error !== null) throw found.error;
   }
 
-  /** @throws {Error} when something that was expected has not come */
+  /** Checks that every expected set has come. @throws {Error} when one has not */
   verify(): void {
     if (this.#pending.length === 0) return;
     throw new Error(`Never set: ${this.#pending.map((it) => `${it.structure} ${it.values}`).join("; ")}`);
   }
 }
 
-/** Equal for equal values: JSON with bigints and bytes. */
+/** A text that is equal for equal values: JSON, extended by bigints and bytes. */
 function textOf(value: unknown): string {
   return JSON.stringify(value, (_key, part) => {
     if (typeof part === "bigint") return `${part}n`;

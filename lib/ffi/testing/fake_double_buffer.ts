@@ -1,6 +1,6 @@
 /**
- * Double-buffered structures without a kernel, for tests of whoever uses them: the real classes over maps in memory,
- * with expectations, injected errors, and a look at both sides.
+ * Double-buffered structures without a kernel, for tests of code that uses them: the real classes over maps in memory.
+ * Tests can expect sets, inject errors and look at both sides.
  */
 import { MapType, type MapTypeNumber } from "../bpf_map.ts";
 import { type Fence, readAll } from "../double_buffer.ts";
@@ -14,7 +14,7 @@ import { DOUBLE_BUFFER } from "../../wire/layouts.gen.ts";
 import type { ExpectedSets } from "./expected_sets.ts";
 import { FakeSideMaps, Faults } from "./fake_map.ts";
 
-/** Waits for nothing, and counts. */
+/** A fence that does not wait, and counts the calls. */
 class FakeFence implements Fence {
   readonly #faults: Faults;
   waits = 0;
@@ -47,12 +47,12 @@ export class FakePointer extends ActivePointer {
     this.#fence = fence;
   }
 
-  /** How often running programs were waited for. */
+  /** How often code waited for running programs. */
   get waits(): number {
     return this.#fence.waits;
   }
 
-  /** For the fakes: what `check` throws abandons the change that is open, as any failure does. */
+  /** Called by the fakes. An error of `check` abandons the open change, as any failure does. */
   abandonUnless(check: () => void): void {
     try {
       check();
@@ -63,15 +63,15 @@ export class FakePointer extends ActivePointer {
   }
 }
 
-/** What a fake is called, holds and expects. */
+/** Options of a fake. */
 export interface FakeOptions {
-  /** For expectations and messages. */
+  /** Name of the structure, for expectations and messages. */
   name: string;
-  /** Default 1,024. */
+  /** Entries of the maps; default 1,024. */
   entriesMax?: number;
-  /** What the maps may grow to; none: not at all. */
+  /** Entries up to which the maps may grow; by default they do not. */
   entriesLimit?: number;
-  /** Without it anything may be set. */
+  /** The expected sets; without them every set is accepted. */
   expected?: ExpectedSets;
 }
 
@@ -105,7 +105,7 @@ export class FakeDoubleBufferedArray<T> extends DoubleBufferedArray<T> {
     return super.setAndDeferSwitchover(list);
   }
 
-  /** Every element of a side's map, those beyond its length too. */
+  /** Every element of a side's map, also those beyond its length. */
   elements(side: Side): T[] {
     const map = this.#sides.map(side);
     const { count, values } = readAll(map, map.spec.entriesMax);
@@ -120,7 +120,7 @@ interface FakeTableOptions<K, V> extends FakeOptions {
   value: Codec<V>;
 }
 
-/** What a fake table adds to the real one: what it expects, and a look at its sides. */
+/** A fake table adds expectations and a look at its sides to the real one. */
 class FakeTable<K, V> {
   readonly sides: FakeSideMaps;
   readonly #options: FakeTableOptions<K, V>;
@@ -165,7 +165,7 @@ export class FakeDoubleBufferedHash<K, V> extends DoubleBufferedHash<K, V> {
     return super.setAndDeferSwitchover(list);
   }
 
-  /** What is in a side's map. */
+  /** All entries of a side's map. */
   entriesOf(side: Side): [K, V][] {
     return this.#fake.entriesOf(side);
   }
@@ -187,7 +187,7 @@ export class FakeDoubleBufferedLpm<K, V> extends DoubleBufferedLpm<K, V> {
     return super.setAndDeferSwitchover(list);
   }
 
-  /** What is in a side's map. */
+  /** All entries of a side's map. */
   entriesOf(side: Side): [K, V][] {
     return this.#fake.entriesOf(side);
   }

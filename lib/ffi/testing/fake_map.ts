@@ -1,4 +1,4 @@
-/** Maps in memory with the semantics of the kernel's, and errors where a test wants them. */
+/** Maps in memory with the semantics of the kernel's maps, and errors that a test injects. */
 import { SystemError } from "../../runtime/errors.ts";
 import type { MapBatch } from "../../wire/records.ts";
 import { type MapSpec, MapType, type TakeBatch } from "../bpf_map.ts";
@@ -7,17 +7,17 @@ import type { SideMap, SideMaps } from "../double_buffer.ts";
 
 const E2BIG = 7;
 
-/** Errors by the step at which they come: each call that could fail in the kernel is a step. */
+/** Errors to inject. Each call that could fail in the kernel is a step, and an error comes at a certain step. */
 export class Faults {
   #steps = 0;
   readonly #errors = new Map<number, Error>();
 
-  /** Has the `ahead`-th step from now on fail; 1 is the next. */
+  /** Makes a step fail. @param ahead 1 for the next step, 2 for the one after it */
   failAt(ahead: number, error: Error): void {
     this.#errors.set(this.#steps + ahead, error);
   }
 
-  /** Takes a step. @throws what was injected */
+  /** Takes a step. @throws {Error} the error that was injected for it */
   step(): void {
     const error = this.#errors.get(++this.#steps);
     if (error === undefined) return;
@@ -25,7 +25,7 @@ export class Faults {
     throw error;
   }
 
-  /** Has no step fail any more. */
+  /** Removes all injected errors. */
   heal(): void {
     this.#errors.clear();
   }
@@ -86,7 +86,7 @@ export class FakeMap implements SideMap {
     return size;
   }
 
-  /** An array has all its elements from the start. */
+  /** The elements of an array, all of which exist from the start. */
   #elements(): { key: Uint8Array<ArrayBuffer>; value: Uint8Array<ArrayBuffer> }[] {
     return Array.from({ length: this.spec.entriesMax }, (_, i) => {
       const key = new Uint8Array(Uint32Array.of(i).buffer);
@@ -123,7 +123,7 @@ function prefixBits(key: Uint8Array<ArrayBuffer>): number {
   return new DataView(key.buffer, key.byteOffset).getUint32(0, true);
 }
 
-/** The prefix itself: what lies behind it does not count. */
+/** The prefix of a key as text, without the bits behind it. */
 function prefixName(key: Uint8Array<ArrayBuffer>, bits: number): string {
   const prefix = key.slice(4, 4 + Math.ceil(bits / 8));
   if (bits % 8 !== 0) prefix[prefix.length - 1] &= 0xff00 >> bits % 8;
@@ -143,7 +143,7 @@ export class FakeSideMaps implements SideMaps {
   readonly #faults: Faults;
   readonly #maps: [FakeMap, FakeMap];
 
-  /** @param spec `entriesLimit`: what the maps may grow to; without it they have a fixed size */
+  /** @param spec `entriesLimit`: entries up to which the maps may grow; without it they have a fixed size */
   constructor({ entriesLimit, ...spec }: MapSpec & { entriesLimit?: number }, faults: Faults) {
     this.#spec = spec;
     this.#entriesLimit = entriesLimit ?? spec.entriesMax;

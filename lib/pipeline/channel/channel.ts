@@ -1,6 +1,7 @@
 /**
- * The contract of a channel between two hops. A channel is bounded, counts its records, and has one or several senders and
- * receivers in different workers. shared_channel.ts (SharedArrayBuffer) and queue_channel.ts (a BPF queue map) implement it.
+ * The contract of a channel between two hops. A channel is bounded, counts its records, and has one or several senders
+ * and receivers in different workers. shared_channel.ts (SharedArrayBuffer) and queue_channel.ts (a BPF queue map)
+ * implement it.
  *
  *     sent = received + dropped + inFlight          in records, exact when nobody is inside a call
  *
@@ -57,8 +58,8 @@ export interface OutgoingRecord {
 /** The sending end of a channel in one worker. */
 export interface Sender extends Disposable {
   /**
-   * Copies a record into the channel; receivers see it after the next `flush` at the latest. Until it is published, it does
-   * not count as sent, and is lost when the worker dies.
+   * Copies a record into the channel; receivers see it after the next `flush` at the latest. Until it is published, it
+   * does not count as sent, and is lost when the worker dies.
    *
    * @returns false when there is no room and the policy is `block`: the record was not copied
    * @throws {RangeError} for a record shorter than its header, or longer than ENVELOPE_MAX_BYTES in its envelope
@@ -85,8 +86,8 @@ export interface Receiver extends Disposable {
   /**
    * Commits the batch that `receive` handed out last: its events are done with.
    *
-   * @param events commits only so many, counted from the start of the batch; a later call may name a larger number. Absent:
-   *   all of them
+   * @param events commits only so many, counted from the start of the batch; a later call may name a larger number.
+   *   Absent: all of them
    */
   commit(events?: number): void;
   /** Waits for a record. @returns false after `timeoutMs` without any */
@@ -100,13 +101,21 @@ export interface Channel {
   readonly policy: OverflowPolicy;
   /** True where the batch of a dead worker goes to its successor. Otherwise `recover` counts its records as dropped. */
   readonly recoverable: boolean;
-  /** Opens the sending end of a worker; it may have one at a time. @throws {RangeError} when `worker` is not a worker id */
+  /**
+   * Opens the sending end of a worker; it may have one at a time.
+   *
+   * @throws {RangeError} when `worker` is not a worker id
+   */
   openSender(worker: number): Sender;
-  /** Opens the receiving end of a worker; it may have one at a time. @throws {RangeError} when `worker` is not a worker id */
+  /**
+   * Opens the receiving end of a worker; it may have one at a time.
+   *
+   * @throws {RangeError} when `worker` is not a worker id
+   */
   openReceiver(worker: number): Receiver;
   /**
-   * Brings the channel into order after a worker has died. The worker's thread must have ended: `Worker.terminate()` returns
-   * while it still runs.
+   * Brings the channel into order after a worker has died. The worker's thread must have ended: `Worker.terminate()`
+   * returns while it still runs.
    *
    * @returns records that are lost, which count as dropped from now on
    */

@@ -1,6 +1,6 @@
 /**
- * A journal that makes one step of a worker atomic, whenever the worker dies. In a step the records appended to the outputs
- * are published, the counters get their new values, and the input batch is committed, wholly or in part.
+ * A journal that makes one step of a worker atomic, whenever the worker dies. In a step the records appended to the
+ * outputs are published, the counters get their new values, and the input batch is committed, wholly or in part.
  *
  * The worker first writes the step down, and one store makes the entry valid. It then executes the step, each part of
  * which can be done twice, and clears the journal. After a worker's death `recover` executes a valid entry once more.

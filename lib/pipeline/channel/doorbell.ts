@@ -24,7 +24,8 @@ export class Doorbell {
   }
 
   /**
-   * Waits until `ready` returns true: it is asked now and after each ring. What makes it true must happen before the ring.
+   * Waits until `ready` returns true: it is asked now and after each ring. What makes it true must happen before the
+   * ring.
    *
    * @returns false when `ready` has not become true within `timeoutMs`
    */

@@ -15,7 +15,10 @@ export function refuseProcess(): never {
 const CATEGORY_SHIFT = 4;
 const RING_MASK = (1 << CATEGORY_SHIFT) - 1;
 
-/** @returns bytes of a record in its envelope @throws {RangeError} for a record that is too short or too long for a channel */
+/**
+ * @returns bytes of a record in its envelope
+ * @throws {RangeError} for a record that is too short or too long for a channel
+ */
 export function envelopeLengthOf(record: OutgoingRecord): number {
   const { lengthBytes, process } = record;
   const wholeBytes = envelopeLength(lengthBytes, process === null ? 0 : process.encoded.length);

@@ -23,7 +23,11 @@ export function assignBuckets(table: Uint8Array, alive: readonly number[]): void
   }
 }
 
-/** Assigns the buckets of output `from` to the outputs `to`; other buckets stay as they are. @throws {RangeError} without `to` */
+/**
+ * Assigns the buckets of output `from` to the outputs `to`; other buckets stay as they are.
+ *
+ * @throws {RangeError} without `to`
+ */
 export function moveBuckets(table: Uint8Array, from: number, to: readonly number[]): void {
   if (to.length === 0) throw new RangeError("Cannot spread events: no worker is left");
   let next = 0;

@@ -63,7 +63,11 @@ export class SharedChannel implements Channel {
     this.#decodeProcess = options.decodeProcess ?? refuseProcess;
   }
 
-  /** Makes the memory of a channel. @throws {RangeError} for slots that are too small for a record, or too few or too many */
+  /**
+   * Makes the memory of a channel.
+   *
+   * @throws {RangeError} for slots that are too small for a record, or too few or too many
+   */
   static create(options: SharedChannelOptions): SharedChannelDescription {
     const { name, policy, slots, slotBytes, firstSequence } = options;
     if (!Number.isInteger(slots) || slots < 2 || slots > SLOTS_MAX) {

@@ -6,11 +6,11 @@
  *
  * A sequence number in each slot orders them, as in Vyukov's bounded MPMC queue
  * (https://www.1024cores.net/home/lock-free-algorithms/queues/bounded-mpmc-queue). There a sender takes its place in
- * the order before it has written, so that a slow one holds up all behind it and a dead one holds them up for ever. Here
- * a slot is written first and takes its number when it is published; receivers look for the lowest.
+ * the order before it has written, so that a slow one holds up all behind it and a dead one holds them up for ever.
+ * Here a slot is written first and takes its number when it is published; receivers look for the lowest.
  *
- * A worker may die between any two stores. Before a counter changes, what it will be is written into the slot, and
- * the next phase (SEALED, DONE, EVICTED) says that it holds; `recover` does the rest of those steps, each of which can be
+ * A worker may die between any two stores. Before a counter changes, what it will be is written into the slot, and the
+ * next phase (SEALED, DONE, EVICTED) says that it holds; `recover` does the rest of those steps, each of which can be
  * done twice, and undoes WRITING and EVICTING.
  */
 import { type ChannelStats, WORKERS_MAX } from "./channel.ts";
@@ -38,8 +38,8 @@ function state(phase: number, owner: number, sequenceBits = 0): number {
 
 const SEQUENCE_BITS = -1 << SEQUENCE_SHIFT;
 
-// Layout of the memory: three words, each on a cache line of its own; a state word for each slot; a header for each slot; a
-// row of counters for each worker; then the slots.
+// Layout of the memory: three words, each on a cache line of its own; a state word for each slot; a header for each
+// slot; a row of counters for each worker; then the slots.
 const LINE_BYTES = 64;
 const READABLE_WORD = 0;
 const WRITABLE_WORD = LINE_BYTES / 4;

@@ -1,7 +1,7 @@
 /** `ebpfmon pipeline`: its flags, and the options that they become. */
 import type { OverflowPolicy } from "../../pipeline/channel/channel.ts";
 import type { Placement } from "../../pipeline/pipeline_messages.ts";
-import { ENRICH_WORKERS_MAX } from "../../pipeline/plan.ts";
+import { ENRICH_WORKERS_MAX } from "../../pipeline/pipeline_shape.ts";
 import { command, optional, type OptionsOf } from "../command.ts";
 import { checkEventFilter, EVENT_FILTER_FLAG } from "../flags/events.ts";
 import {

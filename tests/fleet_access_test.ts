@@ -267,7 +267,7 @@ Deno.test("A batch that comes again is acknowledged again and not stored again",
   assertEquals((await acknowledgementsOf(port, [first, first, second, first])).at(-1), 2n);
   // As of an agent that takes no notice of Welcome.
   assertEquals((await acknowledgementsOf(port, [first, second, third, otherLane])).sort(), [1n, 2n, 2n, 5n]);
-  const stored = store.batches.map(({ lane, sequence }) => `${lane} ${sequence}`);
+  const stored = store.batches.map(({ severity, sequence }) => `${severity} ${sequence}`);
   assertEquals(stored, ["info 1", "info 2", "info 5", "critical 1"]);
   assertEquals(service.stats.agents[0].duplicates, 4);
 });

@@ -61,8 +61,8 @@ class Fleet implements AsyncDisposable {
   /** How often the store has each event. @throws when one is not as it was made */
   stored(): Map<number, number> {
     const counts = new Map<number, number>();
-    for (const { numbers, damaged, lane, sequence } of readBatches(this.storePath).batches) {
-      assertEquals(damaged, 0, `batch ${lane} ${sequence}`);
+    for (const { numbers, damaged, severity, sequence } of readBatches(this.storePath).batches) {
+      assertEquals(damaged, 0, `batch ${severity} ${sequence}`);
       for (const number of numbers) counts.set(number, (counts.get(number) ?? 0) + 1);
     }
     return counts;

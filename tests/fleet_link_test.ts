@@ -29,11 +29,11 @@ Deno.test("AgentLink delivers every event once, as it was, and the spool empties
   agent.batcher.flush();
   await until(() => agent.spool.stats.batches.spooled === 0, "the last acknowledgement");
   assertEachOnce(store.eventNumbers, 20_000);
-  for (const { content, lane } of store.batches) {
+  for (const { content, severity } of store.batches) {
     for (const message of content.events) {
       const decoded = decodeEvent(message)!;
       assertEquals(decoded, fleetEvent(fleetEventNumber(decoded)));
-      assertEquals(decoded.event.severity, lane);
+      assertEquals(decoded.event.severity, severity);
     }
   }
   const { events: counts } = agent.spool.stats;
@@ -236,7 +236,7 @@ Deno.test("Streams that fight over one agent never reach the store at the same t
   }
   assertGreater(calls, 3);
   assertEquals(most, 1);
-  const stored = store.batches.map(({ spool, lane, sequence }) => `${spool} ${lane} ${sequence}`);
+  const stored = store.batches.map(({ spool, severity, sequence }) => `${spool} ${severity} ${sequence}`);
   assertEquals(new Set(stored).size, stored.length);
 });
 

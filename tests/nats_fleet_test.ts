@@ -3,7 +3,7 @@
  * there twice, and every store holds every event once.
  */
 import { monotonicNs } from "../lib/ffi/libc.ts";
-import type { EnrichedEvent } from "../lib/fleet/fleet_types.ts";
+import type { EnrichedEvent } from "../lib/fleet/enriched_event.ts";
 import { assert, assertEquals, assertGreater } from "./assert.ts";
 import { routerEvent } from "./support/events.ts";
 import { TestAgent } from "./support/fleet_agent.ts";

@@ -11,14 +11,15 @@ import { eventsSummaryObject } from "../export/event_json.ts";
 import { alertObject, jsonLine, readyObject, summaryObject } from "../export/json_lines.ts";
 import { downloadLibbpf } from "../ffi/libbpf_download.ts";
 import { monotonicNs } from "../ffi/libc.ts";
-import { BATCH_RECORDS_MAX, type FleetFilter, LANES } from "../fleet/fleet_types.ts";
+import { BATCH_RECORDS_MAX } from "../fleet/sequences.ts";
+import type { FleetFilter } from "../fleet/fleet_filter.ts";
 import { SaidOnce } from "../fleet/said_once.ts";
 import { formatServerAddress } from "../fleet/server_address.ts";
 import type { PipelineEvent } from "../pipeline/pipeline_messages.ts";
 import { AlertEngine } from "../router/alerts.ts";
 import { HEALTH_MS, ROUTER_DEFAULTS } from "../router/defaults.ts";
 import { EventTotals } from "../pipeline/event_totals.ts";
-import { EVENT_TYPES } from "../events/event.ts";
+import { EVENT_TYPES, SEVERITIES } from "../events/event.ts";
 import type { HealthReport } from "../router/router_messages.ts";
 import type { RuleSet } from "../events/rule_set.ts";
 import { RULES_MAX } from "../events/rules.ts";
@@ -141,7 +142,7 @@ class Sender implements AsyncDisposable {
 
   /** The raw path: nothing where events come without their records. */
   #addRecords(events: readonly PipelineEvent[]): void {
-    for (const lane of LANES) {
+    for (const lane of SEVERITIES) {
       const records = events.flatMap(({ severity, record }) => severity === lane && record ? [record] : []);
       for (let first = 0; first < records.length; first += BATCH_RECORDS_MAX) {
         const batch = records.slice(first, first + BATCH_RECORDS_MAX);

@@ -1,6 +1,6 @@
 /** From the flags of `agent` and `serve` to what they are to do. */
 import type { LinkOptions } from "../fleet/agent/link.ts";
-import type { FleetFilter } from "../fleet/fleet_types.ts";
+import type { FleetFilter } from "../fleet/fleet_filter.ts";
 import { formatServerAddress, isLoopback, type ServerAddress } from "../fleet/server_address.ts";
 import type { TlsFiles } from "../fleet/tls.ts";
 import type { ListenAddress } from "../net/listen_address.ts";

@@ -6,7 +6,8 @@
 import type * as proto from "./proto/ebpfmon.gen.ts";
 import { EVENT_TYPES, RINGS, SEVERITIES, type Severity } from "../events/event.ts";
 import type { HealthReport } from "../router/router_messages.ts";
-import type { FleetAlert, FleetFilter, Lane } from "./fleet_types.ts";
+import type { FleetAlert } from "./fleet_alert.ts";
+import type { FleetFilter } from "./fleet_filter.ts";
 
 // Numbers on the wire are one more than places in the lists: 0 stands for unspecified.
 
@@ -119,20 +120,20 @@ export function decodeFilter(message: proto.FilterUpdate): FleetFilter {
   };
 }
 
-/** A place in a lane's sequence. */
+/** The place of a batch among those of its severity. */
 export interface Position {
-  lane: Lane;
+  severity: Severity;
   sequence: number;
 }
 
-export function encodePosition({ lane, sequence }: Position): proto.LanePosition {
-  return { lane: severityNumber(lane), sequence: BigInt(sequence) };
+export function encodePosition({ severity, sequence }: Position): proto.LanePosition {
+  return { lane: severityNumber(severity), sequence: BigInt(sequence) };
 }
 
-/** Positions of lanes that this version does not know are left out. */
+/** Positions of severities that this version does not know are left out. */
 export function decodePositions(messages: proto.LanePosition[]): Position[] {
   return messages.flatMap(({ lane, sequence }) => {
-    const known = severityOf(lane);
-    return known === null ? [] : [{ lane: known, sequence: Number(sequence) }];
+    const severity = severityOf(lane);
+    return severity === null ? [] : [{ severity, sequence: Number(sequence) }];
   });
 }

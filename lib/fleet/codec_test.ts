@@ -7,7 +7,8 @@ import type { HealthReport } from "../router/router_messages.ts";
 import * as codec from "./codec.ts";
 import { decodeEvent, encodeEvent } from "./event_codec.ts";
 import { decodeWindow, encodeWindow } from "./window_codec.ts";
-import { firstSequence, LANES, recordNumber } from "./fleet_types.ts";
+import { firstSequence, recordNumber } from "./sequences.ts";
+import { SEVERITIES } from "../events/event.ts";
 
 /** A number that no version has given out. */
 const FUTURE: number = 99;
@@ -162,9 +163,9 @@ Deno.test("Health, alerts and filters cross the wire as they were", () => {
 
 Deno.test("recordNumber() gives no two records of an agent one number, and stays exact for decades", () => {
   const numbers = new Set<number>();
-  for (const lane of LANES) {
+  for (const severity of SEVERITIES) {
     for (const sequence of [1, 2, firstSequence(Date.UTC(2060, 0, 1))]) {
-      for (const index of [0, 1, 1023]) numbers.add(recordNumber(lane, sequence, index));
+      for (const index of [0, 1, 1023]) numbers.add(recordNumber(severity, sequence, index));
     }
   }
   assertEquals(numbers.size, 45);

@@ -2,7 +2,7 @@
 
 import type * as proto from "./proto/ebpfmon.gen.ts";
 import { EVENT_TYPES, type RouterEvent } from "../events/event.ts";
-import type { EnrichedEvent, EventEnrichment } from "./fleet_types.ts";
+import type { EnrichedEvent, EventEnrichment } from "./enriched_event.ts";
 import { severityNumber, severityOf } from "./codec.ts";
 
 const FAMILIES = ["ipv4", "ipv6", "unix"] as const;

@@ -2,7 +2,7 @@
 import { Batcher } from "../../lib/fleet/agent/batcher.ts";
 import { AgentLink } from "../../lib/fleet/agent/link.ts";
 import { Spool } from "../../lib/fleet/agent/spool.ts";
-import { byLane } from "../../lib/fleet/fleet_types.ts";
+import { bySeverity } from "../../lib/fleet/by_severity.ts";
 import { FleetServer } from "../../lib/fleet/server/grpc_service.ts";
 import { fleetEvent } from "./fleet_events.ts";
 
@@ -12,7 +12,7 @@ let stored = 0;
 const server = await FleetServer.listen({
   listen: { host: "127.0.0.1", port: 0 },
   store: {
-    lastSequences: () => Promise.resolve(byLane(0)),
+    lastSequences: () => Promise.resolve(bySeverity(0)),
     accept: (batches) => {
       for (const { events } of batches) stored += events;
       return Promise.resolve();

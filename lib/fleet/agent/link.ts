@@ -5,7 +5,8 @@
 import * as grpc from "@grpc/grpc-js";
 import { checkServerIdentity } from "node:tls";
 import type { Position } from "../codec.ts";
-import type { AgentIdentity, FleetFilter } from "../fleet_types.ts";
+import type { AgentIdentity } from "../agent_identity.ts";
+import type { FleetFilter } from "../fleet_filter.ts";
 import { SaidOnce } from "../said_once.ts";
 import { formatServerAddress, isIpAddress, isLoopback, type ServerAddress } from "../server_address.ts";
 import { type TlsFiles, TlsSource } from "../tls.ts";

@@ -3,7 +3,8 @@ import * as grpc from "@grpc/grpc-js";
 import { type Goaway, ServerMessage, type Welcome } from "../proto/ebpfmon.gen.ts";
 import { decodeFilter, decodePositions, encodePosition, type Position } from "../codec.ts";
 import { bufferOf, encodeHello, frameBatch, STREAM_PATH } from "../method.ts";
-import type { AgentIdentity, FleetFilter } from "../fleet_types.ts";
+import type { AgentIdentity } from "../agent_identity.ts";
+import type { FleetFilter } from "../fleet_filter.ts";
 import type { Spool } from "./spool.ts";
 
 export interface SessionOptions {
@@ -15,7 +16,7 @@ export interface SessionOptions {
   drainMs: number;
   onWelcome: (held: Position[]) => void;
   onSent: (batch: Position, events: number) => void;
-  /** The server has these lanes up to and with these sequences. */
+  /** The server has the batches of these severities up to and including these sequences. */
   onAcknowledged: (positions: Position[]) => void;
   onFilter: (filter: FleetFilter) => void;
   onNotice: (notice: string) => void;
@@ -167,13 +168,13 @@ export class LinkSession {
     this.#messageBytesMax = welcome.messageBytesMax;
     this.#answeredMs = performance.now();
     const held = decodePositions(welcome.acknowledged);
-    for (const { lane, sequence } of held) this.#spool.acknowledge(lane, sequence);
+    for (const { severity, sequence } of held) this.#spool.acknowledge(severity, sequence);
     this.#options.onWelcome(held);
     if (welcome.filter) this.#options.onFilter(decodeFilter(welcome.filter));
   }
 
   #acknowledge(positions: Position[]): void {
-    for (const { lane, sequence } of positions) this.#inFlightBytes -= this.#spool.acknowledge(lane, sequence);
+    for (const { severity, sequence } of positions) this.#inFlightBytes -= this.#spool.acknowledge(severity, sequence);
     this.#answeredMs = performance.now();
     this.#options.onAcknowledged(positions);
     if (this.#closing) this.#endIfQuiet();

@@ -1,5 +1,5 @@
 /** From what comes out of the pipeline to what agents send. */
-import type { EnrichedEvent, EventEnrichment } from "../fleet_types.ts";
+import type { EnrichedEvent, EventEnrichment } from "../enriched_event.ts";
 import type { PipelineEvent } from "../../pipeline/pipeline_messages.ts";
 
 /** What the pipeline does not know is left out; 0 and empty texts stand for that there. */

@@ -5,11 +5,13 @@
  *
  *     batches = acknowledged + still spooled + dropped          the same in events; recovered ones are on the left too
  *
- * At the limit the least severe lane gives first: never what is under way as long as there is something else.
+ * At the limit the least severe severity gives first: never what is under way as long as there is something else.
  */
 import type { Position } from "../codec.ts";
-import { type ByLane, byLane, firstSequence, type Lane, LANES } from "../fleet_types.ts";
-import { laneOfSegment, RECORD_OVERHEAD_BYTES, Segment } from "./segment.ts";
+import { type BySeverity, bySeverity } from "../by_severity.ts";
+import { SEVERITIES, type Severity } from "../../events/event.ts";
+import { firstSequence } from "../sequences.ts";
+import { RECORD_OVERHEAD_BYTES, Segment, severityOfSegment } from "./segment.ts";
 import { SPOOL_ID_BYTES, SpoolState } from "./spool_state.ts";
 
 export interface SpoolOptions {
@@ -35,7 +37,7 @@ export interface SpoolCounts {
   /** Found on disk when the spool was opened. */
   recovered: number;
   acknowledged: number;
-  dropped: ByLane;
+  dropped: BySeverity;
   spooled: number;
 }
 
@@ -49,7 +51,7 @@ export interface SpoolStats {
 }
 
 interface Entry {
-  lane: Lane;
+  severity: Severity;
   sequence: number;
   events: number;
   lengthBytes: number;
@@ -60,8 +62,8 @@ interface Entry {
   offset: number;
 }
 
-/** A lane's batches in order. The first `inFlight` of them have been sent. */
-interface LaneQueue {
+/** A severity's batches in order. The first `inFlight` of them have been sent. */
+interface BatchQueue {
   entries: Entry[];
   /** Where in `entries` the queue starts: what lies before it is done with. */
   head: number;
@@ -82,7 +84,7 @@ export class Spool implements Disposable {
   readonly id: Uint8Array<ArrayBuffer>;
   readonly #options: SpoolOptions;
   readonly #state: SpoolState | null;
-  readonly #lanes: Record<Lane, LaneQueue>;
+  readonly #queues: Record<Severity, BatchQueue>;
   readonly #segments = new Set<Segment>();
   readonly #segmentBytes: number;
   readonly #batches = newCounts();
@@ -104,9 +106,15 @@ export class Spool implements Disposable {
     );
     this.#state = options.directory ? openState(options.directory.path, first) : null;
     this.id = this.#state?.id ?? crypto.getRandomValues(new Uint8Array(SPOOL_ID_BYTES));
-    const start = this.#state?.start ?? byLane(first);
-    const queue = (lane: Lane): LaneQueue => ({ entries: [], head: 0, inFlight: 0, next: start[lane], active: null });
-    this.#lanes = {
+    const start = this.#state?.start ?? bySeverity(first);
+    const queue = (severity: Severity): BatchQueue => ({
+      entries: [],
+      head: 0,
+      inFlight: 0,
+      next: start[severity],
+      active: null,
+    });
+    this.#queues = {
       critical: queue("critical"),
       error: queue("error"),
       warning: queue("warning"),
@@ -128,18 +136,18 @@ export class Spool implements Disposable {
    *
    * @param encode makes the batch once its sequence is known
    */
-  append(lane: Lane, events: number, encode: (sequence: number) => Uint8Array): void {
-    const queue = this.#lanes[lane];
+  append(severity: Severity, events: number, encode: (sequence: number) => Uint8Array): void {
+    const queue = this.#queues[severity];
     const sequence = queue.next++;
     const bytes = encode(sequence);
     this.#batches.appended++;
     this.#events.appended += events;
-    const entry: Entry = { lane, sequence, events, lengthBytes: bytes.length, bytes, segment: null, offset: 0 };
-    this.#reserve(lane, sequence);
+    const entry: Entry = { severity, sequence, events, lengthBytes: bytes.length, bytes, segment: null, offset: 0 };
+    this.#reserve(severity, sequence);
     if (this.#toDisk(entry, bytes) === "dropped") return;
     if (entry.segment === null) {
       while (this.#memoryOnlyBytes + entry.lengthBytes > this.#options.memoryBytesMax) {
-        if (!this.#dropFromMemory(lane)) return this.#countDropped(entry);
+        if (!this.#dropFromMemory(severity)) return this.#countDropped(entry);
       }
       this.#memoryOnlyBytes += entry.lengthBytes;
       if (this.#memoryOnlyBytes + this.#copiedBytes > this.#options.memoryBytesMax) this.#dropCopies();
@@ -171,13 +179,13 @@ export class Spool implements Disposable {
         continue;
       }
       queue.inFlight++;
-      return { lane: entry.lane, sequence: entry.sequence, events: entry.events, bytes };
+      return { severity: entry.severity, sequence: entry.sequence, events: entry.events, bytes };
     }
   }
 
-  /** The server has this lane up to and with this sequence. @returns bytes of the batches that this is news about */
-  acknowledge(lane: Lane, sequence: number): number {
-    const queue = this.#lanes[lane];
+  /** The server has this severity up to and with this sequence. @returns bytes of the batches that this is news about */
+  acknowledge(severity: Severity, sequence: number): number {
+    const queue = this.#queues[severity];
     let bytes = 0;
     while (queue.head < queue.entries.length && queue.entries[queue.head].sequence <= sequence) {
       const entry = queue.entries[queue.head];
@@ -191,8 +199,8 @@ export class Spool implements Disposable {
   }
 
   /** The server will never take this batch, which `take` gave out: it is dropped and counted. */
-  reject({ lane, sequence }: Position): void {
-    const queue = this.#lanes[lane];
+  reject({ severity, sequence }: Position): void {
+    const queue = this.#queues[severity];
     const index = queue.entries.findIndex((entry, i) => i >= queue.head && entry.sequence === sequence);
     if (index < 0) return;
     const entry = queue.entries[index];
@@ -203,14 +211,14 @@ export class Spool implements Disposable {
 
   /** The stream is gone: everything that was under way is to be sent again. */
   rewind(): void {
-    for (const lane of LANES) this.#lanes[lane].inFlight = 0;
+    for (const severity of SEVERITIES) this.#queues[severity].inFlight = 0;
   }
 
-  /** The lowest sequence of each lane that may still be sent. */
+  /** The lowest sequence of each severity that may still be sent. */
   positions(): Position[] {
-    return LANES.map((lane) => {
-      const queue = this.#lanes[lane];
-      return { lane, sequence: queue.entries[queue.head]?.sequence ?? queue.next };
+    return SEVERITIES.map((severity) => {
+      const queue = this.#queues[severity];
+      return { severity, sequence: queue.entries[queue.head]?.sequence ?? queue.next };
     });
   }
 
@@ -238,9 +246,9 @@ export class Spool implements Disposable {
     return this.#options.now?.() ?? Date.now();
   }
 
-  #nextQueue(): { queue: LaneQueue; entry: Entry } | null {
-    for (const lane of LANES) {
-      const queue = this.#lanes[lane];
+  #nextQueue(): { queue: BatchQueue; entry: Entry } | null {
+    for (const severity of SEVERITIES) {
+      const queue = this.#queues[severity];
       const entry = queue.entries[queue.head + queue.inFlight];
       if (entry !== undefined) return { queue, entry };
     }
@@ -260,16 +268,16 @@ export class Spool implements Disposable {
   #recover(directory: string): void {
     const names = Array.from(Deno.readDirSync(directory), ({ name }) => name).sort();
     for (const name of names) {
-      const lane = laneOfSegment(name);
-      if (lane === null) continue;
+      const severity = severityOfSegment(name);
+      if (severity === null) continue;
       const path = `${directory}/${name}`;
-      const { segment, records, tornBytes } = Segment.recover(path, lane);
+      const { segment, records, tornBytes } = Segment.recover(path, severity);
       this.#segments.add(segment);
       this.#diskBytes += segment.sizeBytes;
       if (tornBytes > 0) this.#options.onNotice(`Dropped ${tornBytes} bytes of an unfinished write from ${path}`);
-      const queue = this.#lanes[lane];
+      const queue = this.#queues[severity];
       for (const { sequence, events, offset, lengthBytes } of records) {
-        const entry: Entry = { lane, sequence, events, lengthBytes, bytes: null, segment, offset };
+        const entry: Entry = { severity, sequence, events, lengthBytes, bytes: null, segment, offset };
         segment.live++;
         queue.entries.push(entry);
         this.#batches.recovered++;
@@ -281,9 +289,9 @@ export class Spool implements Disposable {
     }
   }
 
-  #reserve(lane: Lane, sequence: number): void {
+  #reserve(severity: Severity, sequence: number): void {
     try {
-      this.#state?.reserve(lane, sequence);
+      this.#state?.reserve(severity, sequence);
     } catch (error) {
       this.#diskFailed(error);
     }
@@ -294,15 +302,15 @@ export class Spool implements Disposable {
     const { directory } = this.#options;
     if (!directory || this.#diskRetryMs > this.#now()) return "memory";
     while (this.#diskBytes + bytes.length + RECORD_OVERHEAD_BYTES > directory.bytesMax) {
-      if (!this.#dropSegment(entry.lane)) {
+      if (!this.#dropSegment(entry.severity)) {
         this.#countDropped(entry);
         return "dropped";
       }
     }
-    const queue = this.#lanes[entry.lane];
+    const queue = this.#queues[entry.severity];
     try {
       if (queue.active === null || queue.active.sizeBytes >= this.#segmentBytes) {
-        queue.active = Segment.create(directory.path, entry.lane, entry.sequence);
+        queue.active = Segment.create(directory.path, entry.severity, entry.sequence);
         this.#segments.add(queue.active);
         this.#diskBytes += queue.active.sizeBytes;
       }
@@ -329,10 +337,10 @@ export class Spool implements Disposable {
     this.#diskRetryMs = this.#now() + DISK_RETRY_MS;
   }
 
-  /** Makes room in memory for a batch of `lane`. @returns false when there is nothing less or equally severe to drop */
-  #dropFromMemory(lane: Lane): boolean {
-    for (const candidate of lessSevere(lane)) {
-      const queue = this.#lanes[candidate];
+  /** Makes room in memory for a batch of `severity`. @returns false when there is nothing less or equally severe to drop */
+  #dropFromMemory(severity: Severity): boolean {
+    for (const candidate of lessSevere(severity)) {
+      const queue = this.#queues[candidate];
       const waiting = queue.head + queue.inFlight;
       const index = queue.entries.findIndex((entry, i) => i >= waiting && entry.segment === null);
       if (index < 0) continue;
@@ -345,12 +353,12 @@ export class Spool implements Disposable {
     return false;
   }
 
-  /** Makes room on disk for a batch of `lane`: the oldest file goes that holds nothing under way. */
-  #dropSegment(lane: Lane): boolean {
-    for (const candidate of lessSevere(lane)) {
-      const queue = this.#lanes[candidate];
+  /** Makes room on disk for a batch of `severity`: the oldest file goes that holds nothing under way. */
+  #dropSegment(severity: Severity): boolean {
+    for (const candidate of lessSevere(severity)) {
+      const queue = this.#queues[candidate];
       const busy = new Set(queue.entries.slice(queue.head, queue.head + queue.inFlight).map(({ segment }) => segment));
-      const victim = [...this.#segments].find((segment) => segment.lane === candidate && !busy.has(segment));
+      const victim = [...this.#segments].find((segment) => segment.severity === candidate && !busy.has(segment));
       if (victim === undefined) continue;
       for (let i = queue.entries.length - 1; i >= queue.head; i--) {
         const entry = queue.entries[i];
@@ -367,7 +375,7 @@ export class Spool implements Disposable {
   }
 
   /** Takes an entry out of its queue. */
-  #remove(queue: LaneQueue, index: number): void {
+  #remove(queue: BatchQueue, index: number): void {
     const entry = queue.entries[index];
     if (index < queue.head + queue.inFlight) queue.inFlight--;
     if (index === queue.head) {
@@ -395,7 +403,7 @@ export class Spool implements Disposable {
     if (held) this.#copiedBytes -= entry.lengthBytes;
     entry.segment.live--;
     if (entry.segment.live > 0) return;
-    if (this.#lanes[entry.lane].active !== entry.segment) this.#removeSegment(entry.segment);
+    if (this.#queues[entry.severity].active !== entry.segment) this.#removeSegment(entry.segment);
     else if (entry.segment.sizeBytes >= this.#segmentBytes / 4) this.#clearSegment(entry.segment);
   }
 
@@ -412,7 +420,7 @@ export class Spool implements Disposable {
   #removeSegment(segment: Segment): void {
     this.#segments.delete(segment);
     this.#diskBytes -= segment.sizeBytes;
-    const queue = this.#lanes[segment.lane];
+    const queue = this.#queues[segment.severity];
     if (queue.active === segment) queue.active = null;
     try {
       segment.remove();
@@ -423,8 +431,8 @@ export class Spool implements Disposable {
 
   /** Room for batches that are nowhere else; the others can be read back. */
   #dropCopies(): void {
-    for (const lane of LANES) {
-      for (const entry of this.#lanes[lane].entries) {
+    for (const severity of SEVERITIES) {
+      for (const entry of this.#queues[severity].entries) {
         if (entry.segment !== null) entry.bytes = null;
       }
     }
@@ -437,18 +445,18 @@ export class Spool implements Disposable {
   }
 
   #countDropped(entry: Entry): void {
-    this.#batches.dropped[entry.lane]++;
-    this.#events.dropped[entry.lane] += entry.events;
+    this.#batches.dropped[entry.severity]++;
+    this.#events.dropped[entry.severity] += entry.events;
   }
 }
 
 function newCounts(): SpoolCounts {
-  return { appended: 0, recovered: 0, acknowledged: 0, dropped: byLane(0), spooled: 0 };
+  return { appended: 0, recovered: 0, acknowledged: 0, dropped: bySeverity(0), spooled: 0 };
 }
 
-/** From the least severe lane up to and with `lane`. */
-function lessSevere(lane: Lane): Lane[] {
-  return LANES.slice(LANES.indexOf(lane)).reverse();
+/** From the least severe severity up to and with `severity`. */
+function lessSevere(severity: Severity): Severity[] {
+  return SEVERITIES.slice(SEVERITIES.indexOf(severity)).reverse();
 }
 
 function messageOf(error: unknown): string {

@@ -198,7 +198,7 @@ export interface CorrelationStats {
 export interface CorrelationOptions {
   /** Records may come so much later than newer ones of their host, beside what event_time.ts says of a backlog. */
   latenessMs: number;
-  /** A host that is silent holds nobody up for longer than this, nor does a lane of a host that has a backlog. */
+  /** The longest that the fleet waits for a silent host, or for a severity of a host that has a backlog. */
   idleMs: number;
   /** Records may be so far ahead of the wall clock, where one is told. Above `idleMs`, one wrong clock makes others late. */
   aheadMaxMs: number;

@@ -1,7 +1,8 @@
 /** The fleet's store: what agents sent, once, and what was made of it. Synchronous; it belongs to one thread. */
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import type { Direction } from "../../wire/traffic.ts";
-import { type ByLane, byLane, type FleetAlert, LANES } from "../fleet_types.ts";
+import { type BySeverity, bySeverity } from "../by_severity.ts";
+import type { FleetAlert } from "../fleet_alert.ts";
 import { SEVERITIES } from "../../events/event.ts";
 import type { BatchSource } from "../received_batch.ts";
 import type {
@@ -72,10 +73,10 @@ export class FleetDatabase implements Disposable {
     return this.#lastPosition;
   }
 
-  lastSequences({ agent, spool }: BatchSource): ByLane {
-    const last = byLane(0);
+  lastSequences({ agent, spool }: BatchSource): BySeverity {
+    const last = bySeverity(0);
     const rows = this.#statement("SELECT lane, last FROM sequence WHERE agent = ? AND spool = ?").all(agent, spool);
-    for (const row of rows) last[LANES[row.lane as number]] = row.last as number;
+    for (const row of rows) last[SEVERITIES[row.lane as number]] = row.last as number;
     return last;
   }
 
@@ -86,7 +87,7 @@ export class FleetDatabase implements Disposable {
     ).all(after, limit).map((row) => ({
       position: row.position as number,
       agent: row.agent as string,
-      lane: LANES[row.lane as number],
+      severity: SEVERITIES[row.lane as number],
       sequence: row.sequence as number,
       receivedUnixMs: row.received_ms as number,
       content: row.content as Uint8Array<ArrayBuffer>,
@@ -211,15 +212,15 @@ export class FleetDatabase implements Disposable {
     return { ...this.#counts, sizeBytes: usedBytes(this.#db) };
   }
 
-  #accept({ source, lane, sequence, events, receivedUnixMs, content, flows, alerts }: NewBatch): void {
+  #accept({ source, severity, sequence, events, receivedUnixMs, content, flows, alerts }: NewBatch): void {
     const { agent, spool, host, version, bootId } = source;
-    const laneNumber = LANES.indexOf(lane);
+    const rank = SEVERITIES.indexOf(severity);
     const { changes, lastInsertRowid } = this.#run(
       `INSERT INTO batch (agent, spool, lane, sequence, events, received_ms, content) VALUES (?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (agent, spool, lane, sequence) DO NOTHING`,
       agent,
       spool,
-      laneNumber,
+      rank,
       sequence,
       events,
       receivedUnixMs,
@@ -237,7 +238,7 @@ export class FleetDatabase implements Disposable {
        ON CONFLICT DO UPDATE SET last = max(last, excluded.last), used_ms = excluded.used_ms`,
       agent,
       spool,
-      laneNumber,
+      rank,
       sequence,
       receivedUnixMs,
     );

@@ -4,19 +4,15 @@ import type { Buffer } from "node:buffer";
 import { DESCRIPTOR_SET } from "../proto/descriptors.gen.ts";
 import { AgentMessage, type Hello } from "../proto/ebpfmon.gen.ts";
 import { bufferOf, STREAM_PATH, unframeBatch } from "../method.ts";
-import type { FleetFilter } from "../fleet_types.ts";
+import type { FleetFilter } from "../fleet_filter.ts";
 import { SaidOnce } from "../said_once.ts";
 import { formatServerAddress, isLoopback, type ServerAddress } from "../server_address.ts";
 import { type TlsFiles, type TlsMaterial, TlsSource } from "../tls.ts";
 import { tokenOf } from "../token.ts";
-import {
-  AgentSession,
-  type AgentStatus,
-  type FleetStore,
-  type ReceivedMessage,
-  type StreamCall,
-} from "./grpc_service_session.ts";
-import { Health, HEALTH_SERVICE } from "./health.ts";
+import { AgentSession, type ReceivedMessage, type StreamCall } from "./agent_session.ts";
+import type { AgentStatus } from "./agent_status.ts";
+import type { FleetStore } from "./fleet_store.ts";
+import { Health, HEALTH_SERVICE } from "./grpc_health.ts";
 import { LIMIT_DEFAULTS, type ServerLimits, Tally, windowBytes } from "./limits.ts";
 import { Reflection, REFLECTION_SERVICE } from "./reflection.ts";
 import { TokenFile } from "./tokens.ts";

@@ -9,9 +9,9 @@ import type { CorrelatedGroup } from "../correlation/correlated_group.ts";
 import { storedGroup, untracedGroup } from "./group_json.ts";
 import type { GroupLedger, GroupRecorder } from "./group_recorder.ts";
 import type { BatchSource, ReceivedBatch } from "../received_batch.ts";
-import type { FleetStore } from "./grpc_service_session.ts";
+import type { FleetStore } from "./fleet_store.ts";
 import { newBatch } from "./new_batch.ts";
-import type { FleetStoreHandle } from "./store.ts";
+import type { FleetStoreHandle } from "./store_handle.ts";
 
 const PARTITION = 0;
 /** Batches that are read from the log at once. */

@@ -8,11 +8,11 @@ import type { MinuteFlow, NewBatch } from "./store_messages.ts";
 const NS_PER_MINUTE = 60_000_000_000n;
 
 export function newBatch(batch: ReceivedBatch): NewBatch {
-  const { agent, spool, host, version, bootId, lane, sequence, events, content, receivedUnixMs } = batch;
+  const { agent, spool, host, version, bootId, severity, sequence, events, content, receivedUnixMs } = batch;
   const source: BatchSource = { agent, spool, host, version, bootId };
   return {
     source,
-    lane,
+    severity,
     sequence,
     events,
     receivedUnixMs,

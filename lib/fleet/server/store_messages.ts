@@ -1,6 +1,7 @@
 /** What crosses between the main thread and the worker that owns the fleet's store. Types only. */
 import type { Direction } from "../../wire/traffic.ts";
-import type { ByLane, FleetAlert, Lane } from "../fleet_types.ts";
+import type { BySeverity } from "../by_severity.ts";
+import type { FleetAlert } from "../fleet_alert.ts";
 import type { Severity } from "../../events/event.ts";
 import type { WorkerFailure } from "../../runtime/worker_handle.ts";
 import type { BatchSource } from "../received_batch.ts";
@@ -32,7 +33,7 @@ export interface MinuteFlow {
 /** A batch on its way into the store. */
 export interface NewBatch {
   source: BatchSource;
-  lane: Lane;
+  severity: Severity;
   sequence: number;
   events: number;
   receivedUnixMs: number;
@@ -47,7 +48,7 @@ export interface LoggedBatch {
   /** Grows from batch to batch. */
   position: number;
   agent: string;
-  lane: Lane;
+  severity: Severity;
   sequence: number;
   receivedUnixMs: number;
   content: Uint8Array<ArrayBuffer>;
@@ -129,7 +130,7 @@ export interface StoreCounts {
 export interface StoreCalls {
   /** The log's last position. `position`: of these batches in another log that they come from. */
   accept: { request: { batches: NewBatch[]; position: Checkpoint | null }; answer: number };
-  lastSequences: { request: { source: BatchSource }; answer: ByLane };
+  lastSequences: { request: { source: BatchSource }; answer: BySeverity };
   read: { request: { after: number; limit: number }; answer: LoggedBatch[] };
   /** Those that are new. */
   addGroups: { request: { groups: StoredGroup[]; checkpoint: Checkpoint | null }; answer: string[] };

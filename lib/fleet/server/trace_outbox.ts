@@ -6,7 +6,7 @@
 import type { OtlpExporter } from "../traces/otlp_exporter.ts";
 import type { CorrelatedGroup } from "../correlation/correlated_group.ts";
 import { decodeUntraced } from "./group_json.ts";
-import type { FleetStoreHandle } from "./store.ts";
+import type { FleetStoreHandle } from "./store_handle.ts";
 
 const STRIKE_MS = 1000;
 /** Groups that are sent again at once: their spans fit the exporter's queue several times. */

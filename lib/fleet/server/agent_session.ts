@@ -1,23 +1,17 @@
 /** One agent's stream: what it sends goes to the store in groups, and is acknowledged when the store has it. */
+import type { AgentStatus } from "./agent_status.ts";
+import type { FleetStore } from "./fleet_store.ts";
 import type { BatchSource, ReceivedBatch } from "../received_batch.ts";
 import * as grpc from "@grpc/grpc-js";
 import type { AgentMessage, Batch, Hello } from "../proto/ebpfmon.gen.ts";
 import { encodeFilter, encodePosition, severityOf } from "../codec.ts";
 import { encodeServerMessage, FRAME_OVERHEAD_BYTES } from "../method.ts";
-import { BATCH_RECORDS_MAX, type ByLane, byLane, type FleetFilter, type Lane, LANES } from "../fleet_types.ts";
+import { BATCH_RECORDS_MAX } from "../sequences.ts";
+import { type BySeverity, bySeverity } from "../by_severity.ts";
+import { SEVERITIES, type Severity } from "../../events/event.ts";
+import type { FleetFilter } from "../fleet_filter.ts";
 import type { SaidOnce } from "../said_once.ts";
 import { type ServerLimits, TokenBucket } from "./limits.ts";
-
-/** Where batches go. The caller of the service decides what storing means. */
-export interface FleetStore {
-  /** The highest sequence of each lane that is stored; 0 for none. */
-  lastSequences(source: BatchSource): Promise<ByLane>;
-  /**
-   * Stores all of them, in this order, or none. They are acknowledged when this resolves; when it rejects, the stream
-   * ends and they will come again. Never called twice at a time for one agent.
-   */
-  accept(batches: readonly ReceivedBatch[]): Promise<void>;
-}
 
 export type StreamCall = grpc.ServerDuplexStream<ReceivedMessage, Uint8Array>;
 
@@ -27,24 +21,6 @@ export interface ReceivedMessage {
   lengthBytes: number;
   /** The batch in it; null where there is none, or where it came in pieces. */
   encodedBatch: Uint8Array<ArrayBuffer> | null;
-}
-
-/** What an agent has sent since the server began; kept when it goes. */
-export interface AgentStatus {
-  agent: string;
-  host: string;
-  version: string;
-  address: string;
-  connected: boolean;
-  connects: number;
-  batches: number;
-  events: number;
-  bytes: number;
-  /** Batches that came again, after a lost acknowledgement, and were not stored again. */
-  duplicates: number;
-  /** How long it was read more slowly than it could have sent. */
-  throttledMs: number;
-  lastSeenUnixMs: number;
 }
 
 export interface SessionContext {
@@ -75,9 +51,9 @@ export class AgentSession {
   #bucket: TokenBucket;
   #pending: ReceivedBatch[] = [];
   #pendingBytes = 0;
-  /** Highest by lane: received on this stream, and stored. */
-  #received: ByLane = byLane(0);
-  #stored: ByLane = byLane(0);
+  /** Highest by severity: received on this stream, and stored. */
+  #received: BySeverity = bySeverity(0);
+  #stored: BySeverity = bySeverity(0);
   #windowBytes = 0;
   #storing = false;
   #greeting = false;
@@ -176,7 +152,7 @@ export class AgentSession {
     const { filter, limits, serverId } = this.#context;
     this.#call.write(encodeServerMessage({
       welcome: {
-        acknowledged: LANES.map((lane) => encodePosition({ lane, sequence: this.#stored[lane] })),
+        acknowledged: SEVERITIES.map((severity) => encodePosition({ severity, sequence: this.#stored[severity] })),
         windowBytes: this.#windowBytes,
         messageBytesMax: limits.messageBytesMax - FRAME_OVERHEAD_BYTES,
         filter: filter === null ? undefined : encodeFilter(filter),
@@ -191,27 +167,27 @@ export class AgentSession {
     if (source === null || status === null) {
       return this.fail(grpc.status.FAILED_PRECONDITION, "a batch before Welcome");
     }
-    const lane = severityOf(content.lane);
+    const severity = severityOf(content.lane);
     const sequence = Number(content.sequence);
     const rows = content.windows.reduce((sum, { top }) => sum + top.length, 0);
-    if (lane === null || !Number.isSafeInteger(sequence) || sequence < 1) {
-      return this.fail(grpc.status.INVALID_ARGUMENT, "a batch without a lane or a sequence");
+    if (severity === null || !Number.isSafeInteger(sequence) || sequence < 1) {
+      return this.fail(grpc.status.INVALID_ARGUMENT, "a batch without a severity or a sequence");
     }
     if (content.events.length + rows > BATCH_RECORDS_MAX) {
       return this.fail(grpc.status.INVALID_ARGUMENT, `a batch of more than ${BATCH_RECORDS_MAX} records`);
     }
     const receivedUnixMs = Date.now();
     status.lastSeenUnixMs = receivedUnixMs;
-    if (sequence <= this.#received[lane]) {
+    if (sequence <= this.#received[severity]) {
       status.duplicates++;
-      if (sequence <= this.#stored[lane]) this.#acknowledge([lane]);
+      if (sequence <= this.#stored[severity]) this.#acknowledge([severity]);
       return;
     }
-    this.#received[lane] = sequence;
+    this.#received[severity] = sequence;
     const events = content.events.length + content.rawEvents;
     this.#pending.push({
       ...source,
-      lane,
+      severity,
       sequence,
       events,
       content,
@@ -251,14 +227,14 @@ export class AgentSession {
         this.#pendingBytes = 0;
         await this.#context.store.accept(batches);
         this.#context.faults.over(status.agent);
-        const lanes = new Set<Lane>();
-        for (const { lane, sequence, events } of batches) {
-          this.#stored[lane] = sequence;
-          lanes.add(lane);
+        const severities = new Set<Severity>();
+        for (const { severity, sequence, events } of batches) {
+          this.#stored[severity] = sequence;
+          severities.add(severity);
           status.batches++;
           status.events += events;
         }
-        this.#acknowledge([...lanes]);
+        this.#acknowledge([...severities]);
         this.#flow();
       }
     } finally {
@@ -268,9 +244,9 @@ export class AgentSession {
     this.#endIfQuiet();
   }
 
-  #acknowledge(lanes: Lane[]): void {
+  #acknowledge(severities: Severity[]): void {
     if (this.#over) return;
-    const acknowledged = lanes.map((lane) => encodePosition({ lane, sequence: this.#stored[lane] }));
+    const acknowledged = severities.map((severity) => encodePosition({ severity, sequence: this.#stored[severity] }));
     this.#call.write(encodeServerMessage({ ack: { acknowledged } }));
     if (this.#call.writableLength > UNREAD_ANSWERS_MAX) {
       this.fail(grpc.status.RESOURCE_EXHAUSTED, "acknowledgements are not being read");

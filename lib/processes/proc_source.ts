@@ -1,5 +1,5 @@
 /** Processes, cgroups and users of this host, read from files: what lib/processes/process_cache.ts is filled from. */
-import type { ProcessFacts, ProcessSource } from "./process_cache.ts";
+import type { ProcessFacts, ProcessSource } from "./process_source.ts";
 import type { PasswdSource } from "./users.ts";
 import { cgroupId } from "../ffi/cgroup.ts";
 import { CgroupWalk } from "./cgroup_walk.ts";

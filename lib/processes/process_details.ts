@@ -4,7 +4,7 @@
  */
 import { type Container, containerOfPath, containerOfProcess, NO_CONTAINER } from "./container.ts";
 import { Lru } from "./lru.ts";
-import type { ProcessFacts, ProcessSource } from "./process_cache.ts";
+import type { ProcessFacts, ProcessSource } from "./process_source.ts";
 import { type PasswdSource, Users } from "./users.ts";
 import type { ProcessDescription, ProcessIdentity } from "./process_identity.ts";
 

@@ -4,7 +4,8 @@ import { CongestionSampling, withFleetFilter } from "../fleet/agent/fleet_rules.
 import { agentId, bootId } from "../fleet/agent/identity.ts";
 import { AgentLink } from "../fleet/agent/link.ts";
 import { enrichedEvent } from "../fleet/agent/pipeline_event.ts";
-import { Spool, type SpoolCounts } from "../fleet/agent/spool.ts";
+import { Spool } from "../fleet/agent/spool.ts";
+import type { SpoolCounts } from "../fleet/agent/spool_stats.ts";
 import type { Totals } from "../aggregate/flows/totals.ts";
 import { addAgentMetrics, type AgentCounts } from "../fleet/agent/agent_metrics.ts";
 import { eventsSummaryObject } from "../export/event_json.ts";

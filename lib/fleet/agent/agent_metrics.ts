@@ -1,6 +1,6 @@
 /** The metrics of an agent's link to its server. */
 import type { LinkStats } from "./link.ts";
-import type { SpoolCounts, SpoolStats } from "./spool.ts";
+import type { SpoolCounts, SpoolStats } from "./spool_stats.ts";
 import type { PrometheusText, Sample } from "../../metrics/prometheus.ts";
 
 export interface AgentCounts {

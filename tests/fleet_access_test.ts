@@ -200,9 +200,6 @@ const HELLO = encodeHello({
   version: "",
   bootId: "",
   spoolId: new Uint8Array(16),
-  resume: [],
-  semantic: true,
-  raw: false,
 });
 
 function batchOf(sequence: number, lane: number, count: number): Uint8Array {

@@ -47,7 +47,7 @@ class Host {
       flushMs: 20,
       link: {
         servers: ports.map((port) => ({ host: "127.0.0.1", port })),
-        identity: { agentId: name, host: name, version: "0.0.0", bootId: "boot", semantic: true, raw: false },
+        identity: { agentId: name, host: name, version: "0.0.0", bootId: "boot" },
       },
     });
   }

@@ -72,8 +72,6 @@ class Sender implements AsyncDisposable {
       host,
       version: buildInfo().version,
       bootId: bootId(),
-      semantic: true,
-      raw: options.raw,
     };
     this.#spool = new Spool({
       memoryBytesMax: options.memoryBytesMax,

@@ -137,7 +137,6 @@ export async function serve(options: ServeOptions, host: string, stop: AbortCont
         ...fleet.messageBytesMax !== null && { messageBytesMax: fleet.messageBytesMax },
       },
       ...agentFilter !== null && { filter: stamped(agentFilter.filter) },
-      serverId: host,
       onNotice: notice,
     });
     const received = server;

@@ -6,6 +6,4 @@ export interface AgentIdentity {
   host: string;
   version: string;
   bootId: string;
-  semantic: boolean;
-  raw: boolean;
 }

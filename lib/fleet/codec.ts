@@ -4,7 +4,7 @@
  */
 
 import type * as proto from "./proto/ebpfmon.gen.ts";
-import { EVENT_TYPES, RINGS, SEVERITIES, type Severity } from "../events/event.ts";
+import { EVENT_TYPES, SEVERITIES, type Severity } from "../events/event.ts";
 import type { HealthReport } from "../router/router_messages.ts";
 import type { FleetAlert } from "./fleet_alert.ts";
 import type { FleetFilter } from "./fleet_filter.ts";
@@ -40,36 +40,6 @@ export function encodeHealth(health: HealthReport): proto.Health {
     repeatsSuppressed: health.repeatsSuppressed,
     filtered: health.filtered,
     notices: health.notices ?? [],
-  };
-}
-
-export function decodeHealth(message: proto.Health): HealthReport {
-  return {
-    unixNs: message.unixNs,
-    rings: message.rings.flatMap((ring) => {
-      const name = RINGS.find((name) => name === ring.ring);
-      if (name === undefined) return [];
-      return [{
-        ring: name,
-        submitted: ring.submitted,
-        dropped: ring.dropped,
-        failures: ring.failures,
-        spilled: ring.spilled,
-        consumed: ring.consumed,
-        fill: ring.fill,
-        capacityBytes: Number(ring.capacityBytes),
-      }];
-    }),
-    droppedByType: message.droppedByType.flatMap(({ type, count }) => {
-      const event = EVENT_TYPES[type - 1];
-      return event === undefined ? [] : [{ event, count }];
-    }),
-    rateLimited: message.rateLimited,
-    rateLimitedByPid: message.rateLimitedByPid.map(({ pid, count }) => ({ pid, count })),
-    sampledOut: message.sampledOut,
-    repeatsSuppressed: message.repeatsSuppressed,
-    filtered: message.filtered,
-    ...(message.notices.length > 0 ? { notices: message.notices } : {}),
   };
 }
 

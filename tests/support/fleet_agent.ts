@@ -33,8 +33,6 @@ export class TestAgent implements AsyncDisposable {
         host: "host-1",
         version: "0.0.0",
         bootId: "boot",
-        semantic: true,
-        raw: false,
       },
       tls: null,
       backoff: { firstMs: 20, maxMs: 300 },

@@ -58,7 +58,7 @@ let madeMs = performance.now();
 
 const link = new AgentLink(spool, {
   ...options.link,
-  identity: { agentId: options.agent, host: options.agent, version: "0", bootId: "0", semantic: true, raw: false },
+  identity: { agentId: options.agent, host: options.agent, version: "0", bootId: "0" },
   onNotice: (notice) => console.error(notice),
   onAcknowledged: (positions: Position[]) => {
     const nowMs = performance.now();

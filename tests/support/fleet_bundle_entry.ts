@@ -24,7 +24,7 @@ const server = await FleetServer.listen({
 using spool = new Spool({ memoryBytesMax: 1_000_000, onNotice });
 const link = new AgentLink(spool, {
   servers: [{ host: "127.0.0.1", port: server.port }],
-  identity: { agentId: "agent-1", host: "", version: "", bootId: "", semantic: true, raw: false },
+  identity: { agentId: "agent-1", host: "", version: "", bootId: "" },
   tls,
   gzip: true,
   onNotice,

@@ -1,7 +1,7 @@
 /** One stream to one server, from Hello to its end. What it could not deliver stays in the spool. */
 import * as grpc from "@grpc/grpc-js";
 import { type Goaway, ServerMessage, type Welcome } from "../proto/ebpfmon.gen.ts";
-import { decodeFilter, decodePositions, encodePosition, type Position } from "../codec.ts";
+import { decodeFilter, decodePositions, type Position } from "../codec.ts";
 import { bufferOf, encodeHello, frameBatch, STREAM_PATH } from "../method.ts";
 import type { AgentIdentity } from "../agent_identity.ts";
 import type { FleetFilter } from "../fleet_filter.ts";
@@ -78,9 +78,7 @@ export class LinkSession {
     this.#call.on("error", (error: grpc.ServiceError) => end(describe(error)));
     this.#call.on("end", () => end("the server ended the stream"));
     this.#timer = setInterval(() => this.#check(), CHECK_MS);
-    const { agentId, host, version, bootId, semantic, raw } = options.identity;
-    const resume = spool.positions().map(encodePosition);
-    this.#call.write(encodeHello({ agentId, host, version, bootId, spoolId: spool.id, resume, semantic, raw }));
+    this.#call.write(encodeHello({ ...options.identity, spoolId: spool.id }));
   }
 
   get welcomed(): boolean {

@@ -153,14 +153,6 @@ export class Spool implements Disposable {
     for (const severity of SEVERITIES) this.#queues[severity].rewind();
   }
 
-  /** The lowest sequence of each severity that may still be sent. */
-  positions(): Position[] {
-    return SEVERITIES.map((severity) => {
-      const queue = this.#queues[severity];
-      return { severity, sequence: queue.first?.sequence ?? queue.nextSequence };
-    });
-  }
-
   get stats(): SpoolStats {
     return {
       batches: { ...this.#batches, dropped: { ...this.#batches.dropped } },

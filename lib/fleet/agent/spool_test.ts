@@ -7,6 +7,7 @@ import {
   assertThrows,
 } from "../../../tests/assert.ts";
 import { SEVERITIES, type Severity } from "../../events/event.ts";
+import { firstSequence } from "../sequences.ts";
 import { Spool, type SpoolOptions } from "./spool.ts";
 
 const NOW_MS = 1_800_000_000_000;
@@ -228,9 +229,7 @@ Deno.test("Spool falls back to memory while the disk cannot be written to, and g
     using _ = spool;
     append(spool, "info");
     // A folder in the place of the next severity's file stands for a disk that refuses it.
-    const name = `0-${
-      String(spool.positions().find(({ severity }) => severity === "critical")!.sequence).padStart(16, "0")
-    }.spool`;
+    const name = `0-${String(firstSequence(NOW_MS)).padStart(16, "0")}.spool`;
     Deno.mkdirSync(`${path}/${name}`);
     append(spool, "critical");
     append(spool, "critical");

@@ -26,7 +26,6 @@ export interface ReceivedMessage {
 export interface SessionContext {
   store: FleetStore;
   limits: ServerLimits;
-  serverId: string;
   filter: FleetFilter | null;
   /** The window that the agent begins with. */
   windowBytes: () => number;
@@ -149,14 +148,13 @@ export class AgentSession {
     this.#status = status;
     this.#source = source;
     this.#windowBytes = this.#context.windowBytes();
-    const { filter, limits, serverId } = this.#context;
+    const { filter, limits } = this.#context;
     this.#call.write(encodeServerMessage({
       welcome: {
         acknowledged: SEVERITIES.map((severity) => encodePosition({ severity, sequence: this.#stored[severity] })),
         windowBytes: this.#windowBytes,
         messageBytesMax: limits.messageBytesMax - FRAME_OVERHEAD_BYTES,
         filter: filter === null ? undefined : encodeFilter(filter),
-        serverId,
       },
     }));
   }

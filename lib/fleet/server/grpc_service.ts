@@ -30,8 +30,6 @@ export interface FleetServerOptions {
   agentFromCertificate?: boolean;
   limits?: Partial<ServerLimits>;
   filter?: FleetFilter;
-  /** Told to agents. */
-  serverId?: string;
   /** How often certificate and token files are looked at. */
   reloadMs?: number;
   /** Sessions end when nothing comes back from the other side for about this long. */
@@ -246,7 +244,6 @@ export class FleetServer implements AsyncDisposable {
     const session = new AgentSession(call, {
       store: this.#options.store,
       limits: this.#limits,
-      serverId: this.#options.serverId ?? "",
       filter: this.#filter,
       windowBytes: () => this.#windowBytes,
       admit: (session, hello) => this.#admit(session, hello, agent, call.getPeer()),

@@ -6,7 +6,8 @@ import { bufferOf, encodeHello, frameBatch, STREAM_PATH } from "../lib/fleet/met
 import { FleetServer, type FleetServerOptions } from "../lib/fleet/server/grpc_service.ts";
 import { tokenHash } from "../lib/fleet/server/tokens.ts";
 import { assert, assertEquals, assertStringIncludes } from "./assert.ts";
-import { TestAgent, until } from "./support/fleet_agent.ts";
+import { TestAgent } from "./support/fleet_agent.ts";
+import { until } from "./support/until.ts";
 import { CertificateFolder } from "./support/fleet_certificates.ts";
 import { fleetEvent } from "./support/fleet_events.ts";
 import { MemoryStore } from "./support/fleet_memory_store.ts";

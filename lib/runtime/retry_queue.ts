@@ -3,7 +3,7 @@
  * an end that does not wait for longer than told. How much may wait is for the owner to say, who counts it in its own units.
  */
 import { Backoff } from "./backoff.ts";
-import { type After, sleep } from "./timers.ts";
+import { type After, delay } from "./timers.ts";
 
 /** Why an attempt failed. */
 export interface Failure {
@@ -94,7 +94,7 @@ export class RetryQueue<Item> {
       reason = `${failure.reason}, attempt ${attempt} of ${attemptsMax}`;
       if (!failure.retry || attempt >= attemptsMax) break;
       const waitMs = backoff.next();
-      await sleep(failure.retryAfterMs ?? waitMs, this.#stopping.signal, { after });
+      await delay(failure.retryAfterMs ?? waitMs, { signal: this.#stopping.signal, after });
     }
     return reason;
   }

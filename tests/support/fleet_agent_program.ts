@@ -10,6 +10,7 @@ import { SEVERITIES } from "../../lib/events/event.ts";
 import { monotonicNs } from "../../lib/ffi/libc.ts";
 import { cpuUsage } from "node:process";
 import { fleetEvent } from "./fleet_events.ts";
+import { delay } from "../../lib/runtime/timers.ts";
 
 export interface AgentProgramOptions {
   link: Omit<LinkOptions, "onNotice" | "identity">;
@@ -42,8 +43,6 @@ export interface AgentProgramResult {
 }
 
 const options: AgentProgramOptions = JSON.parse(Deno.args[0]);
-const delay = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
 const spool = new Spool({
   memoryBytesMax: options.memoryBytesMax,
   directory: options.spool,

@@ -5,6 +5,7 @@ import { Spool } from "../../lib/fleet/agent/spool.ts";
 import { bySeverity } from "../../lib/fleet/by_severity.ts";
 import { FleetServer } from "../../lib/fleet/server/grpc_service.ts";
 import { fleetEvent } from "./fleet_events.ts";
+import { delay } from "../../lib/runtime/timers.ts";
 
 const tls: { ca: string; cert: string; key: string } = JSON.parse(Deno.args[0]);
 const onNotice = (notice: string) => console.error(notice);
@@ -34,7 +35,7 @@ const batcher = new Batcher(spool, { flushMs: 0, bytesMax: 100_000, clock, onBat
 batcher.add(Array.from({ length: 1000 }, (_, n) => fleetEvent(n)));
 const stopping = new AbortController();
 const running = link.run(stopping.signal);
-while (spool.stats.events.acknowledged < 1000) await new Promise((resolve) => setTimeout(resolve, 5));
+while (spool.stats.events.acknowledged < 1000) await delay(5);
 stopping.abort();
 await running;
 await server.drain(1000);

@@ -11,7 +11,7 @@ import { SaidOnce } from "../said_once.ts";
 import { formatServerAddress, isIpAddress, isLoopback, type ServerAddress } from "../server_address.ts";
 import { type TlsFiles, TlsSource } from "../tls.ts";
 import { bearer, readToken } from "../token.ts";
-import { sleep } from "../../runtime/timers.ts";
+import { delay } from "../../runtime/timers.ts";
 import { LinkSession, type SessionEnd } from "./link_session.ts";
 import { type PooledServer, ServerPool } from "./server_pool.ts";
 import type { Spool } from "./spool.ts";
@@ -136,7 +136,7 @@ export class AgentLink {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const server = this.#pool.pick(performance.now());
-      if ("waitMs" in server) await sleep(server.waitMs, signal);
+      if ("waitMs" in server) await delay(server.waitMs, { signal });
       else await this.#connect(server, signal);
     }
   }
@@ -191,7 +191,7 @@ export class AgentLink {
       this.#session = null;
       this.#spool.rewind();
       // A channel that is closed before its last call has let go of the connection keeps it for ten seconds more.
-      await new Promise((resolve) => setTimeout(resolve, 0));
+      await delay(0);
       client.close();
     }
     // One that was quiet all the time has worked too.

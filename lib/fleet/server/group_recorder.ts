@@ -6,6 +6,7 @@
 import type { OtlpExporter } from "../traces/otlp_exporter.ts";
 import { SaidOnce } from "../said_once.ts";
 import type { CorrelatedGroup } from "../correlation/correlated_group.ts";
+import { delay } from "../../runtime/timers.ts";
 
 /** Keeps groups by id. */
 export interface GroupLedger {
@@ -46,7 +47,7 @@ export class GroupRecorder {
           return this.#take(groups, added);
         } catch (error) {
           this.#faults.say(LEDGER, `groups are not recorded yet: ${(error as Error).message}`);
-          await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+          await delay(RETRY_MS);
         }
       }
     });

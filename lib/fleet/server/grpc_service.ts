@@ -16,6 +16,7 @@ import { Health, HEALTH_SERVICE } from "./grpc_health.ts";
 import { LIMIT_DEFAULTS, type ServerLimits, Tally, windowBytes } from "./limits.ts";
 import { Reflection, REFLECTION_SERVICE } from "./reflection.ts";
 import { TokenFile } from "./tokens.ts";
+import { delay } from "../../runtime/timers.ts";
 
 export interface FleetServerOptions {
   /** Port 0: any. */
@@ -204,9 +205,9 @@ export class FleetServer implements AsyncDisposable {
     this.#health.serving = false;
     for (const session of this.#sessions.keys()) session.goaway("the server stops", 1000);
     const quiet = Promise.all(Array.from(this.#sessions.keys(), ({ ended }) => ended));
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    await Promise.race([quiet, new Promise<void>((resolve) => timer = setTimeout(resolve, timeoutMs))]);
-    clearTimeout(timer);
+    const stop = new AbortController();
+    await Promise.race([quiet, delay(timeoutMs, stop)]);
+    stop.abort();
     await this[Symbol.asyncDispose]();
   }
 
@@ -221,7 +222,7 @@ export class FleetServer implements AsyncDisposable {
     for (const session of sessions) session.fail(grpc.status.UNAVAILABLE, "the server stops");
     await Promise.all(sessions.map(({ ended }) => ended));
     // Streams need a turn to say their last word.
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await delay(20);
     this.#grpc.forceShutdown();
   }
 

@@ -5,12 +5,7 @@
 import { LibbpfLink } from "../lib/ffi/bpf_link.ts";
 import { BpfObject } from "../lib/ffi/bpf_object.ts";
 import { type Libbpf, openLibbpf } from "../lib/ffi/libbpf.ts";
-import {
-  PROCESS_PROGRAMS,
-  type ProcessObject,
-  ProcessProbe,
-  type ProcessWay,
-} from "../lib/aggregate/activity/process_probe.ts";
+import { PROCESS_PROGRAMS, type ProcessObject, ProcessProbe, type ProcessWay } from "../lib/aggregate/activity/process_probe.ts";
 import { BUILD_DIR, compileC, median, run } from "./support.ts";
 
 const EMPTY_OBJECT = `${BUILD_DIR}/bpf/syscall_cost.bpf.o`;

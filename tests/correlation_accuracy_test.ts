@@ -1,13 +1,7 @@
 /** How often the engine is right, on hosts of which the truth is known; and that order, copies and restarts change nothing. */
 import { BUILTIN_CORRELATION_RULES } from "../lib/fleet/correlation/builtin_rules.ts";
 import { CorrelationEngine } from "../lib/fleet/correlation/engine.ts";
-import {
-  type CorrelatedGroup,
-  type CorrelationOptions,
-  type FleetRecord,
-  RULE_KINDS,
-  type RuleKind,
-} from "../lib/fleet/correlation/correlated_group.ts";
+import { type CorrelatedGroup, type CorrelationOptions, type FleetRecord, RULE_KINDS, type RuleKind } from "../lib/fleet/correlation/correlated_group.ts";
 import { partitionKeys } from "../lib/fleet/correlation/partition.ts";
 import { unixNsOf } from "../lib/fleet/correlation/record.ts";
 import { assert, assertEquals, assertGreaterOrEqual, assertNotEquals } from "./assert.ts";

@@ -1,13 +1,5 @@
 /** Real processes make known system calls; what is counted is compared with what they know. */
-import {
-  assert,
-  assertEquals,
-  assertGreater,
-  assertGreaterOrEqual,
-  assertLess,
-  assertLessOrEqual,
-  assertThrows,
-} from "./assert.ts";
+import { assert, assertEquals, assertGreater, assertGreaterOrEqual, assertLess, assertLessOrEqual, assertThrows } from "./assert.ts";
 import { percentile, samplingError } from "../lib/aggregate/activity/process_histogram.ts";
 import { fileExists, readKernelFile } from "../lib/ffi/libc.ts";
 import { delay } from "../lib/runtime/timers.ts";

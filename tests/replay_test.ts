@@ -6,34 +6,8 @@ import type { FlowWindow } from "../lib/aggregate/windows/flow_window.ts";
 import { replayCapture } from "../lib/replay/replay.ts";
 import { ReplayedWindows } from "../lib/replay/replayed_windows.ts";
 import { ASSETS_DIR, loadFlowProbe, openSystemLibbpf, takeWindow } from "./support/bpf.ts";
-import {
-  EPOCH_NS,
-  everyMs,
-  ledgerOf,
-  replayBytes,
-  replayedConversations,
-  tsharkConversations,
-  unaccounted,
-  writePcap,
-} from "./support/captures.ts";
-import {
-  authentication,
-  type Bytes,
-  concat,
-  ethernet,
-  ETHERTYPE,
-  extension,
-  filler,
-  fragment6,
-  icmp,
-  ipv4,
-  ipv6,
-  PROTO,
-  sampleFrames,
-  sctp,
-  tcp,
-  udp,
-} from "./support/frames.ts";
+import { EPOCH_NS, everyMs, ledgerOf, replayBytes, replayedConversations, tsharkConversations, unaccounted, writePcap } from "./support/captures.ts";
+import { authentication, type Bytes, concat, ethernet, ETHERTYPE, extension, filler, fragment6, icmp, ipv4, ipv6, PROTO, sampleFrames, sctp, tcp, udp } from "./support/frames.ts";
 import { delay } from "../lib/runtime/timers.ts";
 import { ENDS, TestNet } from "./support/namespaces.ts";
 import { addTo, classify, differences, enterFrame, type Ledger, ledgerKey } from "./support/oracle.ts";

@@ -15,17 +15,7 @@ import { chosenSubjects, SUBJECTS } from "./guest/list.ts";
 import { testNames } from "./guest/subject.ts";
 import { type KernelFiles, kernelFiles } from "./kernel_files.ts";
 import { ARCHITECTURES, chosenKernels, type Kernel } from "./kernels.ts";
-import {
-  isGood,
-  KernelResults,
-  type KernelRow,
-  parseGuestLine,
-  renderColumns,
-  renderResult,
-  renderSum,
-  renderTable,
-  type Result,
-} from "./results.ts";
+import { isGood, KernelResults, type KernelRow, parseGuestLine, renderColumns, renderResult, renderSum, renderTable, type Result } from "./results.ts";
 import { rootImage } from "./root_image.ts";
 
 /** Of one kernel's guest. The longest takes half of it on two processors. */

@@ -4,15 +4,7 @@
  */
 import { BpfObject } from "../../../lib/ffi/bpf_object.ts";
 import { type StructLayout, writeField } from "../../../lib/wire/layout.ts";
-import {
-  FLOW_RODATA,
-  PROCESS_HASH_RODATA,
-  PROCESS_RAW_RODATA,
-  PROCESS_RODATA,
-  ROUTER_RAW_RODATA,
-  ROUTER_RODATA,
-  SOCKET_OWNER_RODATA,
-} from "../../../lib/wire/layouts.gen.ts";
+import { FLOW_RODATA, PROCESS_HASH_RODATA, PROCESS_RAW_RODATA, PROCESS_RODATA, ROUTER_RAW_RODATA, ROUTER_RODATA, SOCKET_OWNER_RODATA } from "../../../lib/wire/layouts.gen.ts";
 import type { Libbpf } from "../../../lib/ffi/libbpf.ts";
 
 /** Constants that a run may set before it loads an object. */

@@ -4,7 +4,7 @@ import { AgentMessage, Batch, ServerMessage } from "../lib/fleet/proto/ebpfmon.g
 import { encodeEvent } from "../lib/fleet/event_codec.ts";
 import { bufferOf, encodeHello, frameBatch, STREAM_PATH } from "../lib/fleet/method.ts";
 import { FleetServer, type FleetServerOptions } from "../lib/fleet/server/grpc_service.ts";
-import { tokenHash } from "../lib/fleet/server/tokens.ts";
+import { tokenHash } from "./support/token_hash.ts";
 import { assert, assertEquals, assertStringIncludes } from "./assert.ts";
 import { TestAgent } from "./support/fleet_agent.ts";
 import { until } from "./support/until.ts";

@@ -108,20 +108,18 @@ export interface GroupMember {
   record: FleetRecord;
 }
 
-/** Why a group is less than certain; what each costs is in confidence.ts. */
-export const DOUBTS = [
-  "parent_from_enrichment",
-  "history_lost",
-  "members_left_out",
-  "closed_early",
-  "sampled",
-  "roles_guessed",
-  "clocks_disagree",
-  "more_than_two_hosts",
-  "same_cgroup_only",
-  "same_host_only",
-] as const;
-export type Doubt = typeof DOUBTS[number];
+/** A reason for which a group is less than certain; lib/fleet/correlation/confidence.ts has what each costs. */
+export type Doubt =
+  | "parent_from_enrichment"
+  | "history_lost"
+  | "members_left_out"
+  | "closed_early"
+  | "sampled"
+  | "roles_guessed"
+  | "clocks_disagree"
+  | "more_than_two_hosts"
+  | "same_cgroup_only"
+  | "same_host_only";
 
 /** Why a group ended. */
 export type CloseReason =

@@ -1,6 +1,6 @@
 /**
- * Between what this program holds and the messages of lib/fleet/proto/ebpfmon.proto. Nothing is rounded: what is 64 bits
- * wide crosses as such. What a newer peer says and this version does not know comes out as null.
+ * Conversion between this program's types and the messages of lib/fleet/proto/ebpfmon.proto. Numbers of 64 bits cross
+ * the wire exactly. Values of newer peers that this version does not know are decoded as null.
  */
 
 import type * as proto from "./proto/ebpfmon.gen.ts";
@@ -49,7 +49,7 @@ export function encodeAlert({ alert, level, message, fields, unixNs }: FleetAler
   return { alert, level, message, fieldsJson: JSON.stringify(fields, exact), unixNs };
 }
 
-/** Fields that are not a JSON object come out empty. */
+/** Decodes an alert; its fields are empty where they are not a JSON object. */
 export function decodeAlert(message: proto.Alert): FleetAlert {
   return {
     alert: message.alert,
@@ -79,7 +79,7 @@ export function encodeFilter(filter: FleetFilter): proto.FilterUpdate {
   };
 }
 
-/** Event types that this version does not know are left out; it has none of them to send. */
+/** Decodes a filter, without the event types that this version does not know: it has no such events to send. */
 export function decodeFilter(message: proto.FilterUpdate): FleetFilter {
   return {
     generation: Number(message.generation),
@@ -100,7 +100,7 @@ export function encodePosition({ severity, sequence }: Position): proto.LanePosi
   return { lane: severityNumber(severity), sequence: BigInt(sequence) };
 }
 
-/** Positions of severities that this version does not know are left out. */
+/** Decodes positions, without those of severities that this version does not know. */
 export function decodePositions(messages: proto.LanePosition[]): Position[] {
   return messages.flatMap(({ lane, sequence }) => {
     const severity = severityOf(lane);

@@ -27,7 +27,7 @@ export interface ProcessDetailsOptions {
 }
 
 const ENTRIES_MAX = 4_096;
-/** Of programs that cannot read it, without kernel BTF. */
+/** The start of a process as programs report it that cannot read it, for want of kernel BTF. */
 const START_UNKNOWN = 0n;
 /** /proc has start times to a tick of 10 ms, rounded down. */
 const START_TOLERANCE_NS = 20e6;
@@ -39,7 +39,7 @@ const RETRY_MS = 2_000;
 const NS_PER_MS = 1e6;
 
 interface Cgroup {
-  /** The path; null while the cgroup has not been found. */
+  /** The container; null while the cgroup has not been found. */
   container: Container | null;
   retryMs: number;
 }

@@ -6,7 +6,7 @@ import type { PrometheusText, Sample } from "../../metrics/prometheus.ts";
 export interface AgentCounts {
   spool: SpoolStats;
   link: LinkStats;
-  /** One debug event in this many is sent now; null: none is. */
+  /** One debug event out of this many is sent now; null where none is. */
   debugSampling: number | null;
 }
 

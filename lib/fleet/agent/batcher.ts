@@ -1,6 +1,6 @@
 /**
- * Gathers what an agent has to say into batches of one severity each: a hundred events, up to a thousand under load, and
- * never older than the flush interval. What is critical leaves at once.
+ * Gathers an agent's events into batches of one severity each: of a hundred events, and up to a thousand under load. No
+ * event waits for longer than the flush interval; critical events are sent at once.
  */
 import type { FlowWindow } from "../../aggregate/windows/flow_window.ts";
 import { Batch } from "../proto/ebpfmon.gen.ts";
@@ -14,29 +14,29 @@ import { SEVERITIES, type Severity } from "../../events/event.ts";
 import type { HealthReport } from "../../router/router_messages.ts";
 import type { Spool } from "./spool.ts";
 
-/** The two clocks at one instant. */
+/** The two clocks at one time. */
 export interface ClockSample {
   unixNs: bigint;
-  /** CLOCK_REALTIME less CLOCK_MONOTONIC. */
+  /** CLOCK_REALTIME minus CLOCK_MONOTONIC. */
   bootUnixNs: bigint;
 }
 
 export interface BatcherOptions {
-  /** No event waits longer; 0: none waits for another call. */
+  /** The longest that an event waits; 0 makes batches of the events of each call. */
   flushMs: number;
-  /** Batches are split so that none is longer, but for single records. */
+  /** The greatest length of a batch: longer ones are split. A batch of a single event may be longer. */
   bytesMax: number;
   clock: () => ClockSample;
-  /** The spool has something new. */
+  /** Called when the spool has a new batch. */
   onBatch: () => void;
 }
 
 const EVENTS_MIN = 50;
 const EVENTS_FIRST = 100;
-/** A batch that fills up in a tenth of the flush interval should have been larger. */
+/** A batch that fills up in one part in this many of the flush interval should have been larger. */
 const FAST_SHARE = 10;
 
-/** Windows and reports about ourselves count as information; an alert is worth an interruption. */
+/** Windows and health reports are sent as information, alerts as critical. */
 const SUMMARY_LANE = "info";
 const ALERT_LANE = "critical";
 
@@ -44,7 +44,7 @@ type BatchContent = Partial<Pick<Batch, "events" | "windows" | "health" | "alert
 
 interface Gathering {
   events: EnrichedEvent[];
-  /** Events that make a batch now. */
+  /** The number of events that makes a batch now. */
   target: number;
   sinceMs: number;
 }
@@ -68,7 +68,7 @@ export class Batcher implements Disposable {
     };
   }
 
-  /** Events that make a batch of this severity now. */
+  /** The number of events that makes a batch of this severity now. */
   target(severity: Severity): number {
     return this.#gathering[severity].target;
   }
@@ -100,18 +100,18 @@ export class Batcher implements Disposable {
     this.#options.onBatch();
   }
 
-  /** The raw path. @param records as the kernel wrote them, one behind the other */
+  /** Makes a batch of raw records. @param records as the kernel wrote them, one after another */
   addRaw(severity: Severity, records: Uint8Array<ArrayBuffer>, events: number): void {
     this.#send(severity, { raw: records, rawEvents: events });
     this.#options.onBatch();
   }
 
-  /** Makes batches of everything that waits. */
+  /** Makes batches of all events that wait. */
   flush(): void {
     for (const severity of SEVERITIES) this.#flushLane(severity);
   }
 
-  /** Makes batches of everything that waits, and stops the timer. */
+  /** Makes batches of all events that wait, and stops the timer. */
   [Symbol.dispose](): void {
     this.flush();
     clearTimeout(this.#timer);
@@ -170,7 +170,10 @@ export class Batcher implements Disposable {
     return encodeBatch({ bootUnixNs, createdUnixNs: unixNs, ...content });
   }
 
-  /** Two encodings of one message, one behind the other, are the message with the fields of both. */
+  /**
+   * Adds a batch to the spool. Two encodings of a message, one after another, decode as one message with the fields of
+   * both: so `body` need not be encoded again once the sequence is known.
+   */
   #append(severity: Severity, events: number, body: Uint8Array<ArrayBuffer>): void {
     this.#spool.append(severity, events, (sequence) => {
       const head = encodeBatch({ sequence: BigInt(sequence), lane: severityNumber(severity) });

@@ -13,13 +13,13 @@ const MAGIC = new TextEncoder().encode("EBPFSEG1");
 const RECORD_HEADER_BYTES = 20;
 const CHECKED_AT = 8;
 
-/** What a batch takes in a file beyond its own length. */
+/** The bytes that a batch takes in a file beyond its own length. */
 export const RECORD_OVERHEAD_BYTES = RECORD_HEADER_BYTES;
 
 export interface SegmentRecord {
   sequence: number;
   events: number;
-  /** Of the batch itself. */
+  /** Where the batch itself begins, in bytes from the start of the file. */
   offset: number;
   lengthBytes: number;
 }
@@ -35,7 +35,7 @@ export function severityOfSegment(name: string): Severity | null {
 export class Segment {
   readonly severity: Severity;
   readonly path: string;
-  /** Batches in it that are still needed. */
+  /** Batches in the file that are still needed. */
   live = 0;
   readonly #file: Deno.FsFile;
   #sizeBytes: number;
@@ -62,9 +62,9 @@ export class Segment {
   }
 
   /**
-   * Opens a file that an earlier run left, and cuts off what does not check out: a write that was under way.
+   * Opens a file that an earlier run left, and cuts off an unfinished write at its end, which the checksums reveal.
    *
-   * @returns the batches in it, and how many bytes were cut off
+   * @returns the batches in the file, and how many bytes were cut off
    */
   static recover(path: string, severity: Severity): { segment: Segment; records: SegmentRecord[]; tornBytes: number } {
     const file = Deno.openSync(path, { read: true, write: true });
@@ -115,7 +115,7 @@ export class Segment {
     return bytes;
   }
 
-  /** Forgets every batch in it, but keeps the file. */
+  /** Removes every batch from the file, but keeps the file. */
   clear(): void {
     this.#file.truncateSync(MAGIC.length);
     this.#sizeBytes = MAGIC.length;

@@ -1,4 +1,4 @@
-/** One agent's stream: what it sends goes to the store in groups, and is acknowledged when the store has it. */
+/** One agent's stream. Its batches go to the store in groups, and are acknowledged once they are stored. */
 import type { AgentStatus } from "./agent_status.ts";
 import type { FleetStore } from "./fleet_store.ts";
 import type { BatchSource, ReceivedBatch } from "../received_batch.ts";
@@ -15,11 +15,11 @@ import { type ServerLimits, TokenBucket } from "./limits.ts";
 
 export type StreamCall = grpc.ServerDuplexStream<ReceivedMessage, Uint8Array>;
 
-/** A message, and how long it was on the wire. */
+/** A message with its length on the wire. */
 export interface ReceivedMessage {
   message: AgentMessage;
   lengthBytes: number;
-  /** The batch in it; null where there is none, or where it came in pieces. */
+  /** The encoded batch in the message; null where there is none, or where it was not encoded in one piece. */
   encodedBatch: Uint8Array<ArrayBuffer> | null;
 }
 
@@ -27,19 +27,22 @@ export interface SessionContext {
   store: FleetStore;
   limits: ServerLimits;
   filter: FleetFilter | null;
-  /** The window that the agent begins with. */
+  /** The window of a new stream: bytes of batches that may be under way. */
   windowBytes: () => number;
-  /** Takes the agent's place; resolves when its stream before this one is quite over. @throws grpc.ServiceError */
+  /**
+   * Makes this stream the one of its agent. Resolves when the agent's stream before this one has ended. @throws
+   * {grpc.ServiceError} when the agent is not let in
+   */
   admit: (session: AgentSession, hello: Hello) => Promise<AgentStatus>;
-  /** Told by agent. */
+  /** Faults of the store, by agent. */
   faults: SaidOnce;
 }
 
-/** More unread answers than this, and the agent is not reading any. */
+/** With more unread answers than this, the agent counts as one that does not read. */
 const UNREAD_ANSWERS_MAX = 10_000;
 
 export class AgentSession {
-  /** Resolves when the stream is over and the store is done with what it was given. Never rejects. */
+  /** Resolves when the stream has ended and the store has finished with the stream's batches. Never rejects. */
   readonly ended: Promise<void>;
   readonly #call: StreamCall;
   readonly #context: SessionContext;
@@ -50,7 +53,7 @@ export class AgentSession {
   #bucket: TokenBucket;
   #pending: ReceivedBatch[] = [];
   #pendingBytes = 0;
-  /** Highest by severity: received on this stream, and stored. */
+  /** The highest sequences by severity: received on this stream, and stored. */
   #received: BySeverity = bySeverity(0);
   #stored: BySeverity = bySeverity(0);
   #windowBytes = 0;
@@ -83,7 +86,7 @@ export class AgentSession {
     return this.#source?.agent ?? null;
   }
 
-  /** Ends the stream with an error; what the store has begun it finishes. */
+  /** Ends the stream with an error. Batches that the store has begun with are still stored. */
   fail(code: grpc.status, details: string): void {
     if (this.#over) return;
     this.#leave();
@@ -104,7 +107,7 @@ export class AgentSession {
     this.#call.write(encodeServerMessage({ credit: { windowBytes } }));
   }
 
-  /** Ends a stream that says nothing. */
+  /** Ends the stream where the agent has been silent for too long. */
   checkIdle(nowMs: number): void {
     const { helloMs, idleMs } = this.#context.limits;
     if (!this.#greeting && nowMs - this.#startMs > helloMs) {
@@ -209,7 +212,7 @@ export class AgentSession {
     }, waitMs);
   }
 
-  /** Reads on, or stops reading: HTTP/2 then holds the agent back. */
+  /** Continues or pauses reading. While it is paused, HTTP/2's flow control holds the agent back. */
   #flow(): void {
     if (this.#over) return;
     if (this.#throttle !== undefined || this.#pendingBytes > this.#windowBytes) this.#call.pause();
@@ -251,7 +254,7 @@ export class AgentSession {
     }
   }
 
-  /** The agent has said everything and everything is stored. */
+  /** Ends the stream once the agent has closed its side and all of its batches are stored. */
   #endIfQuiet(): void {
     if (!this.#halfClosed || this.#storing || this.#over) return;
     this.#leave();

@@ -1,4 +1,4 @@
-/** What the store keeps of a batch, made of it as it was received or as it comes from another log. */
+/** Makes what the store keeps of a batch, whether an agent sent it or another log holds it. */
 import { Batch } from "../proto/ebpfmon.gen.ts";
 import { decodeAlert } from "../codec.ts";
 import { decodeFlow } from "../window_codec.ts";
@@ -22,7 +22,7 @@ export function newBatch(batch: ReceivedBatch): NewBatch {
   };
 }
 
-/** As batches cross to workers and lies in logs. */
+/** Encodes a batch for workers and for the log. */
 export function encodeContent(content: Batch): Uint8Array<ArrayBuffer> {
   return Batch.encode(content).finish();
 }

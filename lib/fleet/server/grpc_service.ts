@@ -10,7 +10,7 @@ import { bufferOf, STREAM_PATH, unframeBatch } from "../method.ts";
 import type { FleetFilter } from "../fleet_filter.ts";
 import { SaidOnce } from "../said_once.ts";
 import { formatServerAddress, isLoopback, type ServerAddress } from "../server_address.ts";
-import { type TlsFiles, type TlsMaterial, TlsSource } from "../tls.ts";
+import { type TlsFiles, TlsSource } from "../tls.ts";
 import { tokenOf } from "../token.ts";
 import { AgentSession, type ReceivedMessage, type StreamCall } from "./agent_session.ts";
 import type { AgentStatus } from "./agent_status.ts";
@@ -18,6 +18,7 @@ import type { FleetStore } from "./fleet_store.ts";
 import { Health, HEALTH_SERVICE } from "./grpc_health.ts";
 import { LIMIT_DEFAULTS, type ServerLimits, Tally, windowBytes } from "./limits.ts";
 import { Reflection, REFLECTION_SERVICE } from "./reflection.ts";
+import { ReloadableCredentials } from "./reloadable_credentials.ts";
 import { TokenFile } from "./tokens.ts";
 import { delay } from "../../runtime/timers.ts";
 
@@ -379,27 +380,4 @@ interface ServerParts {
   credentials: ReloadableCredentials | null;
   tls: TlsSource | null;
   tokens: TokenFile | null;
-}
-
-/** Credentials whose certificates can change while the server listens. Open connections keep theirs. */
-class ReloadableCredentials extends grpc.ServerCredentials {
-  constructor(material: TlsMaterial, mutual: boolean) {
-    super({ requestCert: mutual, rejectUnauthorized: mutual }, contextOf(material));
-  }
-
-  update(material: TlsMaterial): void {
-    this.updateSecureContextOptions(contextOf(material));
-  }
-
-  override _equals(other: grpc.ServerCredentials): boolean {
-    return this === other;
-  }
-}
-
-/**
- * The options of a TLS context. Deno 2.9.3 serves plaintext where `ca` is undefined, so it is always set; without
- * mutual TLS it has no effect.
- */
-function contextOf({ ca, cert, key }: TlsMaterial) {
-  return { ca: ca ?? cert ?? undefined, cert: cert ?? undefined, key: key ?? undefined };
 }

@@ -1,7 +1,8 @@
 /** `monitor` names the process of each flow: processes of known numbers talk, and both ends are watched. */
 import { assert, assertEquals, assertGreater, assertStringIncludes } from "./assert.ts";
 import { Cli, type CliResult, type JsonObject, monitorArgs } from "./support/cli.ts";
-import { delay, ENDS, type NetSide, TestNet } from "./support/namespaces.ts";
+import { delay } from "../lib/runtime/timers.ts";
+import { ENDS, type NetSide, TestNet } from "./support/namespaces.ts";
 import { SyscallActor } from "./support/processes.ts";
 import { SocketUser } from "./support/sockets.ts";
 

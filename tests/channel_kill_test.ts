@@ -7,6 +7,7 @@ import { SharedChannel } from "../lib/pipeline/channel/shared_channel.ts";
 import "./support/bpf.ts";
 import { type MortalWorkerRequest, passes } from "./support/mortal_worker.ts";
 import { Random } from "./support/random.ts";
+import { delay } from "../lib/runtime/timers.ts";
 
 const KILLS = 210;
 const SLOTS = 4;
@@ -17,10 +18,6 @@ const STAGE = 5;
 const LIFE_EVENTS = 400;
 /** Of a thread that was asked to end. */
 const END_MS = 10_000;
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
 
 Deno.test(`CommitJournal loses and repeats nothing over ${KILLS} deaths of a worker`, async () => {
   const seed = Random.freshSeed();
@@ -77,7 +74,7 @@ Deno.test(`CommitJournal loses and repeats nothing over ${KILLS} deaths of a wor
       worker.postMessage(request);
       const until = sent + LIFE_EVENTS;
       const killAfter = arrived + random.below(LIFE_EVENTS / 2);
-      while (thread[0] === 0 && failed === "") await pause(1);
+      while (thread[0] === 0 && failed === "") await delay(1);
       for (const deadline = performance.now() + END_MS; !died() && (last || bySelf || arrived < killAfter);) {
         assert(performance.now() < deadline, `TEST_SEED=${seed}: nothing moves: ${JSON.stringify(output.stats)}`);
         feed(until);
@@ -85,14 +82,14 @@ Deno.test(`CommitJournal loses and repeats nothing over ${KILLS} deaths of a wor
         if (last && sent === until && input.stats.inFlight === 0 && output.stats.inFlight === 0) break;
         // One that dies by itself needs work until it does.
         if (bySelf && sent === until && input.stats.inFlight === 0) feed(sent + 50);
-        await pause(random.below(3));
+        await delay(random.below(3));
       }
     } finally {
       worker.terminate();
     }
     for (const deadline = performance.now() + END_MS; !threadEnded(thread[0]);) {
       assert(performance.now() < deadline, "the thread has not ended");
-      await pause(1);
+      await delay(1);
     }
     if (output.uncommitted(STAGE) + input.uncommitted(STAGE) > 0) repeats++;
     assertEquals(CommitJournal.recover(journal, { inputs: [input], outputs: [output] }), 0);

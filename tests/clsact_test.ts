@@ -1,7 +1,8 @@
 /** Egress and tc ingress through clsact filters, as on kernels without TCX, with the built ./ebpfmon. */
 import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "./assert.ts";
 import { Cli, type CliResult, type JsonObject, monitorArgs, runCli } from "./support/cli.ts";
-import { delay, ENDS, TestNet } from "./support/namespaces.ts";
+import { delay } from "../lib/runtime/timers.ts";
+import { ENDS, TestNet } from "./support/namespaces.ts";
 
 const ACCEPT = decodeURIComponent(new URL("../build/tests/bpf/accept.bpf.o", import.meta.url).pathname);
 const { iface } = ENDS.watched;

@@ -4,9 +4,10 @@ import { AgentMessage, Batch, ServerMessage } from "../lib/fleet/proto/ebpfmon.g
 import { encodeEvent } from "../lib/fleet/event_codec.ts";
 import { bufferOf, encodeHello, frameBatch, STREAM_PATH } from "../lib/fleet/method.ts";
 import { FleetServer, type FleetServerOptions } from "../lib/fleet/server/grpc_service.ts";
-import { tokenHash } from "../lib/fleet/server/tokens.ts";
+import { tokenHash } from "./support/token_hash.ts";
 import { assert, assertEquals, assertStringIncludes } from "./assert.ts";
-import { TestAgent, until } from "./support/fleet_agent.ts";
+import { TestAgent } from "./support/fleet_agent.ts";
+import { until } from "./support/until.ts";
 import { CertificateFolder } from "./support/fleet_certificates.ts";
 import { fleetEvent } from "./support/fleet_events.ts";
 import { MemoryStore } from "./support/fleet_memory_store.ts";
@@ -200,9 +201,6 @@ const HELLO = encodeHello({
   version: "",
   bootId: "",
   spoolId: new Uint8Array(16),
-  resume: [],
-  semantic: true,
-  raw: false,
 });
 
 function batchOf(sequence: number, lane: number, count: number): Uint8Array {
@@ -267,7 +265,7 @@ Deno.test("A batch that comes again is acknowledged again and not stored again",
   assertEquals((await acknowledgementsOf(port, [first, first, second, first])).at(-1), 2n);
   // As of an agent that takes no notice of Welcome.
   assertEquals((await acknowledgementsOf(port, [first, second, third, otherLane])).sort(), [1n, 2n, 2n, 5n]);
-  const stored = store.batches.map(({ lane, sequence }) => `${lane} ${sequence}`);
+  const stored = store.batches.map(({ severity, sequence }) => `${severity} ${sequence}`);
   assertEquals(stored, ["info 1", "info 2", "info 5", "critical 1"]);
   assertEquals(service.stats.agents[0].duplicates, 4);
 });

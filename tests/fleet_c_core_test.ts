@@ -1,7 +1,7 @@
 /** The service answers a client that shares no code with ours: Python on gRPC's C core. */
 import { DESCRIPTOR_SET } from "../lib/fleet/proto/descriptors.gen.ts";
 import { FleetServer } from "../lib/fleet/server/grpc_service.ts";
-import { tokenHash } from "../lib/fleet/server/tokens.ts";
+import { tokenHash } from "./support/token_hash.ts";
 import { assertArrayIncludes, assertEquals } from "./assert.ts";
 import { CertificateFolder } from "./support/fleet_certificates.ts";
 import { MemoryStore } from "./support/fleet_memory_store.ts";

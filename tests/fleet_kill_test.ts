@@ -6,6 +6,7 @@ import { assert, assertEquals, assertGreater } from "./assert.ts";
 import type { AgentProgramOptions } from "./support/fleet_agent_program.ts";
 import { readBatches } from "./support/fleet_file_store.ts";
 import { AgentProgram, freePort, ServerProgram } from "./support/fleet_programs.ts";
+import { delay } from "../lib/runtime/timers.ts";
 
 const CHUNK = 100;
 
@@ -61,8 +62,8 @@ class Fleet implements AsyncDisposable {
   /** How often the store has each event. @throws when one is not as it was made */
   stored(): Map<number, number> {
     const counts = new Map<number, number>();
-    for (const { numbers, damaged, lane, sequence } of readBatches(this.storePath).batches) {
-      assertEquals(damaged, 0, `batch ${lane} ${sequence}`);
+    for (const { numbers, damaged, severity, sequence } of readBatches(this.storePath).batches) {
+      assertEquals(damaged, 0, `batch ${severity} ${sequence}`);
       for (const number of numbers) counts.set(number, (counts.get(number) ?? 0) + 1);
     }
     return counts;
@@ -79,10 +80,6 @@ function assertExactly(stored: Map<number, number>, from: number, to: number): v
   for (let n = from; n < to; n++) if (stored.get(n) !== 1) missing.push(n);
   assertEquals(missing, []);
   assertEquals(stored.size, to - from);
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 Deno.test("A server killed twenty times in mid-stream has every event once", async () => {

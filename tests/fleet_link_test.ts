@@ -2,9 +2,11 @@
 import { decodeEvent } from "../lib/fleet/event_codec.ts";
 import { FleetServer, type FleetServerOptions } from "../lib/fleet/server/grpc_service.ts";
 import { assert, assertEquals, assertGreater, assertStringIncludes } from "./assert.ts";
-import { TestAgent, until } from "./support/fleet_agent.ts";
+import { TestAgent } from "./support/fleet_agent.ts";
+import { until } from "./support/until.ts";
 import { fleetEvent, fleetEventNumber } from "./support/fleet_events.ts";
 import { MemoryStore } from "./support/fleet_memory_store.ts";
+import { delay } from "../lib/runtime/timers.ts";
 
 const LOOPBACK = { host: "127.0.0.1", port: 0 };
 
@@ -29,11 +31,11 @@ Deno.test("AgentLink delivers every event once, as it was, and the spool empties
   agent.batcher.flush();
   await until(() => agent.spool.stats.batches.spooled === 0, "the last acknowledgement");
   assertEachOnce(store.eventNumbers, 20_000);
-  for (const { content, lane } of store.batches) {
+  for (const { content, severity } of store.batches) {
     for (const message of content.events) {
       const decoded = decodeEvent(message)!;
       assertEquals(decoded, fleetEvent(fleetEventNumber(decoded)));
-      assertEquals(decoded.event.severity, lane);
+      assertEquals(decoded.event.severity, severity);
     }
   }
   const { events: counts } = agent.spool.stats;
@@ -55,7 +57,7 @@ Deno.test("AgentLink sends again what was not acknowledged, and the server store
   await using agent = new TestAgent({ port: server.port, flushMs: 0 });
   for (let from = 0; from < 10_000; from += 100) {
     agent.batcher.add(events(from, from + 100));
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    await delay(1);
   }
   await until(() => agent.spool.stats.batches.spooled === 0, "the last acknowledgement");
   assertEachOnce(store.eventNumbers, 10_000);
@@ -95,7 +97,7 @@ Deno.test("Nothing is acknowledged before the store has it", async () => {
   await using agent = new TestAgent({ port: server.port, flushMs: 0 });
   agent.batcher.add(events(0, 100));
   await until(() => agent.link.stats.sentEvents === 100, "sending");
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  await delay(200);
   assertEquals(agent.spool.stats.events.acknowledged, 0);
   gate.resolve();
   await until(() => agent.spool.stats.events.acknowledged === 100, "the acknowledgement");
@@ -105,13 +107,13 @@ Deno.test("A store that is slow holds the agent back: no more is under way than 
   const store = new MemoryStore();
   const windowBytesMax = 100_000;
   await using server = await listen(store, { limits: { windowBytesMax } });
-  store.before = () => new Promise((resolve) => setTimeout(resolve, 50));
+  store.before = () => delay(50);
   await using agent = new TestAgent({ port: server.port });
   let mostBytes = 0;
   let congested = false;
   for (let from = 0; from < 20_000; from += 500) {
     agent.batcher.add(events(from, from + 500));
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    await delay(1);
     mostBytes = Math.max(mostBytes, agent.link.stats.inFlightBytes);
     congested ||= agent.link.stats.congested;
   }
@@ -156,7 +158,7 @@ Deno.test("AgentLink goes to another server when its own stops in order, and not
     const feeding = (async () => {
       for (let from = 0; from < 20_000; from += 100) {
         agent.batcher.add(events(from, from + 100));
-        await new Promise((resolve) => setTimeout(resolve, 5));
+        await delay(5);
       }
     })();
     await until(() => agent.link.stats.sentEvents > 2000, "sending");
@@ -214,7 +216,7 @@ Deno.test("Streams that fight over one agent never reach the store at the same t
   store.before = async () => {
     calls++;
     most = Math.max(most, ++active);
-    await new Promise((resolve) => setTimeout(resolve, 60));
+    await delay(60);
     active--;
   };
   const lastSequences = store.lastSequences.bind(store);
@@ -229,14 +231,14 @@ Deno.test("Streams that fight over one agent never reach the store at the same t
   try {
     for (let n = 0; n < 100; n++) {
       for (const agent of agents) agent.batcher.add(events(n, n + 1));
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await delay(10);
     }
   } finally {
     await Promise.all(agents.map((agent) => agent[Symbol.asyncDispose]()));
   }
   assertGreater(calls, 3);
   assertEquals(most, 1);
-  const stored = store.batches.map(({ spool, lane, sequence }) => `${spool} ${lane} ${sequence}`);
+  const stored = store.batches.map(({ spool, severity, sequence }) => `${spool} ${severity} ${sequence}`);
   assertEquals(new Set(stored).size, stored.length);
 });
 

@@ -2,7 +2,8 @@
 import { assertEquals, assertGreater } from "./assert.ts";
 import { readBatches } from "./support/fleet_file_store.ts";
 import { AgentProgram, ServerProgram } from "./support/fleet_programs.ts";
-import { delay, ENDS, type NetSide, TestNet } from "./support/namespaces.ts";
+import { delay } from "../lib/runtime/timers.ts";
+import { ENDS, type NetSide, TestNet } from "./support/namespaces.ts";
 
 Deno.test("A link that is down for half a minute costs no event, and none comes twice", async () => {
   const folder = await Deno.makeTempDir({ prefix: "ebpfmon-fleet-" });

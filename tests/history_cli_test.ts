@@ -3,7 +3,8 @@ import { assert, assertEquals, assertGreater, assertLessOrEqual, assertMatch, as
 import { Cli, monitorArgs, runCli } from "./support/cli.ts";
 import { ethernet, ETHERTYPE, ipv4, PROTO, udp } from "./support/frames.ts";
 import { StoreDir } from "./support/history_store.ts";
-import { delay, ENDS, TestNet } from "./support/namespaces.ts";
+import { delay } from "../lib/runtime/timers.ts";
+import { ENDS, TestNet } from "./support/namespaces.ts";
 
 Deno.test("history adds up to what monitor counted, while it runs and afterwards", async () => {
   await using net = await TestNet.create();

@@ -14,7 +14,7 @@ import { assert, assertEquals, assertGreater, assertLess, assertRejects, assertT
 import { ALL, ALWAYS, assertWhole, STORE, StoreDir, storedWindow, sumsOf, windowsAt } from "./support/history_store.ts";
 import { DAY_START_NS, type MadeWindow, madeWindow, NS_PER_S } from "./support/history_windows.ts";
 import { linesOf } from "./support/lines.ts";
-import { delay } from "./support/namespaces.ts";
+import { delay } from "../lib/runtime/timers.ts";
 import { Random } from "./support/random.ts";
 import { flowRow, flowWindow, interfaceTraffic } from "./support/windows.ts";
 

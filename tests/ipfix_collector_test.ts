@@ -1,7 +1,8 @@
 /** Flow records of the built ./ebpfmon in the hands of collectors: nfdump's over UDP, one from the RFC over TCP. */
 import { assert, assertEquals, assertGreater, assertStringIncludes } from "./assert.ts";
 import { Cli, type JsonObject, monitorArgs } from "./support/cli.ts";
-import { delay, ENDS, TestNet } from "./support/namespaces.ts";
+import { delay } from "../lib/runtime/timers.ts";
+import { ENDS, TestNet } from "./support/namespaces.ts";
 
 const COLLECTOR = "127.0.0.1";
 const PORT = 4739;

@@ -1,7 +1,8 @@
 /** The built ./ebpfmon as its users meet it: signals, exit codes, messages, metrics. */
 import { assert, assertEquals, assertGreater, assertLess, assertMatch, assertStringIncludes } from "./assert.ts";
 import { Cli, type CliResult, type JsonObject, monitorArgs, runCli } from "./support/cli.ts";
-import { delay, ENDS, TestNet } from "./support/namespaces.ts";
+import { delay } from "../lib/runtime/timers.ts";
+import { ENDS, TestNet } from "./support/namespaces.ts";
 
 const GENERATOR = decodeURIComponent(new URL("../build/tests/bpf/generator.bpf.o", import.meta.url).pathname);
 const PINGS = 20;

@@ -3,7 +3,7 @@
  * there twice, and every store holds every event once.
  */
 import { monotonicNs } from "../lib/ffi/libc.ts";
-import type { EnrichedEvent } from "../lib/fleet/fleet_types.ts";
+import type { EnrichedEvent } from "../lib/fleet/enriched_event.ts";
 import { assert, assertEquals, assertGreater } from "./assert.ts";
 import { routerEvent } from "./support/events.ts";
 import { TestAgent } from "./support/fleet_agent.ts";
@@ -11,6 +11,7 @@ import { CertificateFolder } from "./support/fleet_certificates.ts";
 import { eventually, FleetProcess, FleetServe, type Json, TestFolder } from "./support/fleet_cli.ts";
 import { storedEvents } from "./support/fleet_log.ts";
 import { NatsServers } from "./support/nats_servers.ts";
+import { delay } from "../lib/runtime/timers.ts";
 
 const RULES = `rules:
   - name: lineage
@@ -27,8 +28,6 @@ const RULES = `rules:
 const STEPS = ["process_exec", "network_connect", "file_open", "process_exit"] as const;
 const CONNECTION_RULE = "connection between two hosts";
 const QUICK = ["--correlation-lateness", "4000", "--correlation-idle", "15000", "--nats-partitions", "4"];
-
-const delay = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** A host whose processes each exec, connect, open and exit, one every `everyMs`. */
 class Host {
@@ -47,7 +46,7 @@ class Host {
       flushMs: 20,
       link: {
         servers: ports.map((port) => ({ host: "127.0.0.1", port })),
-        identity: { agentId: name, host: name, version: "0.0.0", bootId: "boot", semantic: true, raw: false },
+        identity: { agentId: name, host: name, version: "0.0.0", bootId: "boot" },
       },
     });
   }

@@ -9,6 +9,7 @@ import { after } from "../lib/runtime/timers.ts";
 import { assert, assertEquals, assertLess, assertMatch } from "./assert.ts";
 import { at, FakeHost } from "./correlation_records.ts";
 import { OtlpReceiver, type ReceivedSpan } from "./support/otlp_receiver.ts";
+import { until } from "./support/until.ts";
 
 const RULES = parseCorrelationRules(
   `rules:
@@ -72,13 +73,6 @@ async function openExporter(endpoint: string, options: Partial<OtlpExporterOptio
     ...rest,
   });
   return { exporter, reasons, [Symbol.dispose]: () => http[Symbol.dispose]() };
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  for (const deadline = Date.now() + 10_000; !condition();) {
-    assertLess(Date.now(), deadline, "it takes too long");
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 function byName(spans: ReceivedSpan[], name: string, nth = 0): ReceivedSpan {

@@ -10,7 +10,7 @@ import {
 } from "./assert.ts";
 import { percentile, samplingError } from "../lib/aggregate/activity/process_histogram.ts";
 import { fileExists, readKernelFile } from "../lib/ffi/libc.ts";
-import { delay } from "./support/namespaces.ts";
+import { delay } from "../lib/runtime/timers.ts";
 import { PROCESS_WAYS, type ProcessWay } from "../lib/aggregate/activity/process_probe.ts";
 import { callsOf, loadableWays, ProcessWatch, rowsOf, SyscallActor } from "./support/processes.ts";
 

@@ -34,7 +34,8 @@ import {
   tcp,
   udp,
 } from "./support/frames.ts";
-import { delay, ENDS, TestNet } from "./support/namespaces.ts";
+import { delay } from "../lib/runtime/timers.ts";
+import { ENDS, TestNet } from "./support/namespaces.ts";
 import { addTo, classify, differences, enterFrame, type Ledger, ledgerKey } from "./support/oracle.ts";
 
 const { vlan, qinq } = ETHERTYPE;

@@ -2,7 +2,7 @@
 import type { Machine } from "../lib/wire/syscalls.ts";
 import { EventDecoder } from "../lib/events/event_decoder.ts";
 import type { RouterEvent } from "../lib/events/event.ts";
-import { tokenHash } from "../lib/fleet/server/tokens.ts";
+import { tokenHash } from "./support/token_hash.ts";
 import { assert, assertEquals, assertGreater, assertStringIncludes } from "./assert.ts";
 import { eventually, FleetProcess, FleetServe, startAgent, TestFolder } from "./support/fleet_cli.ts";
 import { storedEvents, storedRecords } from "./support/fleet_log.ts";

@@ -1,7 +1,7 @@
 /** `ebpfmon serve` that was away: what agents kept for it meanwhile, and what it had not sent itself. */
 import { DatabaseSync } from "node:sqlite";
 import { monotonicNs } from "../lib/ffi/libc.ts";
-import type { EnrichedEvent } from "../lib/fleet/fleet_types.ts";
+import type { EnrichedEvent } from "../lib/fleet/enriched_event.ts";
 import type { RouterEvent } from "../lib/events/event.ts";
 import { assertEquals, assertStringIncludes } from "./assert.ts";
 import { FakeHost } from "./correlation_records.ts";

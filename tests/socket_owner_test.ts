@@ -12,7 +12,8 @@ import type { SocketOwnerProbeOptions } from "../lib/aggregate/owners/socket_own
 import type { FilterableFlow } from "../lib/filter/flows.ts";
 import { ASSETS_DIR, openSystemLibbpf } from "./support/bpf.ts";
 import { Monitor } from "./support/monitor.ts";
-import { delay, ENDS, type NetSide, TestNet } from "./support/namespaces.ts";
+import { delay } from "../lib/runtime/timers.ts";
+import { ENDS, type NetSide, TestNet } from "./support/namespaces.ts";
 import { SyscallActor } from "./support/processes.ts";
 import { netnsOf, OwnerWatch, SocketUser } from "./support/sockets.ts";
 

@@ -1,6 +1,6 @@
 /** What `agent` says of its stream to a server. */
 import type { AgentCounts } from "../fleet/agent/agent_metrics.ts";
-import type { SpoolCounts } from "../fleet/agent/spool.ts";
+import type { SpoolCounts } from "../fleet/agent/spool_stats.ts";
 
 function formatCount(count: number): string {
   return count.toLocaleString("en-US");

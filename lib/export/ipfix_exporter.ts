@@ -3,7 +3,7 @@
  * finds no room, or is lost with a connection, is counted and told to the collector in the statistics record.
  */
 import { Backoff } from "../runtime/backoff.ts";
-import { sleep } from "../runtime/timers.ts";
+import { delay } from "../runtime/timers.ts";
 import {
   flowsIn,
   type IpfixStatistics,
@@ -158,7 +158,7 @@ export class IpfixExporter implements AsyncDisposable {
       if (!await this.#prepare()) continue;
       await this.#sendNext();
       if (this.#target.protocol === "udp" && ++burst % BURST_MESSAGES === 0) {
-        await sleep(BURST_PAUSE_MS, this.#stop.signal);
+        await delay(BURST_PAUSE_MS, this.#stop);
       }
     }
   }
@@ -242,7 +242,7 @@ export class IpfixExporter implements AsyncDisposable {
       this.#options.notice(`IPFIX collector ${this.#name} is away: ${(error as Error).message}; trying again`);
     }
     if (steady) this.#backoff.reset();
-    await sleep(this.#backoff.next(), this.#stop.signal);
+    await delay(this.#backoff.next(), this.#stop);
   }
 
   get #name(): string {

@@ -1,12 +1,13 @@
 /**
- * Between what this program holds and the messages of lib/fleet/proto/ebpfmon.proto. Nothing is rounded: what is 64 bits
- * wide crosses as such. What a newer peer says and this version does not know comes out as null.
+ * Conversion between this program's types and the messages of lib/fleet/proto/ebpfmon.proto. Numbers of 64 bits cross
+ * the wire exactly. Values of newer peers that this version does not know are decoded as null.
  */
 
 import type * as proto from "./proto/ebpfmon.gen.ts";
-import { EVENT_TYPES, RINGS, SEVERITIES, type Severity } from "../events/event.ts";
+import { EVENT_TYPES, SEVERITIES, type Severity } from "../events/event.ts";
 import type { HealthReport } from "../router/router_messages.ts";
-import type { FleetAlert, FleetFilter, Lane } from "./fleet_types.ts";
+import type { FleetAlert } from "./fleet_alert.ts";
+import type { FleetFilter } from "./fleet_filter.ts";
 
 // Numbers on the wire are one more than places in the lists: 0 stands for unspecified.
 
@@ -42,43 +43,13 @@ export function encodeHealth(health: HealthReport): proto.Health {
   };
 }
 
-export function decodeHealth(message: proto.Health): HealthReport {
-  return {
-    unixNs: message.unixNs,
-    rings: message.rings.flatMap((ring) => {
-      const name = RINGS.find((name) => name === ring.ring);
-      if (name === undefined) return [];
-      return [{
-        ring: name,
-        submitted: ring.submitted,
-        dropped: ring.dropped,
-        failures: ring.failures,
-        spilled: ring.spilled,
-        consumed: ring.consumed,
-        fill: ring.fill,
-        capacityBytes: Number(ring.capacityBytes),
-      }];
-    }),
-    droppedByType: message.droppedByType.flatMap(({ type, count }) => {
-      const event = EVENT_TYPES[type - 1];
-      return event === undefined ? [] : [{ event, count }];
-    }),
-    rateLimited: message.rateLimited,
-    rateLimitedByPid: message.rateLimitedByPid.map(({ pid, count }) => ({ pid, count })),
-    sampledOut: message.sampledOut,
-    repeatsSuppressed: message.repeatsSuppressed,
-    filtered: message.filtered,
-    ...(message.notices.length > 0 ? { notices: message.notices } : {}),
-  };
-}
-
 export function encodeAlert({ alert, level, message, fields, unixNs }: FleetAlert): proto.Alert {
   const exact = (_: string, value: unknown) =>
     typeof value !== "bigint" ? value : Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
   return { alert, level, message, fieldsJson: JSON.stringify(fields, exact), unixNs };
 }
 
-/** Fields that are not a JSON object come out empty. */
+/** Decodes an alert; its fields are empty where they are not a JSON object. */
 export function decodeAlert(message: proto.Alert): FleetAlert {
   return {
     alert: message.alert,
@@ -108,7 +79,7 @@ export function encodeFilter(filter: FleetFilter): proto.FilterUpdate {
   };
 }
 
-/** Event types that this version does not know are left out; it has none of them to send. */
+/** Decodes a filter, without the event types that this version does not know: it has no such events to send. */
 export function decodeFilter(message: proto.FilterUpdate): FleetFilter {
   return {
     generation: Number(message.generation),
@@ -119,20 +90,20 @@ export function decodeFilter(message: proto.FilterUpdate): FleetFilter {
   };
 }
 
-/** A place in a lane's sequence. */
+/** The place of a batch among those of its severity. */
 export interface Position {
-  lane: Lane;
+  severity: Severity;
   sequence: number;
 }
 
-export function encodePosition({ lane, sequence }: Position): proto.LanePosition {
-  return { lane: severityNumber(lane), sequence: BigInt(sequence) };
+export function encodePosition({ severity, sequence }: Position): proto.LanePosition {
+  return { lane: severityNumber(severity), sequence: BigInt(sequence) };
 }
 
-/** Positions of lanes that this version does not know are left out. */
+/** Decodes positions, without those of severities that this version does not know. */
 export function decodePositions(messages: proto.LanePosition[]): Position[] {
   return messages.flatMap(({ lane, sequence }) => {
-    const known = severityOf(lane);
-    return known === null ? [] : [{ lane: known, sequence: Number(sequence) }];
+    const severity = severityOf(lane);
+    return severity === null ? [] : [{ severity, sequence: Number(sequence) }];
   });
 }

@@ -1,4 +1,7 @@
-/** CRC-32C (Castagnoli), eight bytes a step. The runtime has CRC-32 only, whose polynomial finds fewer errors. */
+/**
+ * CRC-32C (Castagnoli), computed eight bytes at a time (slicing-by-8). The runtime offers only CRC-32, whose polynomial
+ * detects fewer errors.
+ */
 
 const POLYNOMIAL = 0x82f63b78; // reversed
 

@@ -3,7 +3,7 @@
 import * as proto from "./proto/ebpfmon.gen.ts";
 import type { EventType, RouterEvent } from "../events/event.ts";
 import { descriptionOf, DESCRIPTIONS_BY_NUMBER, EVENT_DESCRIPTIONS } from "../events/types/mod.ts";
-import type { EnrichedEvent, EventEnrichment } from "./fleet_types.ts";
+import type { EnrichedEvent, EventEnrichment } from "./enriched_event.ts";
 import { severityNumber, severityOf } from "./codec.ts";
 
 /** The member of a message for a type of event: `processExec` for `process_exec`. */

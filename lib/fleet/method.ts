@@ -1,18 +1,18 @@
-/** The service's one method, as client and server name it. Agents send bytes that were encoded when they were spooled. */
+/** The one method of the gRPC service, for client and server. Agents send batches as the bytes that were spooled. */
 import { Buffer } from "node:buffer";
 import { AgentMessage, ServerMessage } from "./proto/ebpfmon.gen.ts";
 
 export const STREAM_PATH = "/ebpfmon.v1.Fleet/Stream";
 
-/** gRPC asks for Node's buffers; this one shares the memory. */
+/** A Node buffer, as gRPC wants them, that shares the memory of `bytes`. */
 export function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** Field 2 of AgentMessage, length-delimited. */
+/** The tag of field 2 of AgentMessage, `batch`, which is length-delimited. */
 const BATCH_TAG = 2 << 3 | 2;
 
-/** `AgentMessage { batch }` around a batch that is encoded already. */
+/** Encodes `AgentMessage { batch }` around an encoded batch. */
 export function frameBatch(batch: Uint8Array): Buffer {
   const lengthBytes: number[] = [];
   for (let rest = batch.length; rest > 0 || lengthBytes.length === 0; rest >>>= 7) {
@@ -40,7 +40,7 @@ export function unframeBatch(message: Uint8Array): Uint8Array<ArrayBuffer> | nul
   return at + lengthBytes === message.length ? new Uint8Array(message.subarray(at)) : null;
 }
 
-/** Around a batch, what `frameBatch` adds at most. */
+/** The most bytes that `frameBatch` adds to a batch. */
 export const FRAME_OVERHEAD_BYTES = 6;
 
 export function encodeServerMessage(message: Partial<ServerMessage>): Buffer {

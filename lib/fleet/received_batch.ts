@@ -1,8 +1,8 @@
 /** A batch as a server received it. Types only. */
 import type { Batch } from "./proto/ebpfmon.gen.ts";
-import type { Lane } from "./fleet_types.ts";
+import type { Severity } from "../events/event.ts";
 
-/** Where a batch comes from. Sequences belong to a spool of an agent. */
+/** The origin of a batch. Sequences of batches are unique within a spool of an agent. */
 export interface BatchSource {
   agent: string;
   /** 32 hexadecimal digits. */
@@ -13,11 +13,11 @@ export interface BatchSource {
 }
 
 export interface ReceivedBatch extends BatchSource {
-  lane: Lane;
+  severity: Severity;
   sequence: number;
   events: number;
   content: Batch;
-  /** `content` as it came, where it came in one piece: nobody has to encode it again. */
+  /** The encoded `content` as it was received; absent where it was not received in one piece. */
   encoded?: Uint8Array<ArrayBuffer>;
   receivedUnixMs: number;
 }

@@ -1,7 +1,7 @@
-/** Says what has changed: a fault that lasts is told once, not each time it is found again. */
+/** Tells faults, each once for as long as it lasts, rather than each time that it is found again. */
 export class SaidOnce {
   readonly #say: (text: string) => void;
-  /** By topic, what was said last. */
+  /** The text that was told last, by topic. */
   readonly #last = new Map<string, string>();
 
   constructor(say: (text: string) => void) {
@@ -14,7 +14,7 @@ export class SaidOnce {
     this.#say(text);
   }
 
-  /** It is over: the next time is news again. */
+  /** Notes that the fault of a topic is over, so that it is told again the next time. */
   over(topic: string): void {
     this.#last.delete(topic);
   }

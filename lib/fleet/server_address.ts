@@ -1,6 +1,6 @@
-/** Where a fleet's server is: `HOST:PORT`, `192.0.2.1:PORT`, `[2001:db8::1]:PORT`. */
+/** The address of a fleet's server: `HOST:PORT`, `192.0.2.1:PORT` or `[2001:db8::1]:PORT`. */
 export interface ServerAddress {
-  /** Without brackets. */
+  /** A name or an IP address, without brackets. */
   host: string;
   port: number;
 }
@@ -13,12 +13,12 @@ export function parseServerAddress(text: string): ServerAddress {
   return { host: match[1] ?? match[2], port };
 }
 
-/** As gRPC, and people, write it. */
+/** Formats an address, with brackets around an IPv6 address. */
 export function formatServerAddress({ host, port }: ServerAddress): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** Whether nobody else can listen on the way. */
+/** True for loopback addresses, where plaintext is safe. */
 export function isLoopback({ host }: ServerAddress): boolean {
   return host === "localhost" || host === "::1" || /^127(\.[0-9]{1,3}){3}$/.test(host);
 }

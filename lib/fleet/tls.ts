@@ -1,10 +1,10 @@
-/** Certificates and keys: read from files, and read again when those change. */
+/** Certificates and keys that are read from files, and read again when the files change. */
 import { Buffer } from "node:buffer";
 import { createPrivateKey, X509Certificate } from "node:crypto";
 
 /** Paths of PEM files. */
 export interface TlsFiles {
-  /** Who signs the other side's certificate. */
+  /** Certificates of the authorities that sign the other side's certificate. */
   ca?: string;
   cert?: string;
   key?: string;

@@ -1,12 +1,13 @@
-/** Bearer tokens: secrets that are kept in files, and shown nowhere. */
+/** Bearer tokens: secrets that are kept in files, and never shown. */
 
-/** A token is guessed less easily than this many characters. */
+/** The least length of a token, so that it is not easily guessed. */
 const TOKEN_LENGTH_MIN = 16;
 
 /**
- * The token in a file, read anew each time: a rotated one counts from the next connection on.
+ * Reads the token in a file. It is read for each connection, so that a replaced token counts from the next connection
+ * on.
  *
- * @throws when the file cannot be read, or holds nothing that could be a token
+ * @throws {Error} when the file cannot be read, or holds no token
  */
 export function readToken(path: string): string {
   const token = Deno.readTextFileSync(path).trim();
@@ -16,7 +17,7 @@ export function readToken(path: string): string {
   return token;
 }
 
-/** What goes into `authorization` metadata. */
+/** The value of the `authorization` metadata for a token. */
 export function bearer(token: string): string {
   return `Bearer ${token}`;
 }

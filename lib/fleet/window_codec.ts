@@ -1,4 +1,4 @@
-/** Windows of flows to their messages of ebpfmon.proto, and back. */
+/** Windows of flows to their messages of ebpfmon.proto, and flows back. */
 import type * as proto from "./proto/ebpfmon.gen.ts";
 import { type Direction, OTHER_CLASSES } from "../wire/traffic.ts";
 import type { FlowRow, FlowWindow, Traffic } from "../aggregate/windows/flow_window.ts";
@@ -8,10 +8,6 @@ const DIRECTIONS = ["ingress", "egress"] as const satisfies readonly Direction[]
 
 function encodeTraffic({ packets, bytes }: Traffic): proto.Traffic {
   return { packets: BigInt(packets), bytes: BigInt(bytes) };
-}
-
-function decodeTraffic(message: proto.Traffic | undefined): Traffic {
-  return { packets: Number(message?.packets ?? 0), bytes: Number(message?.bytes ?? 0) };
 }
 
 /**
@@ -103,47 +99,3 @@ export function decodeFlow(message: proto.Flow): FlowRow | null {
     ...(message.retransmits === undefined ? {} : { retransmits: Number(message.retransmits) }),
   };
 }
-
-/** One message's part of a window: `part` 0 has the totals, each its own rows. */
-export function decodeWindow(message: proto.Window): FlowWindow {
-  const { retransmits } = message;
-  return {
-    sequence: Number(message.sequence),
-    startNs: message.startNs,
-    endNs: message.endNs,
-    endUnixNs: message.endUnixNs,
-    flows: Number(message.flows),
-    capacity: Number(message.capacity),
-    interfaces: message.interfaces.flatMap((traffic) => {
-      const direction = DIRECTIONS[traffic.direction - 1];
-      if (direction === undefined) return [];
-      const other = { non_ip: NONE, truncated: NONE, malformed: NONE, fragment: NONE };
-      for (const name of OTHER_CLASSES) other[name] = decodeTraffic(traffic.other[name]);
-      return [{
-        iface: traffic.iface,
-        direction,
-        seen: decodeTraffic(traffic.seen),
-        flows: decodeTraffic(traffic.flows),
-        overflow: decodeTraffic(traffic.overflow),
-        other,
-      }];
-    }),
-    matched: { ...decodeTraffic(message.matched), flows: Number(message.matchedFlows) },
-    top: message.top.map(decodeFlow).filter((flow) => flow !== null),
-    swapSeconds: message.swapSeconds,
-    drainSeconds: message.drainSeconds,
-    programs: message.programs.map(({ program, runs, runNs }) => ({ program, runs, runNs })),
-    ...(message.attribution
-      ? {
-        attribution: {
-          attributed: decodeTraffic(message.attribution.attributed),
-          unattributed: decodeTraffic(message.attribution.unattributed),
-          unasked: decodeTraffic(message.attribution.unasked),
-        },
-      }
-      : {}),
-    ...(retransmits ? { retransmits: retransmitRecord((name) => Number(retransmits[name])) } : {}),
-  };
-}
-
-const NONE: Traffic = { packets: 0, bytes: 0 };

@@ -2,9 +2,9 @@
 import type { Context, Hono } from "hono";
 import { protocolName } from "../net/iana.ts";
 import { jsonLine, rfc3339 } from "../export/json_lines.ts";
-import type { FleetAlert } from "../fleet/fleet_types.ts";
+import type { FleetAlert } from "../fleet/fleet_alert.ts";
 import { SEVERITIES, type Severity } from "../events/event.ts";
-import type { AgentStatus } from "../fleet/server/grpc_service_session.ts";
+import type { AgentStatus } from "../fleet/server/agent_status.ts";
 import type { FlowQuery, GroupQuery, StoredAgent, TopFlow } from "../fleet/server/store_messages.ts";
 import { createBaseApp } from "./base_app.ts";
 import type { GuardOptions } from "./guard.ts";

@@ -2,8 +2,9 @@
 import { EVENT, EVENT_FLAG, EVENT_TYPE, EXEC_PAYLOAD } from "../wire/layouts.gen.ts";
 import { TextCache } from "../events/types/text_cache.ts";
 import type { EventBatch } from "../events/event_batch.ts";
-import type { ProcessCache, Sighting } from "../processes/process_cache.ts";
+import type { ProcessCache } from "../processes/process_cache.ts";
 import type { ProcessInfo } from "../processes/process_info.ts";
+import type { RecordedProcess } from "../processes/recorded_process.ts";
 import type { Stage } from "./stage.ts";
 
 const encoder = new TextEncoder();
@@ -62,17 +63,17 @@ export class EnrichStage implements Stage {
     if (bytes[at + COMM_AT] === 0) {
       encoder.encodeInto(known.name, bytes.subarray(at + COMM_AT, at + COMM_AT + COMM_BYTES - 1));
     }
-    if (known.face === null) return null;
-    data.setUint32(at + UID_AT, known.face.info.uid, true);
-    data.setBigUint64(at + CGROUP_AT, BigInt(known.face.cgroupId), true);
-    return known.face.info;
+    if (known.variant === null) return null;
+    data.setUint32(at + UID_AT, known.variant.info.uid, true);
+    data.setBigUint64(at + CGROUP_AT, BigInt(known.variant.cgroupId), true);
+    return known.variant.info;
   }
 
   #meet(batch: EventBatch, i: number, cgroupId: number): ProcessInfo {
-    return this.#cache.meet(this.#sighting(batch, i, cgroupId));
+    return this.#cache.meet(this.#recorded(batch, i, cgroupId));
   }
 
-  #sighting(batch: EventBatch, i: number, cgroupId: number): Sighting {
+  #recorded(batch: EventBatch, i: number, cgroupId: number): RecordedProcess {
     const start = batch.offsets[i] + COMM_AT;
     let end = start;
     while (end < start + COMM_BYTES && batch.bytes[end] !== 0) end++;
@@ -95,7 +96,7 @@ export class EnrichStage implements Stage {
     const filenameEnd = filenameAt + data.getUint16(payload + EXEC.filename_len.offset, true);
     if (filenameEnd > end) return;
     this.#cache.exec({
-      ...this.#sighting(batch, i, cgroupIdAt(data, batch.offsets[i] + CGROUP_AT)),
+      ...this.#recorded(batch, i, cgroupIdAt(data, batch.offsets[i] + CGROUP_AT)),
       ppid: data.getUint32(payload + EXEC.ppid.offset, true),
       filename: this.#texts.decode(bytes, filenameAt, filenameEnd),
     });

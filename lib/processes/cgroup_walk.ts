@@ -1,35 +1,35 @@
 /**
- * Paths of cgroups by id, found by walking their tree a little at a time: a large one takes seconds, and whoever asks has
- * events waiting.
+ * Paths of cgroups by id. A large tree of cgroups takes seconds to walk, so the walk goes on in slices: its callers
+ * have events waiting.
  */
 
-/** A tree has fewer; what it holds beyond that stays unknown. */
+/** The most cgroups that are kept; others stay unknown. */
 const CGROUPS_MAX = 100_000;
-/** From the end of a walk to the next one: a cgroup that is gone is not found by walking. */
+/** The least time between two walks, since looking for a cgroup that is gone would otherwise walk all the time. */
 const REST_NS = 1e9;
-/** Of the time in which it is asked, a walk takes one part in so many at most. */
+/** A walk takes at most one part in this many of the time in which it is asked. */
 const SHARE = 5;
 const NS_PER_MS = 1e6;
 
 export interface CgroupWalkOptions {
-  /** Of the root, which is no folder's entry. */
+  /** The id of the root, which is in no folder. */
   rootId: bigint;
-  /** What is in a folder, by its path below the root; nothing where it is gone. A folder's inode is its cgroup's id. */
+  /** Lists a folder by its path below the root; empty where the folder is gone. A folder's inode is its cgroup's id. */
   list(path: string): Iterable<{ name: string; inode: bigint; isFolder: boolean }>;
-  /** Any clock that goes forward. */
+  /** Any monotonic clock. */
   nowNs(): number;
-  /** After so long a walk lets others go on, when the folder that it is at has been listed. */
+  /** The length of a slice. A slice ends after the folder that it is listing then. */
   sliceMs: number;
 }
 
 export class CgroupWalk {
   readonly #options: CgroupWalkOptions;
-  /** From the last whole walk. */
+  /** Paths from the last complete walk. */
   #known: ReadonlyMap<bigint, string>;
-  /** From the one under way, and folders that are still to be listed; the root's path is empty. */
+  /** Paths from the walk under way, and the folders that it still has to list; the root's path is empty. */
   #found = new Map<bigint, string>();
   #folders: string[] = [];
-  /** No slice, and no new walk, before this. */
+  /** The time of the next slice, or of the next walk. */
   #nextNs = 0;
 
   constructor(options: CgroupWalkOptions) {
@@ -37,7 +37,11 @@ export class CgroupWalk {
     this.#known = new Map([[options.rootId, "/"]]);
   }
 
-  /** Walks on for a slice where it is due. @returns null for one that is not there, undefined while that is not known */
+  /**
+   * The path of a cgroup; walks for a slice where one is due.
+   *
+   * @returns null for a cgroup that does not exist, undefined while that is not known
+   */
   pathOf(id: bigint): string | null | undefined {
     const path = this.#known.get(id) ?? this.#found.get(id);
     if (path !== undefined) return path;

@@ -1,9 +1,12 @@
-/** Which container a cgroup belongs to, from its path: runtimes and Kubernetes write their ids into it. */
+/**
+ * The container that a cgroup belongs to, from the cgroup's path: container runtimes and Kubernetes put their ids into
+ * it.
+ */
 
 export interface Container {
-  /** Empty outside containers. */
+  /** The container's id; empty outside containers. */
   readonly containerId: string;
-  /** With dashes; empty outside pods. */
+  /** The pod's UID with dashes; empty outside pods. */
   readonly podUid: string;
 }
 
@@ -15,9 +18,9 @@ export const NO_CONTAINER: Container = { containerId: "", podUid: "" };
  * kubelet differ (`SLICE:cri-containerd:ID`).
  */
 const CONTAINER = /^(?:([a-z][a-z0-9-]*)-|[^:]*:([a-z][a-z0-9-]*):)?([0-9a-f]{64})(?:\.scope)?$/;
-/** Podman's and CRI-O's monitor has a scope of its own beside the container's; it runs on the host. */
+/** The scope of a container's monitor, `conmon` of Podman and CRI-O, which runs on the host. */
 const MONITOR = /(?:^|-)conmon$/;
-/** Of Amazon ECS, below a folder `ecs`: the task's id and a number. */
+/** A container of Amazon ECS, below a folder `ecs`: the task's id and a number. */
 const ECS_CONTAINER = /^[0-9a-f]{32}-[0-9]+$/;
 /** `podUID` or `kubepods-burstable-podUID.slice`; the systemd driver writes the UID with underscores. Static pods have a hash. */
 const POD = /(?:^|-)pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?(?::|$)/;

@@ -1,9 +1,12 @@
-/** Details of this host's processes: lib/ffi's files behind process_details.ts. */
+/** Details of this host's processes: process_details.ts with /proc and the kernel's clocks behind it. */
 import { boottimeNs, monotonicNs } from "../ffi/libc.ts";
 import { ProcSource } from "./proc_source.ts";
 import { ProcessDetails } from "./process_details.ts";
 
-/** Asked at the end of a window, when nothing waits that cannot. */
+/**
+ * The length of a slice of the walk over cgroups. Details are asked for at the end of a window, when nothing urgent
+ * waits.
+ */
 const WALK_SLICE_MS = 50;
 
 export function hostProcessDetails(): ProcessDetails {

@@ -1,6 +1,6 @@
 /**
- * A map that holds so many entries at most: a new one takes the place of the one that has not been asked for the
- * longest. A hash table over a doubly linked list, newest first, so that each operation takes constant time.
+ * A map with a bound on its entries, which evicts the least recently used one. It is a hash table over a doubly linked
+ * list, so that each operation takes constant time.
  */
 
 interface Node<K, V> {
@@ -26,12 +26,12 @@ export class Lru<K, V> {
     return this.#nodes.size;
   }
 
-  /** Entries that others took the place of, since the start. */
+  /** Entries that were evicted since the start. */
   get evictions(): number {
     return this.#evictions;
   }
 
-  /** The value of `key`, which becomes the newest. */
+  /** The value of `key`, which becomes the most recently used one. */
   get(key: K): V | undefined {
     const node = this.#nodes.get(key);
     if (node === undefined) return undefined;
@@ -42,12 +42,12 @@ export class Lru<K, V> {
     return node.value;
   }
 
-  /** The value of `key`, which keeps its place. */
+  /** The value of `key`, without counting this as a use. */
   peek(key: K): V | undefined {
     return this.#nodes.get(key)?.value;
   }
 
-  /** Sets what `key` is, which becomes the newest. */
+  /** Sets the value of `key`, which becomes the most recently used one. */
   set(key: K, value: V): void {
     const known = this.#nodes.get(key);
     if (known !== undefined) {
@@ -61,7 +61,7 @@ export class Lru<K, V> {
     this.#linkNewest(node);
   }
 
-  /** Newest first. */
+  /** The values, the most recently used one first. */
   *values(): Generator<V> {
     for (let node = this.#newest; node !== null; node = node.older) yield node.value;
   }

@@ -1,5 +1,5 @@
-/** Processes, cgroups and users of this host, read from files: what lib/processes/process_cache.ts is filled from. */
-import type { ProcessFacts, ProcessSource } from "./process_cache.ts";
+/** Processes, cgroups and users of this host, read from /proc, the mount of cgroup2 and /etc/passwd. */
+import type { ProcessFacts, ProcessSource } from "./process_source.ts";
 import type { PasswdSource } from "./users.ts";
 import { cgroupId } from "../ffi/cgroup.ts";
 import { CgroupWalk } from "./cgroup_walk.ts";
@@ -9,19 +9,19 @@ import { boottimeNs, listKernelFolder, monotonicNs, readKernelFile, readKernelLi
 const NS_PER_TICK = 1e7;
 /** PROC_PID_INIT_INO of include/linux/proc_ns.h. */
 const INITIAL_PID_NAMESPACE = "pid:[4026531836]";
-/** What urgent events can be kept waiting for. */
+/** The length of a slice of the walk over cgroups: urgent events wait for no longer. */
 const WALK_SLICE_MS = 5;
 
 export interface ProcSourceOptions {
-  /** The host's user names. */
+  /** The file with the host's user names. */
   passwdPath?: string;
-  /** How long one question for a cgroup may take. */
+  /** How long one call of `cgroupPath` may take. */
   walkSliceMs?: number;
 }
 
 /**
- * Records number processes as the initial namespace does. Where this process is in another, its /proc numbers them
- * differently: then no process is found, rather than a wrong one.
+ * The source of this host's processes. Records number processes as the initial PID namespace does. In another namespace
+ * /proc numbers them differently, and this source then finds no process, rather than a wrong one.
  */
 export class ProcSource implements ProcessSource, PasswdSource {
   readonly #passwdPath: string;
@@ -33,7 +33,7 @@ export class ProcSource implements ProcessSource, PasswdSource {
     this.#walk = openWalk(cgroupMount(), options.walkSliceMs ?? WALK_SLICE_MS);
   }
 
-  /** Whether /proc numbers processes as records do. */
+  /** True where /proc numbers processes as records do. */
   get seesProcesses(): boolean {
     return this.#isInitialNamespace;
   }
@@ -77,7 +77,7 @@ export class ProcSource implements ProcessSource, PasswdSource {
     }
   }
 
-  /** Empty where it cannot be read. */
+  /** The text of the file with user names; empty where it cannot be read. */
   passwdText(): string {
     try {
       return Deno.readTextFileSync(this.#passwdPath);
@@ -87,7 +87,7 @@ export class ProcSource implements ProcessSource, PasswdSource {
   }
 }
 
-/** Where cgroup2 is mounted first; null where it is not. A space in the path is written as `\040`. */
+/** The path of the first mount of cgroup2, in which the kernel writes a space as `\040`; null where there is none. */
 function cgroupMount(): string | null {
   for (const line of textOrEmpty("/proc/self/mounts").split("\n")) {
     const [, path, type] = line.split(" ");
@@ -98,7 +98,7 @@ function cgroupMount(): string | null {
   return null;
 }
 
-/** null where the mount is none, or this process may not see it. */
+/** @returns null where there is no mount, or this process may not read it */
 function openWalk(mount: string | null, sliceMs: number): CgroupWalk | null {
   if (mount === null) return null;
   try {

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertLess, assertStrictEquals } from "../../tests/assert.ts";
-import { ProcessCache, type ProcessCacheOptions, type ProcessFacts, type ProcessSource } from "./process_cache.ts";
+import { ProcessCache, type ProcessCacheOptions } from "./process_cache.ts";
+import type { ProcessFacts, ProcessSource } from "./process_source.ts";
 import { Users } from "./users.ts";
 
 const SECOND_NS = 1e9;

@@ -1,15 +1,15 @@
 /**
- * A process in bytes, behind its record in a channel; little-endian, padded with zeros to a multiple of 8:
+ * A process in bytes, as it follows its record in a channel; little-endian, padded with zeros to a multiple of 8:
  *
- *     u32 hash of what follows | u32 length of it all | f64 startNs | u32 pid | u32 ppid | u32 uid
+ *     u32 hash of what follows | u32 length in all | f64 startNs | u32 pid | u32 ppid | u32 uid
  *     u16 length of name, parentName, exe, user, containerId, podUid | these texts in UTF-8
  */
 import type { ProcessInfo } from "./process_info.ts";
 
-/** What a ProcessInfo is made from: all of it but its bytes. */
+/** The fields that a ProcessInfo is made from: all but its bytes. */
 export type ProcessFields = Omit<ProcessInfo, "encoded">;
 
-/** In the order in which they are encoded, with the most bytes that each may have. */
+/** The texts in the order in which they are encoded, with the most bytes of each. */
 const TEXTS = [
   ["name", 64],
   ["parentName", 64],
@@ -22,7 +22,7 @@ const TEXTS = [
 const HASH_AT = 0, LENGTH_AT = 4, START_AT = 8, PID_AT = 16, PPID_AT = 20, UID_AT = 24, TEXT_LENGTHS_AT = 28;
 const HEADER_BYTES = TEXT_LENGTHS_AT + 2 * TEXTS.length;
 
-/** No encoded process is longer. */
+/** The greatest length of an encoded process. */
 export const PROCESS_BYTES_MAX = padded(HEADER_BYTES + TEXTS.reduce((sum, [, bytesMax]) => sum + bytesMax, 0));
 
 const ENCODER = new TextEncoder();
@@ -32,7 +32,7 @@ function padded(lengthBytes: number): number {
   return lengthBytes + 7 & ~7;
 }
 
-/** Encoded when somebody asks: where all stages share a worker, nobody does. */
+/** A process that is encoded when its bytes are first asked for; where all stages share a worker, they never are. */
 class EncodableProcess implements ProcessInfo {
   readonly pid: number;
   readonly startNs: number;
@@ -65,14 +65,17 @@ class EncodableProcess implements ProcessInfo {
   }
 }
 
-/** Texts are kept as they are, control characters and all, but cut at the length that a channel carries. */
+/**
+ * Makes a process. Its texts are kept as they are, with control characters, but cut at the length that a channel
+ * carries.
+ */
 export function createProcess(fields: ProcessFields): ProcessInfo {
   const bounded: ProcessFields & Record<typeof TEXTS[number][0], string> = { ...fields };
   for (const [text, bytesMax] of TEXTS) bounded[text] = boundedText(fields[text], bytesMax);
   return new EncodableProcess(bounded);
 }
 
-/** Cut between two characters, so that its bytes are at most `bytesMax`. */
+/** Cuts a text between two characters, so that it has at most `bytesMax` bytes in UTF-8. */
 function boundedText(text: string, bytesMax: number): string {
   // A UTF-16 unit takes at most 3 bytes.
   if (text.length * 3 <= bytesMax) return text;
@@ -81,7 +84,7 @@ function boundedText(text: string, bytesMax: number): string {
   return read === text.length ? text : text.slice(0, read);
 }
 
-/** @param info texts longer than a channel carries are cut */
+/** Encodes a process. @param info texts that are longer than a channel carries are cut */
 export function encodeProcess(info: ProcessFields): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(PROCESS_BYTES_MAX);
   const data = new DataView(bytes.buffer);
@@ -104,25 +107,28 @@ export function encodeProcess(info: ProcessFields): Uint8Array<ArrayBuffer> {
   return bytes.slice(0, end);
 }
 
-/** A worker meets few processes at a time: 4,096 take about a megabyte. A power of two. */
+/**
+ * Decoded processes that are kept, a power of two: a worker meets few processes at a time, and 4,096 take about a
+ * megabyte.
+ */
 const CACHE_SLOTS = 4096;
 
 interface Decoded {
-  /** Its bytes as words: they are compared before `process` stands for them, since a hash can be forged. */
+  /** The process's bytes as words. They are compared before `process` is returned, because a hash can be forged. */
   words: Uint32Array<ArrayBuffer>;
   process: ProcessInfo;
 }
 
 const cache: (Decoded | undefined)[] = new Array(CACHE_SLOTS);
-/** One view of a batch's memory for as long as it stays the same. */
+/** The view of the last batch's memory, made again when the memory is another. */
 let memory = new Uint32Array(0);
 let memoryFrom: Uint8Array<ArrayBuffer> | undefined;
 
 /**
- * The process from `start` on. The same bytes give the same object as long as no other process takes its place among
- * those that are remembered.
+ * Decodes the process at `start`. The same bytes give the same object, as long as no other process replaces it among
+ * those that are kept.
  *
- * @param end behind the last byte that may belong to it
+ * @param end the end of the bytes that may belong to the process
  * @throws {RangeError} when the bytes are no process
  */
 export function decodeProcess(bytes: Uint8Array<ArrayBuffer>, start: number, end: number): ProcessInfo {

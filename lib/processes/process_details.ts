@@ -1,16 +1,16 @@
 /**
- * What the kernel's records of a process do not say: its executable, its container, its user's name. Read from files for
- * the few processes that are shown, and remembered.
+ * The executable, container and user name of a process, which the kernel's records do not have. They are read from
+ * files for the few processes that are shown, and cached.
  */
 import { type Container, containerOfPath, containerOfProcess, NO_CONTAINER } from "./container.ts";
 import { Lru } from "./lru.ts";
-import type { ProcessFacts, ProcessSource } from "./process_cache.ts";
+import type { ProcessFacts, ProcessSource } from "./process_source.ts";
 import { type PasswdSource, Users } from "./users.ts";
 import type { ProcessDescription, ProcessIdentity } from "./process_identity.ts";
 
 /**
- * A process to describe. Where its start is not known, `notedNs` (CLOCK_MONOTONIC) says when it was there: what /proc has
- * of its number is then another process's if that one started later.
+ * A process to describe. Where its start is not known, `notedNs` (CLOCK_MONOTONIC) is a time at which it ran: a process
+ * of the same number in /proc that started later is another one.
  */
 export type DescribedProcess = ProcessIdentity & { notedNs?: bigint };
 
@@ -18,25 +18,28 @@ export type DescribedProcess = ProcessIdentity & { notedNs?: bigint };
 export type DetailSource = Pick<ProcessSource, "read" | "cgroupPath"> & PasswdSource;
 
 export interface ProcessDetailsOptions {
-  /** How much CLOCK_BOOTTIME, which records have, is ahead of CLOCK_MONOTONIC, which facts have. */
+  /** How far CLOCK_BOOTTIME, the clock of records, is ahead of CLOCK_MONOTONIC, the clock of /proc facts. */
   sleptNs(): number;
-  /** Any clock that goes forward. */
+  /** Any monotonic clock. */
   nowMs(): number;
-  /** Processes and cgroups remembered, each. */
+  /** The most processes, and the most cgroups, that are cached. */
   entriesMax?: number;
 }
 
 const ENTRIES_MAX = 4_096;
-/** Of programs that cannot read it, without kernel BTF. */
+/** The start of a process as programs report it that cannot read it, for want of kernel BTF. */
 const START_UNKNOWN = 0n;
 /** /proc has start times to a tick of 10 ms, rounded down. */
 const START_TOLERANCE_NS = 20e6;
-/** A cgroup that was not found may be newer than what the source knows, which is a second old at most. */
+/**
+ * The wait before a cgroup is looked for again: it may be newer than the source's knowledge, which is at most a second
+ * old.
+ */
 const RETRY_MS = 2_000;
 const NS_PER_MS = 1e6;
 
 interface Cgroup {
-  /** null: not found so far. */
+  /** The container; null while the cgroup has not been found. */
   container: Container | null;
   retryMs: number;
 }
@@ -56,13 +59,16 @@ export class ProcessDetails {
     this.#cgroups = new Lru(options.entriesMax ?? ENTRIES_MAX);
   }
 
-  /** Everything about a process that is shown. */
+  /** Describes a process. */
   describe(process: DescribedProcess): ProcessDescription {
     const { containerId, podUid } = this.containerOf(process);
     return { exe: this.exeOf(process), container: containerId, podUid, user: this.userOf(process.uid) };
   }
 
-  /** Empty for one that has ended before it was asked for, and where its owner alone may know. */
+  /**
+   * The executable's path; empty for a process that ended before it was looked up, and where only its owner may read
+   * it.
+   */
   exeOf(process: DescribedProcess): string {
     // Nothing tells it from a later one of its number, so that nothing may be remembered of it.
     if (process.startedNs === START_UNKNOWN) return this.#factsOf(process)?.exe ?? "";
@@ -73,7 +79,7 @@ export class ProcessDetails {
     return exe;
   }
 
-  /** By its cgroup, which is known of one that has ended too. */
+  /** The container by the process's cgroup, which is known even after the process has ended. */
   containerOf(process: DescribedProcess): Container {
     const nowMs = this.#options.nowMs();
     const known = this.#cgroups.get(process.cgroupId);
@@ -86,7 +92,7 @@ export class ProcessDetails {
     return container ?? NO_CONTAINER;
   }
 
-  /** null for one that is not found, undefined while the source is still looking. */
+  /** @returns null for a cgroup that is not found, undefined while the source still searches */
   #findContainer(process: DescribedProcess): Container | null | undefined {
     const path = this.#source.cgroupPath(process.cgroupId);
     // Where version 1 holds the containers, all processes are in the root of version 2.
@@ -96,13 +102,13 @@ export class ProcessDetails {
     return path === "/" ? NO_CONTAINER : path;
   }
 
-  /** Empty for a number without a name. */
+  /** The user's name; empty for a uid without one. */
   userOf(uid: number): string {
     this.#users.refresh(this.#options.nowMs() * NS_PER_MS);
     return this.#users.nameOf(uid);
   }
 
-  /** null when the number is another process's by now. */
+  /** What /proc has of the process; null when its number belongs to another process now. */
   #factsOf({ pid, startedNs, notedNs }: DescribedProcess): ProcessFacts | null {
     const facts = this.#source.read(pid);
     if (facts === null) return null;

@@ -1,5 +1,5 @@
 import { assertEquals } from "../../tests/assert.ts";
-import type { ProcessFacts } from "./process_cache.ts";
+import type { ProcessFacts } from "./process_source.ts";
 import { type DetailSource, ProcessDetails } from "./process_details.ts";
 import type { ProcessIdentity } from "./process_identity.ts";
 

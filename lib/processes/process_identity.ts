@@ -1,34 +1,37 @@
-/** Which process it is, and what files say of it. Types only. */
+/** The identity of a process, and its description. Types only. */
 
-/** One process; `startedNs` tells it from an earlier one of the same number. */
+/** One process. `startedNs` tells it from earlier processes with the same number. */
 export interface ProcessIdentity {
   /** The thread group's number in the initial namespace. */
   pid: number;
-  /** CLOCK_BOOTTIME; 0 where the kernel has no BTF to read it by: then one number's processes cannot be told apart. */
+  /**
+   * The start of the process by CLOCK_BOOTTIME; 0 where the kernel has no BTF to read it with: processes with the same
+   * number cannot be told apart then.
+   */
   startedNs: bigint;
-  /** The main thread's name when it was last looked at: once a window, and at each exec. */
+  /** The main thread's name, which is read once in a window and at each exec. */
   comm: string;
   uid: number;
   gid: number;
-  /** Id of its folder in the unified hierarchy. */
+  /** The id of the process's cgroup in cgroup2. */
   cgroupId: bigint;
 }
 
-/** Who uses one end of a flow. It may have exited since; it is named all the same. */
+/** The process that uses one end of a flow; it may have exited since. */
 export interface SocketOwner extends ProcessIdentity {
-  /** CLOCK_MONOTONIC: when it was last seen to use the socket, exact to two seconds. */
+  /** When the process was last seen to use the socket, by CLOCK_MONOTONIC and exact to two seconds. */
   notedNs: bigint;
-  /** Inode of the network namespace that the socket is in. */
+  /** Inode of the socket's network namespace. */
   netns: number;
 }
 
-/** What files say of a process that is shown. Texts are empty where nothing is known. */
+/** What /proc and /etc/passwd tell of a process. Texts are empty where nothing is known. */
 export interface ProcessDescription {
   /** Path of the executable. */
   exe: string;
-  /** The container's id, empty outside of one. */
+  /** The container's id, empty outside of containers. */
   container: string;
-  /** The Kubernetes pod's, empty outside of one. */
+  /** The Kubernetes pod's UID, empty outside of pods. */
   podUid: string;
   /** The user's name on this host. */
   user: string;

@@ -1,4 +1,4 @@
-/** What enrichment knows of a process, and its form within a channel. */
+/** What the process cache knows of the process behind an event. */
 
 /** One program that a process runs: a new one after each exec. Texts are empty where nothing is known. */
 export interface ProcessInfo {
@@ -16,12 +16,12 @@ export interface ProcessInfo {
   readonly exe: string;
   /** Real user id, as the initial namespace numbers it. */
   readonly uid: number;
-  /** What the host's /etc/passwd calls the uid, also for processes in containers. */
+  /** The name of the uid in the host's /etc/passwd, also for processes in containers. */
   readonly user: string;
-  /** As the container's runtime numbers it: 64 hexadecimal digits, or a shorter id; empty outside containers. */
+  /** The id that the container's runtime gave: 64 hexadecimal digits, or fewer; empty outside containers. */
   readonly containerId: string;
-  /** Of the Kubernetes pod, with dashes. */
+  /** The UID of the Kubernetes pod, with dashes; empty outside pods. */
   readonly podUid: string;
-  /** encodeProcess() of the above, made once. */
+  /** The process as `encodeProcess` encodes it. */
   readonly encoded: Uint8Array<ArrayBuffer>;
 }

@@ -1,20 +1,17 @@
-/**
- * Names of users from the host's /etc/passwd, and from nothing else: what libc would ask may be a directory server on the
- * other end of a network.
- */
+/** Names of users, from the host's /etc/passwd alone: libc's look-ups might ask a directory server over the network. */
 
 /** Where the text comes from: lib/processes/proc_source.ts, or a fake. */
 export interface PasswdSource {
-  /** Something that differs when the text may have changed; null without a text. */
+  /** A value that differs when the text may have changed; null where there is no text. */
   passwdStamp(): number | null;
   passwdText(): string;
 }
 
 const RELOAD_INTERVAL_NS = 10e9;
-/** A host has fewer; what a broken file holds beyond that is left out. */
+/** The most users that are read; a host has fewer. */
 const USERS_MAX = 65_536;
 
-/** Names by uid. Of several names of a uid the first counts, as in getpwuid(3). */
+/** Names by uid. Of several names of one uid the first counts, as in getpwuid(3). */
 export function parsePasswd(text: string): Map<number, string> {
   const names = new Map<number, string>();
   for (const line of text.split("\n")) {
@@ -37,16 +34,17 @@ export class Users {
     this.#source = source;
   }
 
-  /** Empty for a uid without a name. */
+  /** The name of a uid; empty where it has none. */
   nameOf(uid: number): string {
     return this.#names.get(uid) ?? "";
   }
 
   /**
-   * Looks whether the file has changed, at most once in 10 seconds. One that cannot be read leaves the names as they are.
+   * Reads the file again where it has changed; checks at most once in 10 seconds. When the file cannot be read, the
+   * names stay as they are.
    *
-   * @param nowNs on any clock that goes forward
-   * @returns whether it was read anew
+   * @param nowNs by any monotonic clock
+   * @returns true when the file was read again
    */
   refresh(nowNs: number): boolean {
     if (nowNs < this.#nextNs) return false;

@@ -5,7 +5,7 @@ import { requireCapabilities } from "../ffi/capabilities.ts";
 import { FlowProbe } from "../aggregate/flows/flow_probe.ts";
 import { openLibbpf } from "../ffi/libbpf.ts";
 import { parseFlowFilter } from "../filter/language.ts";
-import { sleep } from "../runtime/timers.ts";
+import { delay } from "../runtime/timers.ts";
 import { CaptureDecoder, chunksOf, gunzipped } from "./capture.ts";
 import { Pace } from "./pace.ts";
 import { type CaptureCounts, ReplayedWindows, type ReplayedWindowsOptions } from "./replayed_windows.ts";
@@ -115,7 +115,7 @@ async function readAll(
     decoder.push(chunk);
     for (let frame = decoder.next(); frame !== null; frame = decoder.next()) {
       const waitMs = pace.waitMs(frame.timeNs);
-      if (waitMs >= WAIT_MS_MIN) await sleep(waitMs, signal);
+      if (waitMs >= WAIT_MS_MIN) await delay(waitMs, { signal });
       if (signal.aborted) return;
       const turning = windows.add(frame);
       if (turning !== undefined) await turning;

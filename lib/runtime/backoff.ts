@@ -1,8 +1,13 @@
-/** Waits between attempts: exponential, with full jitter, so that a thousand hosts do not come back in one instant. */
+/**
+ * Waits between attempts: exponential back-off with full jitter, so that a thousand hosts do not return at the same
+ * time.
+ *
+ * Source: M. Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
+ */
 export interface BackoffOptions {
   firstMs: number;
   maxMs: number;
-  /** From 0 up to 1. */
+  /** Returns a number from 0 up to, and without, 1. */
   random?: () => number;
 }
 
@@ -14,7 +19,9 @@ export class Backoff {
     this.#options = options;
   }
 
-  /** How long to wait after one more failure: anything up to a bound that doubles each time. */
+  /**
+   * Notes one more failure. @returns milliseconds to wait: a random time below a bound that doubles with each failure
+   */
   next(): number {
     const { firstMs, maxMs, random = Math.random } = this.#options;
     const bound = Math.min(maxMs, firstMs * 2 ** this.#failures);
@@ -22,7 +29,7 @@ export class Backoff {
     return random() * bound;
   }
 
-  /** It worked. */
+  /** Notes a success: the next failure begins at the first bound again. */
   reset(): void {
     this.#failures = 0;
   }

@@ -1,4 +1,4 @@
-/** Letting messages in between pieces of work: a turn of the event loop, without the millisecond that a timer takes. */
+/** Gives way to the event loop between pieces of work, without the millisecond that a timer takes. */
 
 let turn: { port: MessagePort; waiting: (() => void)[] } | undefined;
 
@@ -9,7 +9,9 @@ function makeTurn() {
   return { port: port2, waiting };
 }
 
-/** Resolves in the event loop's next turn, some microseconds from now, behind messages that have come. */
+/**
+ * Resolves in the next turn of the event loop, some microseconds from now, after messages that have already arrived.
+ */
 export function breathe(): Promise<void> {
   const { port, waiting } = turn ??= makeTurn();
   return new Promise((resolve) => {

@@ -2,7 +2,7 @@
  * Errors that decide an exit code. Anything else that is thrown is a defect and exits 1.
  */
 
-/** errno of Linux on x86_64 and aarch64, as far as this program meets them. */
+/** Names of the error numbers of Linux, the same on x86_64 and aarch64, that this program meets. */
 const ERRNO_NAMES: Record<number, [name: string, meaning: string]> = {
   1: ["EPERM", "operation not permitted"],
   2: ["ENOENT", "no such file or object"],
@@ -54,9 +54,9 @@ export function errnoName(errno: number): string {
 /** A call into the kernel or libbpf that failed. Exits 3 for a missing privilege, else 1. */
 export class SystemError extends Error {
   override readonly name = "SystemError";
-  /** Positive errno. */
+  /** The positive error number. */
   readonly errno: number;
-  /** Verifier or libbpf log, for `--debug`. */
+  /** The log of the verifier or of libbpf, shown with `--debug`; empty where there is none. */
   readonly log: string;
 
   /** @param action what was attempted, as in `load program "flow"` */

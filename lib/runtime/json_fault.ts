@@ -1,4 +1,4 @@
-/** What JSON.parse has against a text, and where. */
+/** The first mistake in a text that should be JSON, and its offset. */
 
 const UNEXPECTED_TOKEN = "Unexpected token";
 
@@ -7,7 +7,7 @@ export interface JsonFault {
   message: string;
 }
 
-/** The first mistake, or null where the text is JSON. */
+/** @returns the first mistake; null where the text is JSON */
 export function jsonFault(text: string): JsonFault | null {
   const error = parseError(text);
   if (error === null) return null;
@@ -24,7 +24,7 @@ function parseError(text: string): SyntaxError | null {
   }
 }
 
-/** Where JSON.parse stumbled. Its message has the position, or says that a token was unexpected, or the end. */
+/** The offset of a mistake. The message of JSON.parse tells the position, an unexpected token or an unexpected end. */
 function offsetOf(text: string, error: SyntaxError): number {
   const said = /at position (\d+)/.exec(error.message)?.[1];
   if (said !== undefined) return Number(said);

@@ -1,4 +1,4 @@
-/** Questions to a worker, by number, until their answers come or the worker has ended. */
+/** Calls to a worker, by number, that wait for their answers or for the end of the worker. */
 
 interface Pending<Answer> {
   resolve(answer: Answer): void;
@@ -11,17 +11,22 @@ export class PendingCalls<Answer> {
   #next = 0;
   #ended = false;
 
-  /** @param endedText what whoever asks too late is told */
+  /** @param endedText the message of the error of calls after the end */
   constructor(endedText: string) {
     this.#endedText = endedText;
   }
 
-  /** Nothing is answered any more. */
+  /** True once no call is answered any more. */
   get ended(): boolean {
     return this.#ended;
   }
 
-  /** @param send asks the worker, under the number that its answer will have */
+  /**
+   * Makes a call.
+   *
+   * @param send sends the call to the worker, with the number that the answer will carry
+   * @throws {Error} when the worker has ended, or answers with an error
+   */
   ask(send: (id: number) => void): Promise<Answer> {
     if (this.#ended) return Promise.reject(new Error(this.#endedText));
     const id = this.#next++;
@@ -41,7 +46,7 @@ export class PendingCalls<Answer> {
     this.#pending.delete(id);
   }
 
-  /** Ends with `answering`, and for its reason. @throws what it throws */
+  /** Ends all calls when `answering` ends, with its error where it throws one. @throws what `answering` throws */
   async endWith(answering: () => Promise<void>): Promise<void> {
     let why: Error | undefined;
     try {
@@ -54,7 +59,7 @@ export class PendingCalls<Answer> {
     }
   }
 
-  /** @param why for those that still wait; absent: that it has ended */
+  /** Ends all calls. @param why the error of calls that still wait */
   end(why: Error = new Error(this.#endedText)): void {
     this.#ended = true;
     for (const { reject } of this.#pending.values()) reject(why);

@@ -1,32 +1,37 @@
 /**
- * Sends what waits in a queue, one batch after the other: attempts with a time limit, jittered waits between them, and
- * an end that does not wait for longer than told. How much may wait is for the owner to say, who counts it in its own units.
+ * A queue of items that are delivered in batches, one after another. Each batch is tried several times, with a time
+ * limit for each attempt and random waits between attempts; closing the queue takes no longer than its caller allows.
+ * The queue has no limit of its own: its owner decides how much may wait.
  */
 import { Backoff } from "./backoff.ts";
-import { type After, sleep } from "./timers.ts";
+import { type After, delay } from "./timers.ts";
 
 /** Why an attempt failed. */
 export interface Failure {
   reason: string;
-  /** Whether a later attempt may fare better. */
+  /** True where a later attempt may succeed. */
   retry: boolean;
-  /** How long the receiver wants to be left alone, where it says so. */
+  /** How long the receiver asks to wait before the next attempt, where it says so. */
   retryAfterMs?: number | null;
 }
 
 export interface RetryQueueOptions<Item> {
-  /** Makes one attempt. The signal ends it; what it throws is a failure that may pass. null: the batch is delivered. */
+  /**
+   * Makes one attempt, which ends with the signal. An error that it throws is a failure that may pass.
+   *
+   * @returns null when the batch is delivered
+   */
   attempt(batch: Item[], signal: AbortSignal): Promise<Failure | null>;
   /** Called when a batch is given up. */
   givenUp(batch: Item[], reason: string): void;
-  /** Called before each attempt but the first. */
+  /** Called before each attempt at a batch except the first. */
   retrying?(): void;
-  /** How many of the items that wait go together, from the first one on; 1 unless told. */
+  /** How many of the waiting items, from the first one on, make the next batch. Default: 1. */
   batchLength?(waiting: readonly Item[]): number;
   after: After;
-  /** 0 to 1, for the jitter. */
+  /** Returns a number from 0 up to, and without, 1, for the random waits. */
   random: () => number;
-  /** For one attempt. */
+  /** The time limit of one attempt. */
   timeoutMs: number;
   attemptsMax: number;
   /** The wait after attempt n is random, up to `backoffMs` x 2^(n-1) and `backoffMsMax`. */
@@ -51,7 +56,7 @@ export class RetryQueue<Item> {
     return this.#waiting.length + this.#underWay;
   }
 
-  /** True once the time that `close` left is over. */
+  /** True once the time that `close` allowed is over. */
   get stopped(): boolean {
     return this.#stopping.signal.aborted;
   }
@@ -82,7 +87,7 @@ export class RetryQueue<Item> {
     this.#running = null;
   }
 
-  /** Why it was given up, or null. */
+  /** @returns the reason for giving the batch up; null when it is delivered */
   async #deliver(batch: Item[]): Promise<string | null> {
     const { after, attemptsMax, backoffMs, backoffMsMax, random } = this.#options;
     const backoff = new Backoff({ firstMs: backoffMs, maxMs: backoffMsMax, random });
@@ -94,7 +99,7 @@ export class RetryQueue<Item> {
       reason = `${failure.reason}, attempt ${attempt} of ${attemptsMax}`;
       if (!failure.retry || attempt >= attemptsMax) break;
       const waitMs = backoff.next();
-      await sleep(failure.retryAfterMs ?? waitMs, this.#stopping.signal, { after });
+      await delay(failure.retryAfterMs ?? waitMs, { signal: this.#stopping.signal, after });
     }
     return reason;
   }

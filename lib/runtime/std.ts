@@ -1,6 +1,6 @@
 /**
- * The door to the standard library at run time. What tests need is behind tests/assert.ts, so that it stays out of the
- * bundle.
+ * The parts of the standard library that the product uses. Those that only tests use are in tests/assert.ts, so that
+ * they stay out of the bundle.
  */
 
 // @ts-types="./std.d.ts"

@@ -1,4 +1,7 @@
-/** The name that was probably meant, or null: at most a third of the letters, or one swap, may be wrong. */
+/**
+ * The name that a word was probably meant to be: the nearest one that differs in at most a third of the word's letters,
+ * or in one edit. @returns null where no name is near
+ */
 export function nearest(word: string, names: readonly string[]): string | null {
   let best: string | null = null;
   let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
@@ -9,7 +12,10 @@ export function nearest(word: string, names: readonly string[]): string | null {
   return best;
 }
 
-/** Insertions, deletions, replacements and swaps of neighbours from one word to the other. */
+/**
+ * The number of insertions, deletions, replacements and swaps of neighbours that lead from one word to the other: the
+ * optimal string alignment distance.
+ */
 function editDistance(from: string, to: string): number {
   const rows = [Array.from({ length: to.length + 1 }, (_, i) => i)];
   for (let i = 1; i <= from.length; i++) {

@@ -1,4 +1,4 @@
-/** Text for a terminal: hostile strings made harmless, numbers made short, columns made to fit. */
+/** Text for a terminal: escapes for control characters, widths of columns, and short forms of numbers. */
 
 /** C0, DEL, C1, line separators and the bidirectional controls, which can hide or reorder what follows them. */
 // deno-lint-ignore no-control-regex
@@ -39,7 +39,7 @@ export function displayWidth(text: string): number {
   return width;
 }
 
-/** Cuts a text to at most `width` columns, the last of which says that something is missing. */
+/** Cuts a text to at most `width` columns; the last column of a cut text is an ellipsis. */
 export function truncate(text: string, width: number): string {
   if (displayWidth(text) <= width) return text;
   let kept = "";
@@ -74,13 +74,13 @@ export function humanBitRate(bitsPerSecond: number): string {
   return scaled(bitsPerSecond, "bit/s");
 }
 
-/** `12 µs`, `3.4 ms`, `1.2 s`: for what should be short. */
+/** `12 µs`, `3.4 ms`, `1.2 s`: for durations that are usually short. */
 export function humanSeconds(seconds: number): string {
   if (seconds < 0.0009995) return `${Math.round(seconds * 1e6)} µs`;
   return seconds < 0.9995 ? `${(seconds * 1e3).toFixed(1)} ms` : `${seconds.toFixed(1)} s`;
 }
 
-/** `7s`, `2m 07s`, `3h 02m 07s`, `1d 03h 02m`: for what may be long; whole seconds. */
+/** `7s`, `2m 07s`, `3h 02m 07s`, `1d 03h 02m`: for durations that may be long, in whole seconds. */
 export function humanDuration(seconds: number): string {
   const whole = Math.floor(seconds);
   const parts = [

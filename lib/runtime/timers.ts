@@ -1,27 +1,31 @@
-/** Waits that somebody may cut short. */
+/** Waits that can be cut short. */
 
-/** Calls back after a time, unless what it returns is called before. */
+/** Calls back after `ms`, unless the function that it returns is called before. */
 export type After = (ms: number, callback: () => void) => () => void;
 
+/** The `After` of the real clock. */
 export const after: After = (ms, callback) => {
   const timer = setTimeout(callback, ms);
   return () => clearTimeout(timer);
 };
 
-/**
- * Waits, or less long where `signal` says stop; it never fails.
- *
- * @param options.after what a test puts in the place of the clock
- */
-export function sleep(ms: number, signal: AbortSignal, options: { after: After } = { after }): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
+export interface DelayOptions {
+  /** Ends the wait when it aborts. */
+  signal?: AbortSignal;
+  /** Replaces the clock in tests. */
+  after?: After;
+}
+
+/** Resolves after `ms`, or as soon as `signal` aborts. Never rejects. */
+export function delay(ms: number, { signal, after: start = after }: DelayOptions = {}): Promise<void> {
+  if (signal?.aborted) return Promise.resolve();
   return new Promise((resolve) => {
     const done = () => {
       cancel();
-      signal.removeEventListener("abort", done);
+      signal?.removeEventListener("abort", done);
       resolve();
     };
-    const cancel = options.after(ms, done);
-    signal.addEventListener("abort", done);
+    const cancel = start(ms, done);
+    signal?.addEventListener("abort", done);
   });
 }

@@ -1,5 +1,5 @@
 import { assertEquals } from "../../tests/assert.ts";
-import { type After, after, sleep } from "./timers.ts";
+import { type After, after, delay } from "./timers.ts";
 
 /** A timer that fires at once, or waits for ever, and counts how often it was cancelled. */
 function fakeAfter(firesAtOnce: boolean) {
@@ -20,19 +20,19 @@ Deno.test("after() calls back, unless it is cancelled", async () => {
   assertEquals(called, []);
 });
 
-Deno.test("sleep() ends when the time is over", async () => {
+Deno.test("delay() ends when the time is over", async () => {
   const { seen, fake } = fakeAfter(true);
-  await sleep(7, new AbortController().signal, { after: fake });
+  await delay(7, { after: fake });
   assertEquals(seen.waits, [7]);
 });
 
-Deno.test("sleep() ends with its signal, and leaves no timer behind", async () => {
+Deno.test("delay() ends with its signal, and leaves no timer behind", async () => {
   const { seen, fake } = fakeAfter(false);
   const stop = new AbortController();
-  const slept = sleep(1_000, stop.signal, { after: fake });
+  const slept = delay(1_000, { signal: stop.signal, after: fake });
   stop.abort();
   await slept;
   assertEquals(seen, { waits: [1_000], cancelled: 1 });
-  await sleep(1_000, stop.signal, { after: fake });
+  await delay(1_000, { signal: stop.signal, after: fake });
   assertEquals(seen.waits, [1_000]);
 });

@@ -1,6 +1,6 @@
 /**
- * The main thread's end of a worker: requests out, reports in, in order, failures as errors. What a worker says and is
- * told is in the module of messages beside it.
+ * The main thread's end of a worker: sends requests, hands out reports in their order, and throws failures as errors.
+ * The types of a worker's requests and reports are in the module of messages beside the worker.
  */
 import { type WorkerName, workerUrl } from "./worker_url.ts";
 
@@ -12,7 +12,7 @@ export interface WorkerFailure {
   detail: string;
 }
 
-/** What a worker said that ended it. Carries its exit code and the log for `--debug`. */
+/** The failure that ended a worker, with its exit code and the log for `--debug`. */
 export class WorkerError extends Error {
   override readonly name = "WorkerError";
   readonly failure: WorkerFailure;
@@ -25,7 +25,7 @@ export class WorkerError extends Error {
 
 type FailedReport = { kind: "failed"; failure: WorkerFailure };
 
-/** What every worker is told in the end. */
+/** The last request to every worker. */
 type StopRequest = { kind: "stop" };
 
 export class WorkerHandle<Request, Report extends { kind: string }> implements Disposable {
@@ -38,7 +38,7 @@ export class WorkerHandle<Request, Report extends { kind: string }> implements D
   /**
    * Starts the worker and sends it its first request.
    *
-   * @param module one of ours, or for tests the module itself
+   * @param module name of one of the product's workers, or the module of a worker that a test brings
    */
   constructor(module: WorkerName | URL, first: Request) {
     this.#name = module instanceof URL ? "test" : module;
@@ -54,7 +54,7 @@ export class WorkerHandle<Request, Report extends { kind: string }> implements D
     this.send(first);
   }
 
-  /** Takes the worker for failed: `next` throws, once it has handed out what came before. */
+  /** Declares the worker failed: `next` throws, once it has handed out the reports from before. */
   fail(reason: string, detail = ""): void {
     const message = `Cannot go on: the ${this.#name} worker failed: ${reason}`;
     this.#push({ kind: "failed", failure: { message, exitCode: 1, detail } });
@@ -69,14 +69,14 @@ export class WorkerHandle<Request, Report extends { kind: string }> implements D
     this.#worker.postMessage(request);
   }
 
-  /** Asks for a clean end. More than once does no harm. */
+  /** Asks the worker to end cleanly. Only the first call counts. */
   stop(): void {
     if (this.#stopping) return;
     this.#stopping = true;
     this.send({ kind: "stop" });
   }
 
-  /** The next report, once there is one. @throws {WorkerError} in the place of a `failed` report */
+  /** Resolves with the next report. @throws {WorkerError} in the place of a `failed` report */
   async next(): Promise<Exclude<Report, FailedReport>> {
     for (;;) {
       const report = this.#reports.shift();
@@ -90,7 +90,7 @@ export class WorkerHandle<Request, Report extends { kind: string }> implements D
     }
   }
 
-  /** Ends the worker. Whatever it still holds in the kernel goes with the process. */
+  /** Ends the worker at once. Its objects in the kernel stay until the process ends. */
   [Symbol.dispose](): void {
     this.#worker.terminate();
   }

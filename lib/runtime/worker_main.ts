@@ -1,5 +1,5 @@
 /// <reference lib="deno.worker" />
-/** A worker's own end: requests one after another, one run at a time, whatever fails as a report. */
+/** A worker's own end: handles requests one after another, holds one run at a time, and reports failures. */
 import { exitCodeOf, refusalOf } from "./errors.ts";
 import type { WorkerFailure } from "./worker_handle.ts";
 
@@ -7,7 +7,9 @@ function textOf(error: unknown): string {
   return (error instanceof Error && error.stack) || String(error);
 }
 
-/** The log of the system call that failed, or else the stack, becomes the detail. */
+/**
+ * The failure that an error is reported as. Its detail is the log of the system call that failed, or else the stack.
+ */
 function failureOf(error: unknown): WorkerFailure {
   const message = error instanceof Error ? error.message : String(error);
   const log = refusalOf(error)?.log;
@@ -15,11 +17,14 @@ function failureOf(error: unknown): WorkerFailure {
 }
 
 export class WorkerMain<Request, Run extends Disposable> {
-  /** What goes on between `start` and `stop`; it owns everything that the worker holds in the kernel. */
+  /**
+   * The work between `start` and `stop`, which owns everything that the worker holds in the kernel; undefined before
+   * and after.
+   */
   run: Run | undefined;
   #handled: Promise<void> = Promise.resolve();
 
-  /** Whatever fails ends the run, frees everything and reaches the main thread as data. */
+  /** Runs an action. When it throws, the run ends, everything is freed, and the main thread gets a `failed` report. */
   async guarded(action: () => void | Promise<void>): Promise<void> {
     try {
       await action();
@@ -35,7 +40,7 @@ export class WorkerMain<Request, Run extends Disposable> {
     }
   }
 
-  /** Frees what the run holds. */
+  /** Ends the run and frees what it holds. */
   end(): void {
     const { run } = this;
     // Not twice, even if it throws.
@@ -43,7 +48,10 @@ export class WorkerMain<Request, Run extends Disposable> {
     run?.[Symbol.dispose]();
   }
 
-  /** From now on each request is handled once the one before it is: a `stop` that comes during a start waits for it. */
+  /**
+   * Handles requests from now on, each after the one before is done: a `stop` that arrives during the start waits for
+   * it.
+   */
   serve(handle: (request: Request) => void | Promise<void>): void {
     self.onmessage = (event: MessageEvent<Request>) => {
       this.#handled = this.#handled.then(() => this.guarded(() => handle(event.data)));

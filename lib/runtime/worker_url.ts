@@ -1,4 +1,4 @@
-/** Set by the bundler, whose output holds every module beside main.js. */
+/** Defined by the bundler, which puts every module beside main.js. */
 declare const EBPFMON_BUNDLED: boolean | undefined;
 
 const BUNDLED = typeof EBPFMON_BUNDLED !== "undefined";

@@ -1,20 +1,20 @@
-/** Reads maps, lists and scalars of a YAML or JSON text, and says where a mistake stands. */
+/** Reads maps, lists and scalars of a YAML or JSON text, with the position of each mistake in the error. */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLMap } from "yaml";
 import { nearest } from "./suggest.ts";
 import { jsonFault } from "./json_fault.ts";
 
 const SHOWN_MAX_CHARS = 60;
 
-/** A value of a map, with where it and its key stand. */
+/** A value of a map, with the offset of its key. */
 export interface Entry {
   keyOffset: number;
   value: Node | null;
 }
 
-/** What a scalar must be: its value, or null where it is none. */
+/** What a scalar must be. `take` returns its value, or null where the scalar is something else. */
 export interface Expectation<T> {
   expected: string;
-  /** For the near miss of a wrong text. */
+  /** Names that a wrong text may have been meant to be. */
   names?: readonly string[];
   take(value: unknown): T | null;
 }
@@ -22,15 +22,15 @@ export interface Expectation<T> {
 /** How a list is read. */
 export interface ListOptions {
   itemsMax?: number;
-  /** What a message calls the items. */
+  /** The word for the items in messages. */
   itemsName?: string;
   mayBeEmpty?: boolean;
 }
 
 export interface YamlReaderOptions {
   /**
-   * json: whatever else YAML allows is a mistake. Unless told: YAML, of which JSON is a part, and tabs too where the
-   * text begins as JSON does.
+   * `json` accepts JSON alone; `yaml` accepts YAML, which includes JSON without tabs. Default: YAML, and JSON with tabs
+   * where the text begins with a brace.
    */
   format?: "json" | "yaml";
 }
@@ -41,7 +41,7 @@ export class YamlReader {
   readonly #format: YamlReaderOptions["format"];
   readonly #lines = new LineCounter();
 
-  /** @param fileName as the user named it, for messages */
+  /** @param fileName as the user gave it, for messages */
   constructor(text: string, fileName: string, options: YamlReaderOptions = {}) {
     this.#text = text;
     this.#fileName = fileName;
@@ -49,10 +49,11 @@ export class YamlReader {
   }
 
   /**
-   * What the file holds. To be called first.
+   * Parses the text; to be called before all other methods.
    *
-   * @throws {SyntaxError} as all methods do, one line: `rules.yaml:3:14: unknown key "wndow_ms", did you mean
-   * window_ms?`, line and column counted from 1
+   * @returns the outermost value
+   * @throws {SyntaxError} as all methods do, in one line with line and column counted from 1: `rules.yaml:3:14: unknown
+   * key "wndow_ms", did you mean window_ms?`
    */
   root(): Entry {
     const document = parseDocument(this.#yaml(), { lineCounter: this.#lines, prettyErrors: false, logLevel: "error" });
@@ -61,7 +62,10 @@ export class YamlReader {
     return { keyOffset: 0, value: document.contents };
   }
 
-  /** YAML reads JSON, but does not indent with tabs. Valid JSON has none inside strings, so this moves nothing. */
+  /**
+   * The text for the YAML parser, which reads JSON but refuses tabs as indentation. Tabs become spaces, which changes
+   * no value and no offset, because valid JSON has no tabs inside strings.
+   */
   #yaml(): string {
     const text = this.#text;
     if (this.#format === "json") {
@@ -145,7 +149,7 @@ export function text(charsMax: number): Expectation<string> {
   };
 }
 
-/** `, did you mean NAME?`, where one is near. */
+/** `, did you mean NAME?`; empty where no name is near. */
 export function hint(word: string, names: readonly string[]): string {
   const name = nearest(word, names);
   return name === null ? "" : `, did you mean ${name}?`;
@@ -156,7 +160,7 @@ export function listed(names: readonly string[]): string {
   return names.length === 1 ? names[0] : `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
 }
 
-/** Where a value starts, or its key where there is none. */
+/** The offset of a value; that of its key where there is no value. */
 export function startOf({ value, keyOffset }: Entry): number {
   return offsetOf(value, keyOffset);
 }
@@ -165,7 +169,7 @@ function offsetOf(node: Node | null, otherwise = 0): number {
   return node?.range?.[0] ?? otherwise;
 }
 
-/** A value as a message shows it. */
+/** A value as messages show it. */
 function shown(node: Node | null): string {
   if (isMap(node)) return "a map";
   if (isSeq(node)) return "a list";

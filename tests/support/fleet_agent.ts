@@ -3,6 +3,7 @@ import { Batcher } from "../../lib/fleet/agent/batcher.ts";
 import { AgentLink, type LinkOptions } from "../../lib/fleet/agent/link.ts";
 import { Spool, type SpoolOptions } from "../../lib/fleet/agent/spool.ts";
 import { monotonicNs } from "../../lib/ffi/libc.ts";
+import { delay } from "../../lib/runtime/timers.ts";
 
 // Opens libc, which then stays open: a test that did so would seem to leak it.
 monotonicNs();
@@ -33,8 +34,6 @@ export class TestAgent implements AsyncDisposable {
         host: "host-1",
         version: "0.0.0",
         bootId: "boot",
-        semantic: true,
-        raw: false,
       },
       tls: null,
       backoff: { firstMs: 20, maxMs: 300 },
@@ -65,15 +64,6 @@ export class TestAgent implements AsyncDisposable {
     await this.stop();
     this.spool[Symbol.dispose]();
     // gRPC leaves the timers of channels that failed to run out by themselves: the longest is of 250 ms.
-    if (this.link.stats.failures > 0) await new Promise((resolve) => setTimeout(resolve, 400));
-  }
-}
-
-/** Waits until `condition` holds. @throws after `timeoutMs` */
-export async function until(condition: () => boolean, what: string, timeoutMs = 10_000): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`Cannot go on: ${what} did not happen in ${timeoutMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    if (this.link.stats.failures > 0) await delay(400);
   }
 }

@@ -6,10 +6,11 @@ import { Batcher } from "../../lib/fleet/agent/batcher.ts";
 import { AgentLink, type LinkOptions } from "../../lib/fleet/agent/link.ts";
 import { Spool } from "../../lib/fleet/agent/spool.ts";
 import type { Position } from "../../lib/fleet/codec.ts";
-import { LANES } from "../../lib/fleet/fleet_types.ts";
+import { SEVERITIES } from "../../lib/events/event.ts";
 import { monotonicNs } from "../../lib/ffi/libc.ts";
 import { cpuUsage } from "node:process";
 import { fleetEvent } from "./fleet_events.ts";
+import { delay } from "../../lib/runtime/timers.ts";
 
 export interface AgentProgramOptions {
   link: Omit<LinkOptions, "onNotice" | "identity">;
@@ -42,26 +43,26 @@ export interface AgentProgramResult {
 }
 
 const options: AgentProgramOptions = JSON.parse(Deno.args[0]);
-const delay = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
 const spool = new Spool({
   memoryBytesMax: options.memoryBytesMax,
   directory: options.spool,
   onNotice: (notice) => console.error(notice),
 });
-/** By lane: sequences that are not acknowledged, with their events and when they were made. */
-const waiting = new Map(LANES.map((lane) => [lane, [] as { sequence: number; events: number; madeMs: number }[]]));
+/** By severity: sequences that are not acknowledged, with their events and when they were made. */
+const waiting = new Map(
+  SEVERITIES.map((severity) => [severity, [] as { sequence: number; events: number; madeMs: number }[]]),
+);
 const latencies: { ms: number; events: number }[] = [];
 let madeMs = performance.now();
 
 const link = new AgentLink(spool, {
   ...options.link,
-  identity: { agentId: options.agent, host: options.agent, version: "0", bootId: "0", semantic: true, raw: false },
+  identity: { agentId: options.agent, host: options.agent, version: "0", bootId: "0" },
   onNotice: (notice) => console.error(notice),
   onAcknowledged: (positions: Position[]) => {
     const nowMs = performance.now();
-    for (const { lane, sequence } of positions) {
-      const queue = waiting.get(lane)!;
+    for (const { severity, sequence } of positions) {
+      const queue = waiting.get(severity)!;
       const count = queue.findIndex((batch) => batch.sequence > sequence);
       for (const batch of queue.splice(0, count < 0 ? queue.length : count)) {
         latencies.push({ ms: nowMs - batch.madeMs, events: batch.events });
@@ -70,9 +71,9 @@ const link = new AgentLink(spool, {
   },
 });
 const recorder: Pick<Spool, "append"> = {
-  append: (lane, events, encode) =>
-    spool.append(lane, events, (sequence) => {
-      waiting.get(lane)!.push({ sequence, events, madeMs });
+  append: (severity, events, encode) =>
+    spool.append(severity, events, (sequence) => {
+      waiting.get(severity)!.push({ sequence, events, madeMs });
       return encode(sequence);
     }),
 };

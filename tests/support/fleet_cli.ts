@@ -1,6 +1,7 @@
 /** `ebpfmon agent` and `ebpfmon serve` as processes of their own, with what they say. */
 import { PERMISSIONS } from "../../tools/permissions.ts";
 import { freePort } from "./fleet_programs.ts";
+import { delay } from "../../lib/runtime/timers.ts";
 
 const MAIN = decodeURIComponent(new URL("../../main.ts", import.meta.url).pathname);
 const WAIT_MS = 20_000;
@@ -90,7 +91,7 @@ export async function eventually<T>(
     const answer = await ask();
     if (answer) return answer;
     if (performance.now() > deadline) throw new Error(`Cannot go on: in ${timeoutMs} ms there was no ${what()}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await delay(50);
   }
 }
 

@@ -1,5 +1,5 @@
 /** Events that can be made again from their number: what a server holds is compared with what an agent made. */
-import type { EnrichedEvent } from "../../lib/fleet/fleet_types.ts";
+import type { EnrichedEvent } from "../../lib/fleet/enriched_event.ts";
 import type { EventBase, RouterEvent } from "../../lib/events/event.ts";
 
 /** Most are information, few are critical. */

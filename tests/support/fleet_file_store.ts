@@ -4,15 +4,16 @@
  */
 import { Event } from "../../lib/fleet/proto/ebpfmon.gen.ts";
 import { decodeEvent, encodeEvent } from "../../lib/fleet/event_codec.ts";
-import { type ByLane, byLane, type Lane } from "../../lib/fleet/fleet_types.ts";
+import { type BySeverity, bySeverity } from "../../lib/fleet/by_severity.ts";
+import type { Severity } from "../../lib/events/event.ts";
 import type { BatchSource, ReceivedBatch } from "../../lib/fleet/received_batch.ts";
-import type { FleetStore } from "../../lib/fleet/server/grpc_service_session.ts";
+import type { FleetStore } from "../../lib/fleet/server/fleet_store.ts";
 import { fleetEvent, fleetEventNumber } from "./fleet_events.ts";
 
 export interface StoredBatch {
   agent: string;
   spool: string;
-  lane: Lane;
+  severity: Severity;
   sequence: number;
   numbers: number[];
   /** Events that are not as they were made. */
@@ -21,7 +22,7 @@ export interface StoredBatch {
 
 export class FileStore implements FleetStore, Disposable {
   readonly #file: Deno.FsFile;
-  readonly #last = new Map<string, ByLane>();
+  readonly #last = new Map<string, BySeverity>();
 
   constructor(path: string) {
     this.#file = Deno.openSync(path, { read: true, append: true, create: true });
@@ -31,12 +32,12 @@ export class FileStore implements FleetStore, Disposable {
     for (const batch of batches) this.#note(batch);
   }
 
-  lastSequences(source: BatchSource): Promise<ByLane> {
-    return Promise.resolve(this.#last.get(`${source.agent} ${source.spool}`) ?? byLane(0));
+  lastSequences(source: BatchSource): Promise<BySeverity> {
+    return Promise.resolve(this.#last.get(`${source.agent} ${source.spool}`) ?? bySeverity(0));
   }
 
   accept(batches: readonly ReceivedBatch[]): Promise<void> {
-    const lines = batches.map(({ agent, spool, lane, sequence, content }) => {
+    const lines = batches.map(({ agent, spool, severity, sequence, content }) => {
       const numbers: number[] = [];
       let damaged = 0;
       for (const message of content.events) {
@@ -45,7 +46,7 @@ export class FileStore implements FleetStore, Disposable {
         numbers.push(number);
         if (number < 0 || !sameBytes(message, encodeEvent(fleetEvent(number)))) damaged++;
       }
-      return `${JSON.stringify({ agent, spool, lane, sequence, numbers, damaged } satisfies StoredBatch)}\n`;
+      return `${JSON.stringify({ agent, spool, severity, sequence, numbers, damaged } satisfies StoredBatch)}\n`;
     });
     const bytes = new TextEncoder().encode(lines.join(""));
     for (let written = 0; written < bytes.length;) written += this.#file.writeSync(bytes.subarray(written));
@@ -53,10 +54,10 @@ export class FileStore implements FleetStore, Disposable {
     return Promise.resolve();
   }
 
-  #note({ agent, spool, lane, sequence }: Pick<ReceivedBatch, "agent" | "spool" | "lane" | "sequence">): void {
+  #note({ agent, spool, severity, sequence }: Pick<ReceivedBatch, "agent" | "spool" | "severity" | "sequence">): void {
     const key = `${agent} ${spool}`;
-    const last = this.#last.get(key) ?? byLane(0);
-    last[lane] = sequence;
+    const last = this.#last.get(key) ?? bySeverity(0);
+    last[severity] = sequence;
     this.#last.set(key, last);
   }
 

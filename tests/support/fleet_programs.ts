@@ -1,6 +1,7 @@
 /** Starts fleet_server_program.ts and fleet_agent_program.ts, and ends them in any way. */
 import type { AgentProgramOptions, AgentProgramResult } from "./fleet_agent_program.ts";
 import type { ServerProgramOptions } from "./fleet_server_program.ts";
+import { delay } from "../../lib/runtime/timers.ts";
 
 const FOLDER = decodeURIComponent(new URL(".", import.meta.url).pathname);
 const RUN = ["run", "--quiet", "--no-prompt", "--no-check", "--allow-all"];
@@ -39,7 +40,7 @@ class Program implements AsyncDisposable {
       if (performance.now() > deadline) {
         throw new Error(`Cannot go on: no ${text}; it says ${this.stdout}${this.stderr}`);
       }
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await delay(5);
     }
   }
 

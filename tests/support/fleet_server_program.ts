@@ -1,7 +1,7 @@
 /** A fleet server of its own process, so that it can be killed. Says READY and its port, drains on SIGTERM. */
 import { FleetServer, type FleetServerOptions } from "../../lib/fleet/server/grpc_service.ts";
-import { byLane } from "../../lib/fleet/fleet_types.ts";
-import type { FleetStore } from "../../lib/fleet/server/grpc_service_session.ts";
+import { bySeverity } from "../../lib/fleet/by_severity.ts";
+import type { FleetStore } from "../../lib/fleet/server/fleet_store.ts";
 import { FileStore } from "./fleet_file_store.ts";
 
 export interface ServerProgramOptions extends Omit<FleetServerOptions, "store" | "onNotice"> {
@@ -11,7 +11,7 @@ export interface ServerProgramOptions extends Omit<FleetServerOptions, "store" |
 
 const options: ServerProgramOptions = JSON.parse(Deno.args[0]);
 const forgetful: FleetStore = {
-  lastSequences: () => Promise.resolve(byLane(0)),
+  lastSequences: () => Promise.resolve(bySeverity(0)),
   accept: () => Promise.resolve(),
 };
 const store = options.storePath === undefined ? forgetful : new FileStore(options.storePath);

@@ -1,7 +1,7 @@
 /** Snapshots in which nothing is absent, so that every metric there is stands on the page. */
 import { addAgentMetrics, type AgentCounts } from "../../lib/fleet/agent/agent_metrics.ts";
 import type { MetricsSnapshot } from "../../lib/export/metrics.ts";
-import { byLane } from "../../lib/fleet/fleet_types.ts";
+import { bySeverity } from "../../lib/fleet/by_severity.ts";
 import { EventTotals } from "../../lib/pipeline/event_totals.ts";
 import { CorrelationEngine } from "../../lib/fleet/correlation/engine.ts";
 import type { ServerSnapshot } from "../../lib/fleet/server/metrics.ts";
@@ -9,7 +9,7 @@ import { healthReport } from "./events.ts";
 import { pipelineStats } from "./pipeline.ts";
 import { metricsSnapshot } from "./windows.ts";
 
-const spooled = () => ({ appended: 10, recovered: 1, acknowledged: 5, dropped: byLane(1), spooled: 1 });
+const spooled = () => ({ appended: 10, recovered: 1, acknowledged: 5, dropped: bySeverity(1), spooled: 1 });
 
 function agentCounts(): AgentCounts {
   return {

@@ -1,4 +1,5 @@
 /** Two network namespaces of a test's own, joined by a veth pair, and what runs in them. */
+import { delay } from "../../lib/runtime/timers.ts";
 
 /** `watched` is the end that a monitor looks at. */
 export type NetSide = "watched" | "peer";
@@ -16,10 +17,6 @@ async function output(command: string, args: string[]): Promise<string> {
   const text = new TextDecoder();
   if (!success) throw new Error(`Cannot run ${command} ${args.join(" ")}: ${text.decode(stderr).trim()}`);
   return text.decode(stdout);
-}
-
-export async function delay(ms: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** Counters of an interface as /proc/net/dev has them. */

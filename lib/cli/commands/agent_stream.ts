@@ -9,7 +9,9 @@ import { agentId, bootId } from "../../fleet/agent/identity.ts";
 import { AgentLink, type LinkOptions } from "../../fleet/agent/link.ts";
 import { enrichedEvent } from "../../fleet/agent/pipeline_event.ts";
 import { Spool } from "../../fleet/agent/spool.ts";
-import { BATCH_RECORDS_MAX, type FleetFilter, LANES } from "../../fleet/fleet_types.ts";
+import { SEVERITIES } from "../../events/event.ts";
+import type { FleetFilter } from "../../fleet/fleet_filter.ts";
+import { BATCH_RECORDS_MAX } from "../../fleet/sequences.ts";
 import { SaidOnce } from "../../fleet/said_once.ts";
 import type { PipelineEvent } from "../../pipeline/pipeline_messages.ts";
 import type { Alert } from "../../router/alerts.ts";
@@ -34,8 +36,6 @@ function identityOf(options: AgentOptions, host: string): LinkOptions["identity"
     host,
     version: buildInfo().version,
     bootId: bootId(),
-    semantic: true,
-    raw: options.raw,
   };
 }
 
@@ -131,8 +131,8 @@ export class AgentStream implements AsyncDisposable {
 
   /** Sends the events' records as the kernel wrote them; nothing where events come without records. */
   #addRecords(events: readonly PipelineEvent[]): void {
-    for (const lane of LANES) {
-      const records = events.flatMap(({ severity, record }) => severity === lane && record ? [record] : []);
+    for (const wanted of SEVERITIES) {
+      const records = events.flatMap(({ severity, record }) => severity === wanted && record ? [record] : []);
       for (let first = 0; first < records.length; first += BATCH_RECORDS_MAX) {
         const batch = records.slice(first, first + BATCH_RECORDS_MAX);
         const bytes = new Uint8Array(batch.reduce((sum, { length }) => sum + length, 0));
@@ -141,7 +141,7 @@ export class AgentStream implements AsyncDisposable {
           bytes.set(record, at);
           at += record.length;
         }
-        this.#batcher.addRaw(lane, bytes, batch.length);
+        this.#batcher.addRaw(wanted, bytes, batch.length);
       }
     }
   }

@@ -5,7 +5,7 @@ import { OtlpExporter } from "../../fleet/traces/otlp_exporter.ts";
 import { otlpSettings } from "../../fleet/traces/otlp_settings.ts";
 import { alertObject, head, jsonLine } from "../../export/json_lines.ts";
 import { formatServerAddress } from "../../fleet/server_address.ts";
-import type { FleetFilter } from "../../fleet/fleet_types.ts";
+import type { FleetFilter } from "../../fleet/fleet_filter.ts";
 import { createFleetApp } from "../../http/fleet_app.ts";
 import { isLoopback } from "../../http/guard.ts";
 import { formatListen } from "../../net/listen_address.ts";
@@ -13,11 +13,11 @@ import { serve as serveHttp } from "../../http/serve.ts";
 import { parseAgentFilter } from "../../fleet/server/agent_filter.ts";
 import { FleetServer } from "../../fleet/server/grpc_service.ts";
 import { GroupRecorder } from "../../fleet/server/group_recorder.ts";
-import type { FleetStore } from "../../fleet/server/grpc_service_session.ts";
+import type { FleetStore } from "../../fleet/server/fleet_store.ts";
 import { LocalFleet, storeLedger } from "../../fleet/server/local_fleet.ts";
 import { type NatsCounts, renderServerMetrics } from "../../fleet/server/metrics.ts";
 import { NatsFleet } from "../../fleet/server/nats/fleet.ts";
-import { FleetStoreHandle } from "../../fleet/server/store.ts";
+import { FleetStoreHandle } from "../../fleet/server/store_handle.ts";
 import { TraceOutbox } from "../../fleet/server/trace_outbox.ts";
 import { buildInfo } from "../build_info.ts";
 import type { RunContext } from "../command.ts";
@@ -140,7 +140,7 @@ async function openParts(options: ServeOptions, notice: Notice, stack: AsyncDisp
 async function listenForAgents(
   { grpc, agentFilter }: ServeOptions,
   { store, messageBytesMax }: Fleet,
-  { host, notice }: { host: string; notice: Notice },
+  notice: Notice,
 ): Promise<FleetServer | null> {
   if (grpc === null || store === null) return null;
   const { eventsPerSecond, tokensFile, ...rest } = grpc;
@@ -150,7 +150,6 @@ async function listenForAgents(
     ...tokensFile !== null && { tokensFile },
     limits: { eventsPerSecond, ...messageBytesMax !== null && { messageBytesMax } },
     ...agentFilter !== null && { filter: stamped(agentFilter.filter) },
-    serverId: host,
     onNotice: notice,
   });
 }
@@ -265,7 +264,7 @@ export async function run(options: ServeOptions, { host, stopOnSignals }: RunCon
   let server: FleetServer | null = null;
   let http: Deno.HttpServer<Deno.NetAddr> | null = null;
   try {
-    server = await listenForAgents(options, fleet, { host, notice });
+    server = await listenForAgents(options, fleet, notice);
     using _hangup = reloadOnHangup(options.agentFilter, server, notice);
     http = listenForHttp(options.listen, parts, { server, stopping: stop.signal });
     printReady(options, host, { server, http });

@@ -1,12 +1,12 @@
 /** The metrics of an agent's link to its server. */
 import type { LinkStats } from "./link.ts";
-import type { SpoolCounts, SpoolStats } from "./spool.ts";
+import type { SpoolCounts, SpoolStats } from "./spool_stats.ts";
 import type { PrometheusText, Sample } from "../../metrics/prometheus.ts";
 
 export interface AgentCounts {
   spool: SpoolStats;
   link: LinkStats;
-  /** One debug event in this many is sent now; null: none is. */
+  /** One debug event out of this many is sent now; null where none is. */
   debugSampling: number | null;
 }
 

@@ -1,39 +1,42 @@
 /**
- * Gathers what an agent has to say into batches of one severity each: a hundred events, up to a thousand under load, and
- * never older than the flush interval. What is critical leaves at once.
+ * Gathers an agent's events into batches of one severity each: of a hundred events, and up to a thousand under load. No
+ * event waits for longer than the flush interval; critical events are sent at once.
  */
 import type { FlowWindow } from "../../aggregate/windows/flow_window.ts";
 import { Batch } from "../proto/ebpfmon.gen.ts";
 import { encodeAlert, encodeHealth, severityNumber } from "../codec.ts";
 import { encodeEvent } from "../event_codec.ts";
 import { encodeWindow } from "../window_codec.ts";
-import { BATCH_RECORDS_MAX, type EnrichedEvent, type FleetAlert, type Lane, LANES } from "../fleet_types.ts";
+import { BATCH_RECORDS_MAX } from "../sequences.ts";
+import type { EnrichedEvent } from "../enriched_event.ts";
+import type { FleetAlert } from "../fleet_alert.ts";
+import { SEVERITIES, type Severity } from "../../events/event.ts";
 import type { HealthReport } from "../../router/router_messages.ts";
 import type { Spool } from "./spool.ts";
 
-/** The two clocks at one instant. */
+/** The two clocks at one time. */
 export interface ClockSample {
   unixNs: bigint;
-  /** CLOCK_REALTIME less CLOCK_MONOTONIC. */
+  /** CLOCK_REALTIME minus CLOCK_MONOTONIC. */
   bootUnixNs: bigint;
 }
 
 export interface BatcherOptions {
-  /** No event waits longer; 0: none waits for another call. */
+  /** The longest that an event waits; 0 makes batches of the events of each call. */
   flushMs: number;
-  /** Batches are split so that none is longer, but for single records. */
+  /** The greatest length of a batch: longer ones are split. A batch of a single event may be longer. */
   bytesMax: number;
   clock: () => ClockSample;
-  /** The spool has something new. */
+  /** Called when the spool has a new batch. */
   onBatch: () => void;
 }
 
 const EVENTS_MIN = 50;
 const EVENTS_FIRST = 100;
-/** A batch that fills up in a tenth of the flush interval should have been larger. */
+/** A batch that fills up in one part in this many of the flush interval should have been larger. */
 const FAST_SHARE = 10;
 
-/** Windows and reports about ourselves count as information; an alert is worth an interruption. */
+/** Windows and health reports are sent as information, alerts as critical. */
 const SUMMARY_LANE = "info";
 const ALERT_LANE = "critical";
 
@@ -41,7 +44,7 @@ type BatchContent = Partial<Pick<Batch, "events" | "windows" | "health" | "alert
 
 interface Gathering {
   events: EnrichedEvent[];
-  /** Events that make a batch now. */
+  /** The number of events that makes a batch now. */
   target: number;
   sinceMs: number;
 }
@@ -49,7 +52,7 @@ interface Gathering {
 export class Batcher implements Disposable {
   readonly #spool: Pick<Spool, "append">;
   readonly #options: BatcherOptions;
-  readonly #gathering: Record<Lane, Gathering>;
+  readonly #gathering: Record<Severity, Gathering>;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(spool: Pick<Spool, "append">, options: BatcherOptions) {
@@ -65,17 +68,17 @@ export class Batcher implements Disposable {
     };
   }
 
-  /** Events that make a batch of this lane now. */
-  target(lane: Lane): number {
-    return this.#gathering[lane].target;
+  /** The number of events that makes a batch of this severity now. */
+  target(severity: Severity): number {
+    return this.#gathering[severity].target;
   }
 
   add(events: readonly EnrichedEvent[]): void {
     for (const enriched of events) {
-      const lane = enriched.event.severity;
-      const gathering = this.#gathering[lane];
+      const { severity } = enriched.event;
+      const gathering = this.#gathering[severity];
       gathering.events.push(enriched);
-      if (gathering.events.length >= gathering.target) this.#flushFull(lane);
+      if (gathering.events.length >= gathering.target) this.#flushFull(severity);
     }
     if (this.#options.flushMs === 0) this.flush();
     else if (this.#gathering.critical.events.length > 0) this.#flushLane("critical");
@@ -97,18 +100,18 @@ export class Batcher implements Disposable {
     this.#options.onBatch();
   }
 
-  /** The raw path. @param records as the kernel wrote them, one behind the other */
-  addRaw(lane: Lane, records: Uint8Array<ArrayBuffer>, events: number): void {
-    this.#send(lane, { raw: records, rawEvents: events });
+  /** Makes a batch of raw records. @param records as the kernel wrote them, one after another */
+  addRaw(severity: Severity, records: Uint8Array<ArrayBuffer>, events: number): void {
+    this.#send(severity, { raw: records, rawEvents: events });
     this.#options.onBatch();
   }
 
-  /** Makes batches of everything that waits. */
+  /** Makes batches of all events that wait. */
   flush(): void {
-    for (const lane of LANES) this.#flushLane(lane);
+    for (const severity of SEVERITIES) this.#flushLane(severity);
   }
 
-  /** Makes batches of everything that waits, and stops the timer. */
+  /** Makes batches of all events that wait, and stops the timer. */
   [Symbol.dispose](): void {
     this.flush();
     clearTimeout(this.#timer);
@@ -117,49 +120,49 @@ export class Batcher implements Disposable {
 
   #arm(): void {
     if (this.#timer !== undefined || this.#options.flushMs === 0) return;
-    if (LANES.every((lane) => this.#gathering[lane].events.length === 0)) return;
+    if (SEVERITIES.every((severity) => this.#gathering[severity].events.length === 0)) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      for (const lane of LANES) {
-        const gathering = this.#gathering[lane];
+      for (const severity of SEVERITIES) {
+        const gathering = this.#gathering[severity];
         if (gathering.events.length < gathering.target / 2) {
           gathering.target = Math.max(EVENTS_MIN, Math.floor(gathering.target / 2));
         }
-        this.#flushLane(lane);
+        this.#flushLane(severity);
       }
     }, this.#options.flushMs);
   }
 
-  #flushFull(lane: Lane): void {
-    const gathering = this.#gathering[lane];
+  #flushFull(severity: Severity): void {
+    const gathering = this.#gathering[severity];
     const fast = performance.now() - gathering.sinceMs < this.#options.flushMs / FAST_SHARE;
     if (fast) gathering.target = Math.min(BATCH_RECORDS_MAX, gathering.target * 2);
-    this.#flushLane(lane);
+    this.#flushLane(severity);
   }
 
-  #flushLane(lane: Lane): void {
-    const gathering = this.#gathering[lane];
+  #flushLane(severity: Severity): void {
+    const gathering = this.#gathering[severity];
     gathering.sinceMs = performance.now();
     if (gathering.events.length === 0) return;
     const { events } = gathering;
     gathering.events = [];
-    this.#sendEvents(lane, events);
+    this.#sendEvents(severity, events);
     this.#options.onBatch();
   }
 
-  #sendEvents(lane: Lane, events: EnrichedEvent[]): void {
+  #sendEvents(severity: Severity, events: EnrichedEvent[]): void {
     const body = this.#encode({ events: events.map(encodeEvent) });
     if (body.length > this.#options.bytesMax && events.length > 1) {
       const middle = events.length >> 1;
-      this.#sendEvents(lane, events.slice(0, middle));
-      this.#sendEvents(lane, events.slice(middle));
+      this.#sendEvents(severity, events.slice(0, middle));
+      this.#sendEvents(severity, events.slice(middle));
     } else {
-      this.#append(lane, events.length, body);
+      this.#append(severity, events.length, body);
     }
   }
 
-  #send(lane: Lane, content: BatchContent): void {
-    this.#append(lane, content.rawEvents ?? 0, this.#encode(content));
+  #send(severity: Severity, content: BatchContent): void {
+    this.#append(severity, content.rawEvents ?? 0, this.#encode(content));
   }
 
   #encode(content: BatchContent): Uint8Array<ArrayBuffer> {
@@ -167,10 +170,13 @@ export class Batcher implements Disposable {
     return encodeBatch({ bootUnixNs, createdUnixNs: unixNs, ...content });
   }
 
-  /** Two encodings of one message, one behind the other, are the message with the fields of both. */
-  #append(lane: Lane, events: number, body: Uint8Array<ArrayBuffer>): void {
-    this.#spool.append(lane, events, (sequence) => {
-      const head = encodeBatch({ sequence: BigInt(sequence), lane: severityNumber(lane) });
+  /**
+   * Adds a batch to the spool. Two encodings of a message, one after another, decode as one message with the fields of
+   * both: so `body` need not be encoded again once the sequence is known.
+   */
+  #append(severity: Severity, events: number, body: Uint8Array<ArrayBuffer>): void {
+    this.#spool.append(severity, events, (sequence) => {
+      const head = encodeBatch({ sequence: BigInt(sequence), lane: severityNumber(severity) });
       const bytes = new Uint8Array(head.length + body.length);
       bytes.set(head);
       bytes.set(body, head.length);

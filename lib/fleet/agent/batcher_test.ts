@@ -3,11 +3,12 @@ import { fleetEvent, fleetEventNumber } from "../../../tests/support/fleet_event
 import { Batch } from "../proto/ebpfmon.gen.ts";
 import { decodeAlert } from "../codec.ts";
 import { decodeEvent } from "../event_codec.ts";
-import type { EnrichedEvent, Lane } from "../fleet_types.ts";
+import type { EnrichedEvent } from "../enriched_event.ts";
+import type { Severity } from "../../events/event.ts";
 import { Batcher, type BatcherOptions } from "./batcher.ts";
 
 interface Appended {
-  lane: Lane;
+  lane: Severity;
   events: number;
   batch: Batch;
 }
@@ -15,7 +16,7 @@ interface Appended {
 function gather(options: Partial<BatcherOptions> = {}): { batcher: Batcher; appended: Appended[] } {
   const appended: Appended[] = [];
   const spool = {
-    append: (lane: Lane, events: number, encode: (sequence: number) => Uint8Array) => {
+    append: (lane: Severity, events: number, encode: (sequence: number) => Uint8Array) => {
       appended.push({ lane, events, batch: Batch.decode(encode(appended.length + 1)) });
     },
   };
@@ -24,7 +25,7 @@ function gather(options: Partial<BatcherOptions> = {}): { batcher: Batcher; appe
   return { batcher, appended };
 }
 
-function events(count: number, severity: Lane): EnrichedEvent[] {
+function events(count: number, severity: Severity): EnrichedEvent[] {
   return Array.from({ length: count }, (_, n) => {
     const made = fleetEvent(n);
     return { ...made, event: { ...made.event, severity } };

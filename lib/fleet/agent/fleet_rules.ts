@@ -2,7 +2,7 @@
  * A server's wishes, as rules for the kernel: what an operator's own rules let through and the server wants as well.
  */
 import { type Cidr, parseCidr } from "../../net/address.ts";
-import type { FleetFilter } from "../fleet_types.ts";
+import type { FleetFilter } from "../fleet_filter.ts";
 import { ADDRESSED_TYPES, EVENT_TYPES, type EventType, SEVERITIES, type Severity } from "../../events/event.ts";
 import type { FilterMatch, FilterRule, RuleSet } from "../../events/rule_set.ts";
 

@@ -1,6 +1,6 @@
 import { assertEquals } from "../../../tests/assert.ts";
 import { parseCidr } from "../../net/address.ts";
-import type { FleetFilter } from "../fleet_types.ts";
+import type { FleetFilter } from "../fleet_filter.ts";
 import { EVENT_TYPES, type Severity } from "../../events/event.ts";
 import type { FilterRule, RuleSet } from "../../events/rule_set.ts";
 import { CongestionSampling, withFleetFilter } from "./fleet_rules.ts";

@@ -1,4 +1,4 @@
-/** Under which name an agent sends: the same after each start, and on no other host. */
+/** The identity of an agent: the same after each start, and different on each host. */
 import { createHash } from "node:crypto";
 import { readKernelFile } from "../../ffi/libc.ts";
 
@@ -7,9 +7,10 @@ const MACHINE_ID_PATH = "/etc/machine-id";
 const STATE_DIRECTORY_DEFAULT = "/var/lib/ebpfmon";
 
 /**
- * Of /etc/machine-id, which itself is nobody else's business; without one, a random name that is kept in a file.
+ * The agent's id: a hash of /etc/machine-id, which itself is confidential. Without a machine id it is a random id that
+ * is kept in a file.
  *
- * @throws {Error} when neither can be had: names the file
+ * @throws {Error} when the file can be neither read nor written; the message names the file
  */
 export function agentId(stateDirectory = Deno.env.get("STATE_DIRECTORY") || STATE_DIRECTORY_DEFAULT): string {
   const machineId = readTrimmed(MACHINE_ID_PATH);
@@ -28,12 +29,12 @@ export function agentId(stateDirectory = Deno.env.get("STATE_DIRECTORY") || STAT
   return id;
 }
 
-/** Of this boot: monotonic times of two boots do not compare. */
+/** The id of this boot. Monotonic times of different boots cannot be compared. */
 export function bootId(): string {
   return readKernelFile("/proc/sys/kernel/random/boot_id").trim();
 }
 
-/** Empty where there is nothing. */
+/** The text of a file without white space at its ends; empty where it cannot be read. */
 function readTrimmed(path: string): string {
   try {
     return Deno.readTextFileSync(path).trim();

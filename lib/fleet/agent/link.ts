@@ -5,12 +5,13 @@
 import * as grpc from "@grpc/grpc-js";
 import { checkServerIdentity } from "node:tls";
 import type { Position } from "../codec.ts";
-import type { AgentIdentity, FleetFilter } from "../fleet_types.ts";
+import type { AgentIdentity } from "../agent_identity.ts";
+import type { FleetFilter } from "../fleet_filter.ts";
 import { SaidOnce } from "../said_once.ts";
 import { formatServerAddress, isIpAddress, isLoopback, type ServerAddress } from "../server_address.ts";
 import { type TlsFiles, TlsSource } from "../tls.ts";
 import { bearer, readToken } from "../token.ts";
-import { sleep } from "../../runtime/timers.ts";
+import { delay } from "../../runtime/timers.ts";
 import { LinkSession, type SessionEnd } from "./link_session.ts";
 import { type PooledServer, ServerPool } from "./server_pool.ts";
 import type { Spool } from "./spool.ts";
@@ -18,39 +19,39 @@ import type { Spool } from "./spool.ts";
 export interface LinkOptions {
   servers: ServerAddress[];
   identity: AgentIdentity;
-  /** null: plaintext, to loopback only unless `insecure`. */
+  /** Certificates; null for plaintext, which is refused except to loopback addresses or with `insecure`. */
   tls: (TlsFiles & { /** Of the server's certificate, where it is not the host's. */ serverName?: string }) | null;
   insecure?: boolean;
-  /** File with the bearer token. */
+  /** Path of the file with the bearer token. */
   tokenFile?: string;
   gzip?: boolean;
   backoff?: { firstMs: number; maxMs: number };
   keepaliveMs?: number;
   answerMs?: number;
-  /** How long the last flush may take. */
+  /** The longest that the agent waits for acknowledgements when it stops. */
   drainMs?: number;
-  /** How often certificate files are looked at. */
+  /** How often certificate files are checked for changes. */
   tlsCheckMs?: number;
   onFilter?: (filter: FleetFilter) => void;
   onAcknowledged?: (positions: Position[]) => void;
-  /** One line each. A failure that repeats is told once. */
+  /** Is told failures, one line each. A failure that repeats is told once. */
   onNotice: (notice: string) => void;
 }
 
 export interface LinkStats {
   connected: boolean;
-  /** `HOST:PORT` of the stream, or of the last one; empty before the first. */
+  /** `HOST:PORT` of the present stream, or of the last one; empty before the first. */
   server: string;
   sentBatches: number;
   sentEvents: number;
-  /** Streams that were opened after the first one. */
+  /** Streams that were opened, without the first one. */
   reconnects: number;
-  /** Streams and attempts that failed. */
+  /** Streams and attempts to connect that failed. */
   failures: number;
   lastSentUnixMs: number | null;
   inFlightBytes: number;
   windowBytes: number;
-  /** More waits than the server takes now: the moment to send less of what matters least. */
+  /** True where more bytes wait than the server accepts now, so that the agent should send fewer debug events. */
   congested: boolean;
   lastError: string | null;
 }
@@ -63,10 +64,10 @@ const DEFAULTS = {
   tlsCheckMs: 30_000,
 };
 
-/** A stream that lasted this long shows that the server works. */
+/** A stream that lasted for this long counts as a success of its server. */
 const STABLE_MS = 10_000;
 const TLS_TOPIC = "tls";
-/** What is asked for where a server has an address only: reserved, so nobody has it. */
+/** The server name in TLS for a server without a host name; a reserved name, which nobody owns. */
 const NO_NAME = "address.invalid";
 const RECEIVE_BYTES_MAX = 1024 * 1024;
 
@@ -135,7 +136,7 @@ export class AgentLink {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const server = this.#pool.pick(performance.now());
-      if ("waitMs" in server) await sleep(server.waitMs, signal);
+      if ("waitMs" in server) await delay(server.waitMs, { signal });
       else await this.#connect(server, signal);
     }
   }
@@ -190,7 +191,7 @@ export class AgentLink {
       this.#session = null;
       this.#spool.rewind();
       // A channel that is closed before its last call has let go of the connection keeps it for ten seconds more.
-      await new Promise((resolve) => setTimeout(resolve, 0));
+      await delay(0);
       client.close();
     }
     // One that was quiet all the time has worked too.
@@ -227,7 +228,10 @@ export class AgentLink {
     this.#notices.say(address, `Not connected to ${address}: ${reason}; trying again`);
   }
 
-  /** Certificates that were replaced are for the next stream: this one ends in order, and the next begins at once. */
+  /**
+   * When certificates were replaced, ends the stream in order, and begins the next one with the new certificates at
+   * once.
+   */
   #renew(session: LinkSession): void {
     if (this.#reloadTls()) session.finish("certificates have changed");
   }

@@ -1,32 +1,36 @@
-/** One stream to one server, from Hello to its end. What it could not deliver stays in the spool. */
+/** One stream to one server, from Hello to its end. Batches that were not acknowledged stay in the spool. */
 import * as grpc from "@grpc/grpc-js";
 import { type Goaway, ServerMessage, type Welcome } from "../proto/ebpfmon.gen.ts";
-import { decodeFilter, decodePositions, encodePosition, type Position } from "../codec.ts";
+import { decodeFilter, decodePositions, type Position } from "../codec.ts";
 import { bufferOf, encodeHello, frameBatch, STREAM_PATH } from "../method.ts";
-import type { AgentIdentity, FleetFilter } from "../fleet_types.ts";
+import type { AgentIdentity } from "../agent_identity.ts";
+import type { FleetFilter } from "../fleet_filter.ts";
 import type { Spool } from "./spool.ts";
 
 export interface SessionOptions {
   identity: AgentIdentity;
   metadata: grpc.Metadata;
-  /** Without Welcome, and without an acknowledgement of what is under way, the stream is given up after this long. */
+  /**
+   * The longest that the agent waits for Welcome, or for an acknowledgement while batches are under way, before it
+   * gives up the stream.
+   */
   answerMs: number;
-  /** What is under way at the end is waited for no longer than this. */
+  /** The longest that the agent waits at the end for acknowledgements of batches under way. */
   drainMs: number;
   onWelcome: (held: Position[]) => void;
   onSent: (batch: Position, events: number) => void;
-  /** The server has these lanes up to and with these sequences. */
+  /** The server has the batches of these severities up to and including these sequences. */
   onAcknowledged: (positions: Position[]) => void;
   onFilter: (filter: FleetFilter) => void;
   onNotice: (notice: string) => void;
 }
 
 export interface SessionEnd {
-  /** Why, in a few words. */
+  /** The reason, in a few words. */
   reason: string;
-  /** The server asked for it. */
+  /** The time to wait where the server asked for the end; null otherwise. */
   goawayMs: number | null;
-  /** It was our own wish. */
+  /** True where the agent itself ended the stream. */
   finished: boolean;
 }
 
@@ -35,20 +39,20 @@ type StreamCall = grpc.ClientDuplexStream<Uint8Array, ServerMessage>;
 const CHECK_MS = 500;
 
 export class LinkSession {
-  /** Never rejects. */
+  /** Resolves when the stream has ended. Never rejects. */
   readonly ended: Promise<SessionEnd>;
   readonly #call: StreamCall;
   readonly #spool: Spool;
   readonly #options: SessionOptions;
   readonly #timer: ReturnType<typeof setInterval>;
   #welcomed = false;
-  /** Nothing more is sent. */
+  /** Set once nothing more is sent. */
   #closing: Omit<SessionEnd, "reason"> & { reason: string; untilMs: number } | null = null;
   #blocked = false;
   #windowBytes = 0;
   #messageBytesMax = 0;
   #inFlightBytes = 0;
-  /** When there was nothing to wait for, or an answer came. */
+  /** The last time at which an answer arrived, or no answer was outstanding. */
   #answeredMs = performance.now();
 
   constructor(client: grpc.Client, spool: Spool, options: SessionOptions) {
@@ -77,9 +81,7 @@ export class LinkSession {
     this.#call.on("error", (error: grpc.ServiceError) => end(describe(error)));
     this.#call.on("end", () => end("the server ended the stream"));
     this.#timer = setInterval(() => this.#check(), CHECK_MS);
-    const { agentId, host, version, bootId, semantic, raw } = options.identity;
-    const resume = spool.positions().map(encodePosition);
-    this.#call.write(encodeHello({ agentId, host, version, bootId, spoolId: spool.id, resume, semantic, raw }));
+    this.#call.write(encodeHello({ ...options.identity, spoolId: spool.id }));
   }
 
   get welcomed(): boolean {
@@ -115,7 +117,7 @@ export class LinkSession {
     }
   }
 
-  /** Sends nothing more, waits for the acknowledgements of what is under way, and ends the stream. */
+  /** Sends nothing more, waits for the acknowledgements of batches under way, and ends the stream. */
   finish(reason: string): void {
     this.#close(reason, null, true);
   }
@@ -167,13 +169,13 @@ export class LinkSession {
     this.#messageBytesMax = welcome.messageBytesMax;
     this.#answeredMs = performance.now();
     const held = decodePositions(welcome.acknowledged);
-    for (const { lane, sequence } of held) this.#spool.acknowledge(lane, sequence);
+    for (const { severity, sequence } of held) this.#spool.acknowledge(severity, sequence);
     this.#options.onWelcome(held);
     if (welcome.filter) this.#options.onFilter(decodeFilter(welcome.filter));
   }
 
   #acknowledge(positions: Position[]): void {
-    for (const { lane, sequence } of positions) this.#inFlightBytes -= this.#spool.acknowledge(lane, sequence);
+    for (const { severity, sequence } of positions) this.#inFlightBytes -= this.#spool.acknowledge(severity, sequence);
     this.#answeredMs = performance.now();
     this.#options.onAcknowledged(positions);
     if (this.#closing) this.#endIfQuiet();

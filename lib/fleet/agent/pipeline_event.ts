@@ -1,8 +1,8 @@
-/** From what comes out of the pipeline to what agents send. */
-import type { EnrichedEvent, EventEnrichment } from "../fleet_types.ts";
+/** Converts events of the pipeline to events as agents send them. */
+import type { EnrichedEvent, EventEnrichment } from "../enriched_event.ts";
 import type { PipelineEvent } from "../../pipeline/pipeline_messages.ts";
 
-/** What the pipeline does not know is left out; 0 and empty texts stand for that there. */
+/** Makes an enriched event. Fields that the pipeline does not know, which are 0 or empty there, are left out. */
 export function enrichedEvent(event: PipelineEvent): EnrichedEvent {
   const { process, category, priority, service } = event;
   const enrichment: EventEnrichment = { category };

@@ -1,25 +1,25 @@
 /**
- * A file of a spool: batches of one lane, one behind the other. It only grows, and goes as a whole when none of them is
+ * A file of a spool: batches of one severity, one behind the other. It only grows, and goes as a whole when none of them is
  * needed any more.
  *
  *     8 bytes magic, then records:
  *     u32 length of the batch | u32 CRC-32C of all that follows | u64 sequence | u32 events | the batch
  */
 import { crc32c } from "../crc32c.ts";
-import { type Lane, LANES } from "../fleet_types.ts";
+import { SEVERITIES, type Severity } from "../../events/event.ts";
 import { readAt, writeAt } from "./spool_state.ts";
 
 const MAGIC = new TextEncoder().encode("EBPFSEG1");
 const RECORD_HEADER_BYTES = 20;
 const CHECKED_AT = 8;
 
-/** What a batch takes in a file beyond its own length. */
+/** The bytes that a batch takes in a file beyond its own length. */
 export const RECORD_OVERHEAD_BYTES = RECORD_HEADER_BYTES;
 
 export interface SegmentRecord {
   sequence: number;
   events: number;
-  /** Of the batch itself. */
+  /** Where the batch itself begins, in bytes from the start of the file. */
   offset: number;
   lengthBytes: number;
 }
@@ -27,33 +27,33 @@ export interface SegmentRecord {
 const NAME = /^([0-9])-([0-9]{16})\.spool$/;
 
 /** @returns null for a file that is not a segment */
-export function laneOfSegment(name: string): Lane | null {
+export function severityOfSegment(name: string): Severity | null {
   const match = NAME.exec(name);
-  return match ? LANES[Number(match[1])] ?? null : null;
+  return match ? SEVERITIES[Number(match[1])] ?? null : null;
 }
 
 export class Segment {
-  readonly lane: Lane;
+  readonly severity: Severity;
   readonly path: string;
-  /** Batches in it that are still needed. */
+  /** Batches in the file that are still needed. */
   live = 0;
   readonly #file: Deno.FsFile;
   #sizeBytes: number;
 
-  private constructor(lane: Lane, path: string, file: Deno.FsFile, sizeBytes: number) {
-    this.lane = lane;
+  private constructor(severity: Severity, path: string, file: Deno.FsFile, sizeBytes: number) {
+    this.severity = severity;
     this.path = path;
     this.#file = file;
     this.#sizeBytes = sizeBytes;
   }
 
   /** @param sequence of the first batch that will be in it @throws when the file cannot be made */
-  static create(directory: string, lane: Lane, sequence: number): Segment {
-    const path = `${directory}/${LANES.indexOf(lane)}-${String(sequence).padStart(16, "0")}.spool`;
+  static create(directory: string, severity: Severity, sequence: number): Segment {
+    const path = `${directory}/${SEVERITIES.indexOf(severity)}-${String(sequence).padStart(16, "0")}.spool`;
     const file = Deno.openSync(path, { read: true, write: true, createNew: true, mode: 0o600 });
     try {
       writeAt(file, 0, MAGIC);
-      return new Segment(lane, path, file, MAGIC.length);
+      return new Segment(severity, path, file, MAGIC.length);
     } catch (error) {
       file.close();
       Deno.removeSync(path);
@@ -62,18 +62,18 @@ export class Segment {
   }
 
   /**
-   * Opens a file that an earlier run left, and cuts off what does not check out: a write that was under way.
+   * Opens a file that an earlier run left, and cuts off an unfinished write at its end, which the checksums reveal.
    *
-   * @returns the batches in it, and how many bytes were cut off
+   * @returns the batches in the file, and how many bytes were cut off
    */
-  static recover(path: string, lane: Lane): { segment: Segment; records: SegmentRecord[]; tornBytes: number } {
+  static recover(path: string, severity: Severity): { segment: Segment; records: SegmentRecord[]; tornBytes: number } {
     const file = Deno.openSync(path, { read: true, write: true });
     try {
       const bytes = new Uint8Array(file.statSync().size);
       readAt(file, 0, bytes);
       const { records, end } = parse(bytes);
       if (end < bytes.length) file.truncateSync(end);
-      return { segment: new Segment(lane, path, file, end), records, tornBytes: bytes.length - end };
+      return { segment: new Segment(severity, path, file, end), records, tornBytes: bytes.length - end };
     } catch (error) {
       file.close();
       throw error;
@@ -115,7 +115,7 @@ export class Segment {
     return bytes;
   }
 
-  /** Forgets every batch in it, but keeps the file. */
+  /** Removes every batch from the file, but keeps the file. */
   clear(): void {
     this.#file.truncateSync(MAGIC.length);
     this.#sizeBytes = MAGIC.length;

@@ -1,4 +1,7 @@
-/** The servers that an agent may use: it takes any that has not failed lately, at random, so that load spreads. */
+/**
+ * The servers that an agent may use. It picks one at random among those that have not failed lately, so that agents
+ * spread over the servers.
+ */
 import { Backoff, type BackoffOptions } from "../../runtime/backoff.ts";
 import type { ServerAddress } from "../server_address.ts";
 
@@ -8,7 +11,7 @@ export interface PooledServer {
 
 interface Candidate extends PooledServer {
   backoff: Backoff;
-  /** Not to be tried before; milliseconds. */
+  /** The time before which the server is not tried again, in milliseconds. */
   fromMs: number;
 }
 

@@ -1,23 +1,29 @@
 /**
- * Batches from when they are made until a server has acknowledged them: in memory, and on disk where there is a folder
- * for them. With a folder every batch is written at once, so that a kill -9 costs none; memory then only saves reading
- * it back. A disk that is full or fails is left aside for a while, and said so.
+ * Batches from when they are made until a server has acknowledged them: in memory, and on disk where the spool has a
+ * folder. With a folder every batch is written at once, so that a kill -9 loses none; its copy in memory only saves
+ * reading it back. While the disk is full or fails, batches stay in memory.
  *
- *     batches = acknowledged + still spooled + dropped          the same in events; recovered ones are on the left too
+ *     appended + recovered batches = acknowledged + spooled + dropped          the same holds for their events
  *
- * At the limit the least severe lane gives first: never what is under way as long as there is something else.
+ * At the limit the least severe batches are dropped first. Batches that are under way are dropped only where no other
+ * batch is as little severe.
  */
 import type { Position } from "../codec.ts";
-import { type ByLane, byLane, firstSequence, type Lane, LANES } from "../fleet_types.ts";
-import { laneOfSegment, RECORD_OVERHEAD_BYTES, Segment } from "./segment.ts";
-import { SPOOL_ID_BYTES, SpoolState } from "./spool_state.ts";
+import { bySeverity } from "../by_severity.ts";
+import { SEVERITIES, type Severity } from "../../events/event.ts";
+import { firstSequence } from "../sequences.ts";
+import { BatchQueue, type SpoolEntry } from "./batch_queue.ts";
+import type { Segment, SegmentRecord } from "./segment.ts";
+import { SpoolFolder } from "./spool_folder.ts";
+import { SPOOL_ID_BYTES } from "./spool_state.ts";
+import { newSpoolCounts, type SpoolStats } from "./spool_stats.ts";
 
 export interface SpoolOptions {
-  /** Of batches held in memory. Without a folder this is the spool's limit. */
+  /** The most bytes of batches in memory. Without a folder this is the spool's limit. */
   memoryBytesMax: number;
-  /** Folder for this agent alone, made if need be, and the most that its files may take. */
+  /** A folder for this agent alone, made if need be, and the most that its files may take. */
   directory?: { path: string; bytesMax: number };
-  /** One line each: what went wrong and does not end the run. */
+  /** Is told each failure that does not end the run, in one line. */
   onNotice: (notice: string) => void;
   /** Milliseconds since the epoch. */
   now?: () => number;
@@ -29,94 +35,35 @@ export interface SpooledBatch extends Position {
   bytes: Uint8Array;
 }
 
-/** Counts since the spool was opened. */
-export interface SpoolCounts {
-  appended: number;
-  /** Found on disk when the spool was opened. */
-  recovered: number;
-  acknowledged: number;
-  dropped: ByLane;
-  spooled: number;
-}
-
-export interface SpoolStats {
-  batches: SpoolCounts;
-  events: SpoolCounts;
-  memoryBytes: number;
-  diskBytes: number;
-  /** There is a folder, and it can not be written to. */
-  diskFailed: boolean;
-}
-
-interface Entry {
-  lane: Lane;
-  sequence: number;
-  events: number;
-  lengthBytes: number;
-  /** null: on disk only. */
-  bytes: Uint8Array | null;
-  /** null: in memory only. */
-  segment: Segment | null;
-  offset: number;
-}
-
-/** A lane's batches in order. The first `inFlight` of them have been sent. */
-interface LaneQueue {
-  entries: Entry[];
-  /** Where in `entries` the queue starts: what lies before it is done with. */
-  head: number;
-  inFlight: number;
-  next: number;
-  /** Where new batches go. */
-  active: Segment | null;
-}
-
-const SEGMENT_BYTES_MIN = 64 * 1024;
-const SEGMENT_BYTES_MAX = 4 * 1024 * 1024;
-/** A limit is kept to about this share: space comes back a file at a time. */
-const SEGMENTS_MIN = 64;
-const DISK_RETRY_MS = 5000;
-
 export class Spool implements Disposable {
-  /** 16 bytes: whose sequences these are. */
+  /** 16 bytes. Sequences are unique among the batches of one id. */
   readonly id: Uint8Array<ArrayBuffer>;
-  readonly #options: SpoolOptions;
-  readonly #state: SpoolState | null;
-  readonly #lanes: Record<Lane, LaneQueue>;
-  readonly #segments = new Set<Segment>();
-  readonly #segmentBytes: number;
-  readonly #batches = newCounts();
-  readonly #events = newCounts();
-  /** Of batches that are only in memory, and of copies of those on disk. */
+  readonly #memoryBytesMax: number;
+  readonly #folder: SpoolFolder | null;
+  readonly #queues: Record<Severity, BatchQueue>;
+  readonly #batches = newSpoolCounts();
+  readonly #events = newSpoolCounts();
+  /** Bytes of batches that are in memory only. */
   #memoryOnlyBytes = 0;
+  /** Bytes of copies in memory of batches that are on disk. */
   #copiedBytes = 0;
-  #diskBytes = 0;
-  /** When the disk may be tried again; 0 while it works. */
-  #diskRetryMs = 0;
 
-  /** @throws when the folder cannot be used, or another agent uses it */
-  constructor(options: SpoolOptions) {
-    this.#options = options;
-    const first = firstSequence(this.#now());
-    this.#segmentBytes = Math.max(
-      SEGMENT_BYTES_MIN,
-      Math.min(SEGMENT_BYTES_MAX, Math.floor((options.directory?.bytesMax ?? 0) / SEGMENTS_MIN)),
-    );
-    this.#state = options.directory ? openState(options.directory.path, first) : null;
-    this.id = this.#state?.id ?? crypto.getRandomValues(new Uint8Array(SPOOL_ID_BYTES));
-    const start = this.#state?.start ?? byLane(first);
-    const queue = (lane: Lane): LaneQueue => ({ entries: [], head: 0, inFlight: 0, next: start[lane], active: null });
-    this.#lanes = {
-      critical: queue("critical"),
-      error: queue("error"),
-      warning: queue("warning"),
-      info: queue("info"),
-      debug: queue("debug"),
+  /** @throws {Error} when the folder cannot be used, or another agent uses it */
+  constructor({ memoryBytesMax, directory, onNotice, now = Date.now }: SpoolOptions) {
+    this.#memoryBytesMax = memoryBytesMax;
+    const first = firstSequence(now());
+    this.#folder = directory ? new SpoolFolder({ ...directory, onNotice, now }, first) : null;
+    this.id = this.#folder?.id ?? crypto.getRandomValues(new Uint8Array(SPOOL_ID_BYTES));
+    const start = this.#folder?.start ?? bySeverity(first);
+    this.#queues = {
+      critical: new BatchQueue(start.critical),
+      error: new BatchQueue(start.error),
+      warning: new BatchQueue(start.warning),
+      info: new BatchQueue(start.info),
+      debug: new BatchQueue(start.debug),
     };
-    if (!options.directory) return;
     try {
-      if (this.#state?.wasDamaged) options.onNotice(`The spool in ${options.directory.path} had lost its sequences`);
-      this.#recover(options.directory.path);
+      this.#folder?.recover((segment, record) => this.#addRecovered(segment, record));
     } catch (error) {
       this[Symbol.dispose]();
       throw error;
@@ -124,64 +71,69 @@ export class Spool implements Disposable {
   }
 
   /**
-   * Takes a batch; at the limit it, or something less severe, is dropped and counted.
+   * Adds a batch. At the limit this batch, or less severe ones, are dropped and counted.
    *
    * @param encode makes the batch once its sequence is known
    */
-  append(lane: Lane, events: number, encode: (sequence: number) => Uint8Array): void {
-    const queue = this.#lanes[lane];
-    const sequence = queue.next++;
+  append(severity: Severity, events: number, encode: (sequence: number) => Uint8Array): void {
+    const queue = this.#queues[severity];
+    const sequence = queue.nextSequence++;
     const bytes = encode(sequence);
     this.#batches.appended++;
     this.#events.appended += events;
-    const entry: Entry = { lane, sequence, events, lengthBytes: bytes.length, bytes, segment: null, offset: 0 };
-    this.#reserve(lane, sequence);
-    if (this.#toDisk(entry, bytes) === "dropped") return;
+    const lengthBytes = bytes.length;
+    const entry: SpoolEntry = { severity, sequence, events, lengthBytes, bytes, segment: null, offset: 0 };
+    this.#folder?.reserve(severity, sequence);
+    if (!this.#writeToDisk(entry, bytes)) return this.#countDropped(entry);
     if (entry.segment === null) {
-      while (this.#memoryOnlyBytes + entry.lengthBytes > this.#options.memoryBytesMax) {
-        if (!this.#dropFromMemory(lane)) return this.#countDropped(entry);
+      while (this.#memoryOnlyBytes + lengthBytes > this.#memoryBytesMax) {
+        if (!this.#dropFromMemory(severity)) return this.#countDropped(entry);
       }
-      this.#memoryOnlyBytes += entry.lengthBytes;
-      if (this.#memoryOnlyBytes + this.#copiedBytes > this.#options.memoryBytesMax) this.#dropCopies();
-    } else if (this.#memoryOnlyBytes + this.#copiedBytes + entry.lengthBytes > this.#options.memoryBytesMax) {
+      this.#memoryOnlyBytes += lengthBytes;
+      if (this.#memoryOnlyBytes + this.#copiedBytes > this.#memoryBytesMax) this.#dropCopies();
+    } else if (this.#memoryOnlyBytes + this.#copiedBytes + lengthBytes > this.#memoryBytesMax) {
       entry.bytes = null;
     } else {
-      this.#copiedBytes += entry.lengthBytes;
+      this.#copiedBytes += lengthBytes;
     }
-    queue.entries.push(entry);
+    queue.push(entry);
     this.#countSpooled(entry, 1);
   }
 
-  /** Length of the batch that `take` would give; null when there is none. */
+  /** Length of the batch that `take` would return; null where there is none. */
   nextBytes(): number | null {
-    return this.#nextQueue()?.entry.lengthBytes ?? null;
+    return this.#nextQueue()?.firstWaiting?.lengthBytes ?? null;
   }
 
-  /** The next batch that is to be sent, most severe first. It is under way until acknowledged, or until `rewind`. */
+  /**
+   * The next batch to send, the most severe first; null where there is none. The batch is under way from now on, until it
+   * is acknowledged or rejected, or until `rewind`.
+   */
   take(): SpooledBatch | null {
     for (;;) {
-      const next = this.#nextQueue();
-      if (next === null) return null;
-      const { queue, entry } = next;
+      const queue = this.#nextQueue();
+      const entry = queue?.firstWaiting;
+      if (!queue || !entry) return null;
       const bytes = this.#bytesOf(entry);
-      if (bytes === null) {
-        this.#remove(queue, queue.head + queue.inFlight);
-        this.#release(entry);
-        this.#countDropped(entry);
-        continue;
+      if (bytes !== null) {
+        queue.markSent();
+        return { severity: entry.severity, sequence: entry.sequence, events: entry.events, bytes };
       }
-      queue.inFlight++;
-      return { lane: entry.lane, sequence: entry.sequence, events: entry.events, bytes };
+      this.#drop(queue.removeFirstWaiting());
     }
   }
 
-  /** The server has this lane up to and with this sequence. @returns bytes of the batches that this is news about */
-  acknowledge(lane: Lane, sequence: number): number {
-    const queue = this.#lanes[lane];
+  /**
+   * Notes that a server has stored the batches of a severity up to and including a sequence.
+   *
+   * @returns bytes of the batches that were in the spool until now
+   */
+  acknowledge(severity: Severity, sequence: number): number {
+    const queue = this.#queues[severity];
     let bytes = 0;
-    while (queue.head < queue.entries.length && queue.entries[queue.head].sequence <= sequence) {
-      const entry = queue.entries[queue.head];
-      this.#remove(queue, queue.head);
+    while (queue.first !== undefined && queue.first.sequence <= sequence) {
+      const entry = queue.removeFirst();
+      this.#countSpooled(entry, -1);
       this.#release(entry);
       this.#batches.acknowledged++;
       this.#events.acknowledged += entry.events;
@@ -190,28 +142,15 @@ export class Spool implements Disposable {
     return bytes;
   }
 
-  /** The server will never take this batch, which `take` gave out: it is dropped and counted. */
-  reject({ lane, sequence }: Position): void {
-    const queue = this.#lanes[lane];
-    const index = queue.entries.findIndex((entry, i) => i >= queue.head && entry.sequence === sequence);
-    if (index < 0) return;
-    const entry = queue.entries[index];
-    this.#remove(queue, index);
-    this.#release(entry);
-    this.#countDropped(entry);
+  /** Notes that the server will never take a batch that `take` returned: the batch is dropped and counted. */
+  reject({ severity, sequence }: Position): void {
+    const entry = this.#queues[severity].remove(sequence);
+    if (entry !== null) this.#drop(entry);
   }
 
-  /** The stream is gone: everything that was under way is to be sent again. */
+  /** Notes that the stream has ended: everything that was under way is to be sent again. */
   rewind(): void {
-    for (const lane of LANES) this.#lanes[lane].inFlight = 0;
-  }
-
-  /** The lowest sequence of each lane that may still be sent. */
-  positions(): Position[] {
-    return LANES.map((lane) => {
-      const queue = this.#lanes[lane];
-      return { lane, sequence: queue.entries[queue.head]?.sequence ?? queue.next };
-    });
+    for (const severity of SEVERITIES) this.#queues[severity].rewind();
   }
 
   get stats(): SpoolStats {
@@ -219,249 +158,123 @@ export class Spool implements Disposable {
       batches: { ...this.#batches, dropped: { ...this.#batches.dropped } },
       events: { ...this.#events, dropped: { ...this.#events.dropped } },
       memoryBytes: this.#memoryOnlyBytes + this.#copiedBytes,
-      diskBytes: this.#diskBytes,
-      diskFailed: this.#diskRetryMs > 0,
+      diskBytes: this.#folder?.sizeBytes ?? 0,
+      diskFailed: this.#folder?.hasFailed ?? false,
     };
   }
 
-  /** Closes the files. What they hold stays for the next run. */
+  /** Closes the files. The batches in them stay for the next run. */
   [Symbol.dispose](): void {
-    for (const segment of this.#segments) {
-      if (segment.live === 0) segment.remove();
-      else segment.close();
-    }
-    this.#segments.clear();
-    this.#state?.[Symbol.dispose]();
+    this.#folder?.[Symbol.dispose]();
   }
 
-  #now(): number {
-    return this.#options.now?.() ?? Date.now();
-  }
-
-  #nextQueue(): { queue: LaneQueue; entry: Entry } | null {
-    for (const lane of LANES) {
-      const queue = this.#lanes[lane];
-      const entry = queue.entries[queue.head + queue.inFlight];
-      if (entry !== undefined) return { queue, entry };
+  #nextQueue(): BatchQueue | null {
+    for (const severity of SEVERITIES) {
+      const queue = this.#queues[severity];
+      if (queue.firstWaiting !== undefined) return queue;
     }
     return null;
   }
 
-  #bytesOf(entry: Entry): Uint8Array | null {
-    if (entry.bytes !== null || entry.segment === null) return entry.bytes;
-    try {
-      return entry.segment.read(entry.offset, entry.lengthBytes);
-    } catch (error) {
-      this.#options.onNotice(`Cannot read a batch from ${entry.segment.path}: ${messageOf(error)}`);
-      return null;
-    }
+  #bytesOf(entry: SpoolEntry): Uint8Array | null {
+    const { bytes, segment } = entry;
+    if (bytes !== null || segment === null || this.#folder === null) return bytes;
+    return this.#folder.read({ ...entry, segment });
   }
 
-  #recover(directory: string): void {
-    const names = Array.from(Deno.readDirSync(directory), ({ name }) => name).sort();
-    for (const name of names) {
-      const lane = laneOfSegment(name);
-      if (lane === null) continue;
-      const path = `${directory}/${name}`;
-      const { segment, records, tornBytes } = Segment.recover(path, lane);
-      this.#segments.add(segment);
-      this.#diskBytes += segment.sizeBytes;
-      if (tornBytes > 0) this.#options.onNotice(`Dropped ${tornBytes} bytes of an unfinished write from ${path}`);
-      const queue = this.#lanes[lane];
-      for (const { sequence, events, offset, lengthBytes } of records) {
-        const entry: Entry = { lane, sequence, events, lengthBytes, bytes: null, segment, offset };
-        segment.live++;
-        queue.entries.push(entry);
-        this.#batches.recovered++;
-        this.#events.recovered += events;
-        this.#countSpooled(entry, 1);
-        queue.next = Math.max(queue.next, sequence + 1);
-      }
-      if (segment.live === 0) this.#removeSegment(segment);
-    }
+  #addRecovered(segment: Segment, { sequence, events, offset, lengthBytes }: SegmentRecord): void {
+    const { severity } = segment;
+    const entry: SpoolEntry = { severity, sequence, events, lengthBytes, bytes: null, segment, offset };
+    const queue = this.#queues[severity];
+    queue.push(entry);
+    queue.nextSequence = Math.max(queue.nextSequence, sequence + 1);
+    this.#batches.recovered++;
+    this.#events.recovered += events;
+    this.#countSpooled(entry, 1);
   }
 
-  #reserve(lane: Lane, sequence: number): void {
-    try {
-      this.#state?.reserve(lane, sequence);
-    } catch (error) {
-      this.#diskFailed(error);
+  /**
+   * Writes a batch to the folder, where there is one that works, and drops less severe files to make room.
+   *
+   * @returns false where no room can be made
+   */
+  #writeToDisk(entry: SpoolEntry, bytes: Uint8Array): boolean {
+    const folder = this.#folder;
+    if (folder === null || !folder.isUsable) return true;
+    while (!folder.hasRoom(bytes.length)) {
+      if (!this.#dropSegment(folder, entry.severity)) return false;
     }
+    folder.write(entry, bytes);
+    return true;
   }
 
-  /** @returns `memory` when there is no disk, or none that works */
-  #toDisk(entry: Entry, bytes: Uint8Array): "disk" | "memory" | "dropped" {
-    const { directory } = this.#options;
-    if (!directory || this.#diskRetryMs > this.#now()) return "memory";
-    while (this.#diskBytes + bytes.length + RECORD_OVERHEAD_BYTES > directory.bytesMax) {
-      if (!this.#dropSegment(entry.lane)) {
-        this.#countDropped(entry);
-        return "dropped";
-      }
-    }
-    const queue = this.#lanes[entry.lane];
-    try {
-      if (queue.active === null || queue.active.sizeBytes >= this.#segmentBytes) {
-        queue.active = Segment.create(directory.path, entry.lane, entry.sequence);
-        this.#segments.add(queue.active);
-        this.#diskBytes += queue.active.sizeBytes;
-      }
-      const { offset } = queue.active.append(entry.sequence, entry.events, bytes);
-      this.#diskBytes += bytes.length + RECORD_OVERHEAD_BYTES;
-      entry.segment = queue.active;
-      entry.offset = offset;
-    } catch (error) {
-      this.#diskFailed(error);
-      return "memory";
-    }
-    if (this.#diskRetryMs > 0) {
-      this.#diskRetryMs = 0;
-      this.#options.onNotice(`The spool in ${directory.path} can be written to again`);
-    }
-    return "disk";
-  }
-
-  #diskFailed(error: unknown): void {
-    if (this.#diskRetryMs === 0) {
-      const path = this.#options.directory?.path;
-      this.#options.onNotice(`Cannot write to the spool in ${path}: ${messageOf(error)}; batches stay in memory`);
-    }
-    this.#diskRetryMs = this.#now() + DISK_RETRY_MS;
-  }
-
-  /** Makes room in memory for a batch of `lane`. @returns false when there is nothing less or equally severe to drop */
-  #dropFromMemory(lane: Lane): boolean {
-    for (const candidate of lessSevere(lane)) {
-      const queue = this.#lanes[candidate];
-      const waiting = queue.head + queue.inFlight;
-      const index = queue.entries.findIndex((entry, i) => i >= waiting && entry.segment === null);
-      if (index < 0) continue;
-      const entry = queue.entries[index];
-      this.#remove(queue, index);
-      this.#release(entry);
-      this.#countDropped(entry);
+  /** Makes room in memory for a batch. @returns false where there is no batch at most as severe to drop */
+  #dropFromMemory(severity: Severity): boolean {
+    for (const candidate of lessSevere(severity)) {
+      const entry = this.#queues[candidate].removeFromMemory();
+      if (entry === null) continue;
+      this.#drop(entry);
       return true;
     }
     return false;
   }
 
-  /** Makes room on disk for a batch of `lane`: the oldest file goes that holds nothing under way. */
-  #dropSegment(lane: Lane): boolean {
-    for (const candidate of lessSevere(lane)) {
-      const queue = this.#lanes[candidate];
-      const busy = new Set(queue.entries.slice(queue.head, queue.head + queue.inFlight).map(({ segment }) => segment));
-      const victim = [...this.#segments].find((segment) => segment.lane === candidate && !busy.has(segment));
+  /** Makes room on disk for a batch: drops the oldest file, at most as severe, that holds no batch under way. */
+  #dropSegment(folder: SpoolFolder, severity: Severity): boolean {
+    for (const candidate of lessSevere(severity)) {
+      const queue = this.#queues[candidate];
+      const victim = folder.oldest(candidate, new Set(queue.underWay.map(({ segment }) => segment)));
       if (victim === undefined) continue;
-      for (let i = queue.entries.length - 1; i >= queue.head; i--) {
-        const entry = queue.entries[i];
-        if (entry.segment !== victim) continue;
-        this.#remove(queue, i);
+      for (const entry of queue.removeOf(victim)) {
+        this.#countSpooled(entry, -1);
         if (entry.bytes !== null) this.#copiedBytes -= entry.lengthBytes;
         entry.bytes = null;
         this.#countDropped(entry);
       }
-      this.#removeSegment(victim);
+      folder.remove(victim);
       return true;
     }
     return false;
   }
 
-  /** Takes an entry out of its queue. */
-  #remove(queue: LaneQueue, index: number): void {
-    const entry = queue.entries[index];
-    if (index < queue.head + queue.inFlight) queue.inFlight--;
-    if (index === queue.head) {
-      queue.head++;
-      // Moved at times rather than each time.
-      if (queue.head > 1024 && queue.head * 2 > queue.entries.length) {
-        queue.entries.splice(0, queue.head);
-        queue.head = 0;
-      }
-    } else {
-      queue.entries.splice(index, 1);
-    }
+  /** Gives up a batch that was removed from its queue. */
+  #drop(entry: SpoolEntry): void {
     this.#countSpooled(entry, -1);
+    this.#release(entry);
+    this.#countDropped(entry);
   }
 
-  /** Gives back what an entry that was taken out holds. */
-  #release(entry: Entry): void {
-    const held = entry.bytes !== null;
+  /** Gives back the memory and the space on disk of a batch that was removed from its queue. */
+  #release(entry: SpoolEntry): void {
+    const { bytes, lengthBytes, segment } = entry;
     // The queue still has the entry, before its head.
     entry.bytes = null;
-    if (entry.segment === null) {
-      this.#memoryOnlyBytes -= entry.lengthBytes;
+    if (segment === null) {
+      this.#memoryOnlyBytes -= lengthBytes;
       return;
     }
-    if (held) this.#copiedBytes -= entry.lengthBytes;
-    entry.segment.live--;
-    if (entry.segment.live > 0) return;
-    if (this.#lanes[entry.lane].active !== entry.segment) this.#removeSegment(entry.segment);
-    else if (entry.segment.sizeBytes >= this.#segmentBytes / 4) this.#clearSegment(entry.segment);
+    if (bytes !== null) this.#copiedBytes -= lengthBytes;
+    this.#folder?.release(segment);
   }
 
-  #clearSegment(segment: Segment): void {
-    const before = segment.sizeBytes;
-    try {
-      segment.clear();
-      this.#diskBytes -= before - segment.sizeBytes;
-    } catch (error) {
-      this.#diskFailed(error);
-    }
-  }
-
-  #removeSegment(segment: Segment): void {
-    this.#segments.delete(segment);
-    this.#diskBytes -= segment.sizeBytes;
-    const queue = this.#lanes[segment.lane];
-    if (queue.active === segment) queue.active = null;
-    try {
-      segment.remove();
-    } catch (error) {
-      this.#options.onNotice(`Cannot remove ${segment.path}: ${messageOf(error)}`);
-    }
-  }
-
-  /** Room for batches that are nowhere else; the others can be read back. */
+  /** Makes room in memory for batches that are on no disk; copies of batches on disk can be read back. */
   #dropCopies(): void {
-    for (const lane of LANES) {
-      for (const entry of this.#lanes[lane].entries) {
-        if (entry.segment !== null) entry.bytes = null;
-      }
-    }
+    for (const severity of SEVERITIES) this.#queues[severity].dropCopies();
     this.#copiedBytes = 0;
   }
 
-  #countSpooled(entry: Entry, sign: 1 | -1): void {
+  #countSpooled(entry: SpoolEntry, sign: 1 | -1): void {
     this.#batches.spooled += sign;
     this.#events.spooled += sign * entry.events;
   }
 
-  #countDropped(entry: Entry): void {
-    this.#batches.dropped[entry.lane]++;
-    this.#events.dropped[entry.lane] += entry.events;
+  #countDropped(entry: SpoolEntry): void {
+    this.#batches.dropped[entry.severity]++;
+    this.#events.dropped[entry.severity] += entry.events;
   }
 }
 
-function newCounts(): SpoolCounts {
-  return { appended: 0, recovered: 0, acknowledged: 0, dropped: byLane(0), spooled: 0 };
-}
-
-/** From the least severe lane up to and with `lane`. */
-function lessSevere(lane: Lane): Lane[] {
-  return LANES.slice(LANES.indexOf(lane)).reverse();
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-function openState(path: string, first: number): SpoolState {
-  try {
-    Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
-    const { mode } = Deno.statSync(path);
-    if (mode !== null && (mode & 0o022) !== 0) throw new Error("others may write to it");
-    return new SpoolState(`${path}/sequences`, first);
-  } catch (error) {
-    throw new Error(`Cannot use the spool in ${path}: ${messageOf(error)}`, { cause: error });
-  }
+/** The severities from the least severe one up to and including this one. */
+function lessSevere(severity: Severity): Severity[] {
+  return SEVERITIES.slice(SEVERITIES.indexOf(severity)).reverse();
 }

@@ -7,7 +7,8 @@
  *     u64 magic | u32 generation | u32 zero | 16 bytes spool id | 5 x u64 first sequence not reserved | u32 CRC-32C
  */
 import { crc32c } from "../crc32c.ts";
-import { type ByLane, byLane, type Lane, LANES } from "../fleet_types.ts";
+import { type BySeverity, bySeverity } from "../by_severity.ts";
+import { SEVERITIES, type Severity } from "../../events/event.ts";
 
 const MAGIC = 0x3153_4d46_5042_4521n; // "!EBPFMS1"
 export const SPOOL_ID_BYTES = 16;
@@ -15,16 +16,16 @@ const SLOT_BYTES = 512;
 const GENERATION_AT = 8;
 const ID_AT = 16;
 const RESERVED_AT = ID_AT + SPOOL_ID_BYTES;
-const CRC_AT = RESERVED_AT + 8 * LANES.length;
+const CRC_AT = RESERVED_AT + 8 * SEVERITIES.length;
 const SLOT_USED = CRC_AT + 4;
 
-/** Batches of a lane between two writes. */
+/** Batches of a severity between two writes. */
 const BLOCK = 4096;
 
 interface Slot {
   generation: number;
   id: Uint8Array<ArrayBuffer>;
-  reserved: ByLane;
+  reserved: BySeverity;
 }
 
 export class SpoolState implements Disposable {
@@ -32,8 +33,8 @@ export class SpoolState implements Disposable {
   /** Whether what the file held could not be used. */
   readonly wasDamaged: boolean;
   readonly #file: Deno.FsFile;
-  readonly #reserved: ByLane;
-  readonly #start: ByLane;
+  readonly #reserved: BySeverity;
+  readonly #start: BySeverity;
   #generation: number;
 
   /**
@@ -51,7 +52,7 @@ export class SpoolState implements Disposable {
       this.id = newest?.id ?? crypto.getRandomValues(new Uint8Array(SPOOL_ID_BYTES));
       this.wasDamaged = newest === undefined && length > 0;
       this.#generation = newest?.generation ?? 0;
-      this.#reserved = newest ? { ...newest.reserved } : byLane(first);
+      this.#reserved = newest ? { ...newest.reserved } : bySeverity(first);
       this.#start = { ...this.#reserved };
       // Both slots exist from here on: what follows overwrites, and needs no room.
       if (newest === undefined) {
@@ -64,20 +65,20 @@ export class SpoolState implements Disposable {
     }
   }
 
-  /** Where each lane goes on: no sequence from here on has ever been given out. */
-  get start(): Readonly<ByLane> {
+  /** Where each severity goes on: no sequence from here on has ever been given out. */
+  get start(): Readonly<BySeverity> {
     return this.#start;
   }
 
   /** Makes sure that `sequence` will not be given out again after a restart. @throws when that cannot be written */
-  reserve(lane: Lane, sequence: number): void {
-    if (sequence < this.#reserved[lane]) return;
-    const before = this.#reserved[lane];
-    this.#reserved[lane] = sequence + BLOCK;
+  reserve(severity: Severity, sequence: number): void {
+    if (sequence < this.#reserved[severity]) return;
+    const before = this.#reserved[severity];
+    this.#reserved[severity] = sequence + BLOCK;
     try {
       this.#write();
     } catch (error) {
-      this.#reserved[lane] = before;
+      this.#reserved[severity] = before;
       throw error;
     }
   }
@@ -89,7 +90,7 @@ export class SpoolState implements Disposable {
     view.setBigUint64(0, MAGIC, true);
     view.setUint32(GENERATION_AT, generation, true);
     slot.set(this.id, ID_AT);
-    LANES.forEach((lane, i) => view.setBigUint64(RESERVED_AT + 8 * i, BigInt(this.#reserved[lane]), true));
+    SEVERITIES.forEach((severity, i) => view.setBigUint64(RESERVED_AT + 8 * i, BigInt(this.#reserved[severity]), true));
     view.setUint32(CRC_AT, crc32c(slot.subarray(0, CRC_AT)), true);
     writeAt(this.#file, generation % 2 * SLOT_BYTES, slot);
     // A machine that loses power must not use a sequence twice: its server would take the second batch for the first.
@@ -106,8 +107,8 @@ function parseSlot(bytes: Uint8Array<ArrayBuffer>): Slot | null {
   const view = new DataView(bytes.buffer, bytes.byteOffset, SLOT_USED);
   if (view.getBigUint64(0, true) !== MAGIC) return null;
   if (view.getUint32(CRC_AT, true) !== crc32c(bytes.subarray(0, CRC_AT))) return null;
-  const reserved = byLane(0);
-  LANES.forEach((lane, i) => reserved[lane] = Number(view.getBigUint64(RESERVED_AT + 8 * i, true)));
+  const reserved = bySeverity(0);
+  SEVERITIES.forEach((severity, i) => reserved[severity] = Number(view.getBigUint64(RESERVED_AT + 8 * i, true)));
   return {
     generation: view.getUint32(GENERATION_AT, true),
     id: bytes.slice(ID_AT, ID_AT + SPOOL_ID_BYTES),

@@ -6,7 +6,8 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "../../../tests/assert.ts";
-import { type Lane, LANES } from "../fleet_types.ts";
+import { SEVERITIES, type Severity } from "../../events/event.ts";
+import { firstSequence } from "../sequences.ts";
 import { Spool, type SpoolOptions } from "./spool.ts";
 
 const NOW_MS = 1_800_000_000_000;
@@ -18,11 +19,11 @@ function open(options: Partial<SpoolOptions> = {}): { spool: Spool; notices: str
 }
 
 /** A batch whose bytes tell which one it is. */
-function append(spool: Spool, lane: Lane, lengthBytes = 100, events = 1): void {
-  spool.append(lane, events, (sequence) => {
+function append(spool: Spool, severity: Severity, lengthBytes = 100, events = 1): void {
+  spool.append(severity, events, (sequence) => {
     const bytes = new Uint8Array(lengthBytes);
     new DataView(bytes.buffer).setFloat64(0, sequence);
-    bytes[8] = LANES.indexOf(lane);
+    bytes[8] = SEVERITIES.indexOf(severity);
     return bytes;
   });
 }
@@ -38,12 +39,12 @@ function assertBalanced(spool: Spool): void {
   }
 }
 
-function takeAll(spool: Spool): { lane: Lane; sequence: number }[] {
-  const taken: { lane: Lane; sequence: number }[] = [];
+function takeAll(spool: Spool): { severity: Severity; sequence: number }[] {
+  const taken: { severity: Severity; sequence: number }[] = [];
   for (let batch = spool.take(); batch !== null; batch = spool.take()) {
     assertEquals(sequenceIn(batch.bytes), batch.sequence);
-    assertEquals(batch.bytes[8], LANES.indexOf(batch.lane));
-    taken.push({ lane: batch.lane, sequence: batch.sequence });
+    assertEquals(batch.bytes[8], SEVERITIES.indexOf(batch.severity));
+    taken.push({ severity: batch.severity, sequence: batch.sequence });
   }
   return taken;
 }
@@ -57,11 +58,11 @@ function inFolder(run: (path: string) => void): void {
   }
 }
 
-Deno.test("Spool gives out the most severe first, and each lane in order", () => {
+Deno.test("Spool gives out the most severe first, and each severity in order", () => {
   const { spool } = open();
   using _ = spool;
-  for (const lane of ["debug", "info", "critical", "info", "critical"] as const) append(spool, lane);
-  assertEquals(takeAll(spool).map(({ lane }) => lane), ["critical", "critical", "info", "info", "debug"]);
+  for (const severity of ["debug", "info", "critical", "info", "critical"] as const) append(spool, severity);
+  assertEquals(takeAll(spool).map(({ severity }) => severity), ["critical", "critical", "info", "info", "debug"]);
   spool.rewind();
   const again = takeAll(spool);
   assertEquals(again[1].sequence, again[0].sequence + 1);
@@ -76,8 +77,8 @@ Deno.test("Spool drops the least severe at its limit, never what is under way wh
   using _ = spool;
   for (let i = 0; i < 5; i++) append(spool, "debug");
   for (let i = 0; i < 5; i++) append(spool, "warning");
-  for (let i = 0; i < 5; i++) assertEquals(spool.take()?.lane, "warning");
-  assertEquals(spool.take()?.lane, "debug");
+  for (let i = 0; i < 5; i++) assertEquals(spool.take()?.severity, "warning");
+  assertEquals(spool.take()?.severity, "debug");
   for (let i = 0; i < 4; i++) append(spool, "info", 100, 7);
   assertEquals(spool.stats.batches.dropped, { critical: 0, error: 0, warning: 0, info: 0, debug: 4 });
   for (let i = 0; i < 3; i++) append(spool, "critical");
@@ -116,17 +117,17 @@ Deno.test("Spool on disk gives back after a restart what was not acknowledged, a
     using _ = spool;
     assertEquals(spool.id, first.id);
     assertEquals(notices, []);
-    // Only the lane that was acknowledged as a whole is off the disk.
+    // Only the severity that was acknowledged as a whole is off the disk.
     assertEquals(spool.stats.events, { ...spool.stats.events, recovered: 300, spooled: 300, appended: 0 });
     spool.acknowledge("info", last - 50);
-    for (const lane of LANES) append(spool, lane);
+    for (const severity of SEVERITIES) append(spool, severity);
     const after = takeAll(spool);
     assertEquals(after.length, 55);
-    assertEquals(after.filter(({ lane }) => lane === "info").slice(0, 50).map(({ sequence }) => sequence), [
+    assertEquals(after.filter(({ severity }) => severity === "info").slice(0, 50).map(({ sequence }) => sequence), [
       ...Array.from({ length: 50 }, (_, i) => last - 49 + i),
     ]);
-    assertGreater(after.find(({ lane }) => lane === "critical")!.sequence, taken[0].sequence);
-    assertGreater(after.findLast(({ lane }) => lane === "info")!.sequence, last);
+    assertGreater(after.find(({ severity }) => severity === "critical")!.sequence, taken[0].sequence);
+    assertGreater(after.findLast(({ severity }) => severity === "info")!.sequence, last);
     assertBalanced(spool);
   });
 });
@@ -190,7 +191,7 @@ Deno.test("Spool on disk survives a damaged file of sequences with another id, a
     assertEquals(notices.length, 1);
     assert(spool.id.some((byte, i) => byte !== first.id[i]));
     append(spool, "info");
-    assertEquals(takeAll(spool), [{ lane: "info", sequence }, { lane: "info", sequence: sequence + 1 }]);
+    assertEquals(takeAll(spool), [{ severity: "info", sequence }, { severity: "info", sequence: sequence + 1 }]);
   });
 });
 
@@ -213,7 +214,7 @@ Deno.test("Spool on disk keeps to its limit, and drops whole files of the least 
     assertBalanced(spool);
     const taken = takeAll(spool);
     assertEquals(taken.length, batches.spooled);
-    for (const { lane, sequence } of taken) spool.acknowledge(lane, sequence);
+    for (const { severity, sequence } of taken) spool.acknowledge(severity, sequence);
     assertEquals(spool.stats.batches.spooled, 0);
     assertLess(spool.stats.diskBytes, 300_000);
     assertBalanced(spool);
@@ -227,10 +228,8 @@ Deno.test("Spool falls back to memory while the disk cannot be written to, and g
     const { spool, notices } = open({ directory, now: () => nowMs });
     using _ = spool;
     append(spool, "info");
-    // A folder in the place of the next lane's file stands for a disk that refuses it.
-    const name = `0-${
-      String(spool.positions().find(({ lane }) => lane === "critical")!.sequence).padStart(16, "0")
-    }.spool`;
+    // A folder in the place of the next severity's file stands for a disk that refuses it.
+    const name = `0-${String(firstSequence(NOW_MS)).padStart(16, "0")}.spool`;
     Deno.mkdirSync(`${path}/${name}`);
     append(spool, "critical");
     append(spool, "critical");

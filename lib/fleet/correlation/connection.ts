@@ -1,7 +1,7 @@
 /**
- * Which connection a record speaks of, and from which of its ends. A connection is named by its protocol and its two
- * ends in one order, so that both hosts name it alike: the five-tuple, mirrored. Address translation between the hosts
- * breaks this.
+ * The connection that a record belongs to, and the end of it that the record shows. A connection's name is made of its
+ * protocol and its two ends in a fixed order, so that both hosts give it the same name. Where addresses are translated
+ * between the hosts, the names differ.
  */
 import { parseAddress } from "../../net/address.ts";
 import { hasPorts, PROTO_TCP } from "../../net/iana.ts";
@@ -13,50 +13,51 @@ const LOOPBACK_4 = 127;
 const SYN_SENT = "SYN_SENT";
 const SYN_RECEIVED = "SYN_RECV";
 
-export interface Sighting {
-  /** The same from both ends. */
+/** A connection as one record shows it: from one of its ends. */
+export interface ConnectionView {
+  /** The name of the connection, the same from both ends. */
   connection: string;
   proto: number;
   local: string;
   remote: string;
   localPort: number;
   remotePort: number;
-  /** Who began it, where the kernel's socket tells. */
+  /** The role of the local end, where the kernel's socket tells it. */
   role: "client" | "server" | null;
 }
 
 /**
- * What a record says about a connection between hosts; null where it says nothing. `network_connect` does not: it knows
- * the other end, but not yet its own.
+ * The connection between hosts that a record belongs to; null where there is none. An event of type `network_connect`
+ * has none, because the local end is not known yet when it happens.
  */
-export function sightingOf(record: FleetRecord): Sighting | null {
+export function connectionViewOf(record: FleetRecord): ConnectionView | null {
   if (isFlow(record)) {
     const { proto, direction, src, dst, sport, dport } = record.flow;
     if (!hasPorts(proto)) return null;
     return direction === "egress"
-      ? sighting(proto, [src, sport], [dst, dport], null)
-      : sighting(proto, [dst, dport], [src, sport], null);
+      ? connectionView(proto, [src, sport], [dst, dport], null)
+      : connectionView(proto, [dst, dport], [src, sport], null);
   }
   const { event } = record;
   if (event.event !== "tcp_state") return null;
   const states = [event.oldState, event.newState];
   const role = states.includes(SYN_SENT) ? "client" : states.includes(SYN_RECEIVED) ? "server" : null;
-  return sighting(PROTO_TCP, [event.src, event.sport], [event.dst, event.dport], role);
+  return connectionView(PROTO_TCP, [event.src, event.sport], [event.dst, event.dport], role);
 }
 
 type Endpoint = [address: string, port: number];
 
-function sighting(
+function connectionView(
   proto: number,
   [localAddress, localPort]: Endpoint,
   [remoteAddress, remotePort]: Endpoint,
-  role: Sighting["role"],
-): Sighting | null {
-  // A socket that has no port of its own yet, or that listens.
+  role: ConnectionView["role"],
+): ConnectionView | null {
+  // The socket has no local port yet, or it listens.
   if (localPort === 0 || remotePort === 0) return null;
   const from = unmapped(localAddress);
   const to = unmapped(remoteAddress);
-  // Every host has these: the same tuple on two hosts is two connections.
+  // Every host has these addresses: the same five-tuple on two hosts is two connections.
   if (isHostOnly(from) || isHostOnly(to)) return null;
   const local = endpoint(from, localPort);
   const remote = endpoint(to, remotePort);
@@ -64,12 +65,12 @@ function sighting(
   return { connection, proto, local, remote, localPort, remotePort, role };
 }
 
-/** A socket that speaks both families shows IPv4 as mapped; a packet does not. */
+/** The IPv4 address of a mapped one: sockets of both families show IPv4 addresses as mapped, and packets do not. */
 function unmapped(address: string): string {
   return address.startsWith(MAPPED_PREFIX) && address.includes(".") ? address.slice(MAPPED_PREFIX.length) : address;
 }
 
-/** Loopback, or no address at all. */
+/** True for loopback addresses and for unspecified ones. */
 function isHostOnly(address: string): boolean {
   if (address === "::1" || address === "::" || address === "0.0.0.0") return true;
   return address.startsWith(`${LOOPBACK_4}.`) && parseAddress(address) !== null;

@@ -1,23 +1,24 @@
 /**
- * Connections that two hosts see from their two ends. A host that claims both ends forwards, or talks to itself, and is
- * no end. The client is who the kernel's sockets say it is, else who has the larger port.
+ * Connections that two hosts see from their two ends. A host that shows both ends forwards the connection, or talks to
+ * itself, and does not count as an end. The client is the end that the kernel's sockets name as the client, or else the
+ * end with the larger port.
  */
 import { AgedMap } from "./aged_map.ts";
 import { protocolName } from "../../net/iana.ts";
-import { type Sighting, sightingOf } from "./connection.ts";
+import { type ConnectionView, connectionViewOf } from "./connection.ts";
 import { closeGroup, type GroupSink, type Limits, memberOf } from "./group.ts";
 import type { CloseReason, Doubt, GroupMember, RuleOfKind } from "./correlated_group.ts";
 import { isFlow, startUnixNsOf, type Timed, toUs } from "./record.ts";
 
 const US_PER_MS = 1_000;
 const CLOCKS_APART_MAX_US = 1_000_000;
-/** Hosts that are remembered of one connection. */
+/** The most hosts that are kept of one connection. */
 const HOSTS_MAX = 8;
 
-/** What one host saw. */
+/** What one host has shown of a connection. */
 interface End {
   agent: string;
-  /** Which ends it claims, as the connection's name orders them. */
+  /** Which ends the host has shown, in the order of the connection's name. */
   first: boolean;
   second: boolean;
   startUs: number;
@@ -45,7 +46,7 @@ export class ConnectionPairs {
   readonly #limits: Limits;
   readonly #sink: GroupSink;
   readonly #windowUs: number;
-  /** By canonical name, the one begun least recently first. */
+  /** By the connection's name, the oldest first. */
   #connections = new AgedMap<string, Connection>();
   #openEvicted = 0;
 
@@ -60,23 +61,23 @@ export class ConnectionPairs {
     return { open: this.#connections.size, openEvicted: this.#openEvicted };
   }
 
-  /** Whether a record is for here. */
+  /** Whether a record shows a connection, and there are rules for connections. */
   takes(record: Timed["record"]): boolean {
-    return this.#rules.length > 0 && sightingOf(record) !== null;
+    return this.#rules.length > 0 && connectionViewOf(record) !== null;
   }
 
-  /** In the order of the fleet's times. */
+  /** Adds a record; records are added in the order of their times over the whole fleet. */
   add(timed: Timed): void {
-    const sighting = sightingOf(timed.record);
-    if (sighting === null) return;
-    const connection = this.#current(sighting, timed.timeUs) ?? this.#open(sighting, timed.timeUs);
+    const view = connectionViewOf(timed.record);
+    if (view === null) return;
+    const connection = this.#current(view, timed.timeUs) ?? this.#open(view, timed.timeUs);
     connection.lastUs = timed.timeUs;
     const end = this.#endOf(connection, timed);
     if (end === null) return;
-    const isFirst = sighting.local === connection.first.name;
+    const isFirst = view.local === connection.first.name;
     if (isFirst) end.first = true;
     else end.second = true;
-    if (sighting.role !== null) end.clientEnd = (sighting.role === "client") === isFirst ? "first" : "second";
+    if (view.role !== null) end.clientEnd = (view.role === "client") === isFirst ? "first" : "second";
     this.#fill(connection, end, timed);
   }
 
@@ -90,7 +91,7 @@ export class ConnectionPairs {
     for (const [key, connection] of this.#connections) this.#close(key, connection, "flush");
   }
 
-  #current({ connection: key }: Sighting, timeUs: number): Connection | null {
+  #current({ connection: key }: ConnectionView, timeUs: number): Connection | null {
     const connection = this.#connections.get(key);
     if (connection === undefined) return null;
     const isPast = timeUs - connection.lastUs > this.#windowUs;
@@ -100,7 +101,7 @@ export class ConnectionPairs {
     return null;
   }
 
-  #open({ connection: key, proto, local, remote, localPort, remotePort }: Sighting, timeUs: number): Connection {
+  #open({ connection: key, proto, local, remote, localPort, remotePort }: ConnectionView, timeUs: number): Connection {
     if (this.#connections.size >= this.#limits.openMax) {
       const [oldestKey, oldest] = this.#connections.takeOldest()!;
       this.#openEvicted++;

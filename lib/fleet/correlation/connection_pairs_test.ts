@@ -1,7 +1,7 @@
 import { assertEquals } from "../../../tests/assert.ts";
 import { FakeHost } from "../../../tests/correlation_records.ts";
 import { correlate } from "../../../tests/correlation_run.ts";
-import { sightingOf } from "./connection.ts";
+import { connectionViewOf } from "./connection.ts";
 
 const RULES = `rules:
   - name: pair
@@ -14,7 +14,7 @@ const RULES = `rules:
 const MIRRORED = { src: "10.0.0.2", dst: "10.0.0.1", sport: 443, dport: 40_000 };
 const hosts = () => [new FakeHost("a"), new FakeHost("b"), new FakeHost("c")];
 
-Deno.test("sightingOf() names a connection alike from both ends, in sockets and in flows", () => {
+Deno.test("connectionViewOf() names a connection alike from both ends, in sockets and in flows", () => {
   const [a, b] = hosts();
   const names = [
     a.event("tcp_state", 1),
@@ -23,13 +23,13 @@ Deno.test("sightingOf() names a connection alike from both ends, in sockets and 
     a.flow(1, { direction: "egress" }),
     b.flow(1, { direction: "ingress" }),
     a.flow(1, { ...MIRRORED, direction: "ingress" }),
-  ].map((record) => sightingOf(record)?.connection);
+  ].map((record) => connectionViewOf(record)?.connection);
   assertEquals(new Set(names), new Set(["6/10.0.0.1:40000/10.0.0.2:443"]));
-  const ends = sightingOf(a.flow(1, { src: "2001:db8::1", dst: "2001:db8::2", proto: 17 }))!;
+  const ends = connectionViewOf(a.flow(1, { src: "2001:db8::1", dst: "2001:db8::2", proto: 17 }))!;
   assertEquals([ends.local, ends.remote], ["[2001:db8::1]:40000", "[2001:db8::2]:443"]);
 });
 
-Deno.test("sightingOf() says nothing where a host cannot be told from another, or there is no five-tuple", () => {
+Deno.test("connectionViewOf() says nothing where a host cannot be told from another, or there is no five-tuple", () => {
   const [a] = hosts();
   const none = [
     a.event("tcp_state", 1, { src: "127.0.0.1", dst: "127.0.0.2" }),
@@ -40,7 +40,7 @@ Deno.test("sightingOf() says nothing where a host cannot be told from another, o
     a.event("network_connect", 1),
     a.event("process_exec", 1),
   ];
-  assertEquals(none.map(sightingOf), none.map(() => null));
+  assertEquals(none.map(connectionViewOf), none.map(() => null));
 });
 
 Deno.test("two hosts that see one connection from its two ends are a pair; the sockets say who began it", () => {

@@ -108,20 +108,18 @@ export interface GroupMember {
   record: FleetRecord;
 }
 
-/** Why a group is less than certain; what each costs is in confidence.ts. */
-export const DOUBTS = [
-  "parent_from_enrichment",
-  "history_lost",
-  "members_left_out",
-  "closed_early",
-  "sampled",
-  "roles_guessed",
-  "clocks_disagree",
-  "more_than_two_hosts",
-  "same_cgroup_only",
-  "same_host_only",
-] as const;
-export type Doubt = typeof DOUBTS[number];
+/** A reason for which a group is less than certain; lib/fleet/correlation/confidence.ts has what each costs. */
+export type Doubt =
+  | "parent_from_enrichment"
+  | "history_lost"
+  | "members_left_out"
+  | "closed_early"
+  | "sampled"
+  | "roles_guessed"
+  | "clocks_disagree"
+  | "more_than_two_hosts"
+  | "same_cgroup_only"
+  | "same_host_only";
 
 /** Why a group ended. */
 export type CloseReason =
@@ -198,7 +196,7 @@ export interface CorrelationStats {
 export interface CorrelationOptions {
   /** Records may come so much later than newer ones of their host, beside what event_time.ts says of a backlog. */
   latenessMs: number;
-  /** A host that is silent holds nobody up for longer than this, nor does a lane of a host that has a backlog. */
+  /** The longest that the fleet waits for a silent host, or for a severity of a host that has a backlog. */
   idleMs: number;
   /** Records may be so far ahead of the wall clock, where one is told. Above `idleMs`, one wrong clock makes others late. */
   aheadMaxMs: number;

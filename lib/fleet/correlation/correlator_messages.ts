@@ -1,5 +1,5 @@
 /** What crosses between the main thread and the correlation worker. Types only. */
-import type { Lane } from "../fleet_types.ts";
+import type { Severity } from "../../events/event.ts";
 import type { CorrelationPart } from "./partition.ts";
 import type { CorrelatedGroup, CorrelationOptions, CorrelationRule, CorrelationStats } from "./correlated_group.ts";
 import type { WorkerFailure } from "../../runtime/worker_handle.ts";
@@ -9,7 +9,7 @@ export interface CorrelationBatch {
   /** In the log that it comes from. */
   position: number;
   agent: string;
-  lane: Lane;
+  severity: Severity;
   sequence: number;
   /** When it came to a server: whoever reads it later takes time to be then. */
   receivedUnixMs: number;

@@ -97,7 +97,7 @@ const LINEAGES = `rules:
     sentence: "{host} and {server_host}"
 `;
 
-/** One lineage a second, of which each step goes by another lane, and its end of a connection. */
+/** One lineage a second, of which each step has another severity, and its end of a connection. */
 function busySeconds(host: FakeHost, from: number, to: number): FleetEvent[] {
   return Array.from({ length: to - from }, (_, i) => from + i).flatMap((seconds) => {
     const pid = 10 + seconds;
@@ -119,9 +119,9 @@ class FakeSpool {
   readonly #waiting: FleetEvent[] = [];
 
   add(...records: FleetEvent[]): this {
-    const lane = ({ event }: FleetEvent) => SEVERITIES.indexOf(event.severity);
+    const rank = ({ event }: FleetEvent) => SEVERITIES.indexOf(event.severity);
     this.#waiting.push(...records);
-    this.#waiting.sort((left, right) => lane(left) - lane(right));
+    this.#waiting.sort((left, right) => rank(left) - rank(right));
     return this;
   }
 

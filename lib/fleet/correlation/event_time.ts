@@ -1,22 +1,23 @@
 /**
- * How far time has come, by the records themselves. A host's watermark says that nothing older is expected of it; the
- * fleet's is that of the host furthest behind.
+ * Event time: how far it has come, by the times in the records. A host's watermark is the time before which no more
+ * records are expected of that host; the fleet's watermark is the lowest of its hosts' watermarks.
  *
- * A host sends what is more severe first, and each severity, its lane, in the order of time. After an outage its most
- * severe lanes are therefore at the present while the others still bring the past. What a lane brings, on the other hand,
- * says that those above it had nothing left. So a host has come as far as the least severe lane of which something is
- * expected, less the lateness allowed. A lane in which nothing comes is expected to bring something
+ * A host sends more severe records first, and the records of each severity in the order of their time. After an outage
+ * its most severe records are therefore from the present while the others are still from the past. A record of one
+ * severity, on the other hand, shows that no more severe record was waiting. So a host's progress is that of its least
+ * severe records, among the severities that may still have some, less the lateness allowed. A severity may still have
+ * records
  *
- * - for `latenessMs` after it last did, or after its host came back from a silence as long as that,
- * - for `idleMs` while the host brings what is old.
+ * - for `latenessMs` after its last record, or after its host came back from a silence of that length,
+ * - for `idleMs` while the host sends old records.
  *
- * A host from which nothing comes at all for `idleMs` holds nobody up for ever: its watermark follows the newest record of
- * all at a distance. When it comes back, its own counts again, so that what it kept meanwhile is in time. Only the fleet's
- * watermark waits for nobody longer than that.
+ * The watermark of a host that sends nothing at all for `idleMs` follows the newest record of the fleet at a distance, so
+ * that a silent host does not hold up the others. When the host comes back, its own watermark counts again, so that the
+ * records which it kept meanwhile are in time. The fleet's watermark waits for no host longer than `idleMs`.
  */
 import { SEVERITIES } from "../../events/event.ts";
 import type { FleetRecord } from "./correlated_group.ts";
-import { laneOf, madeUnixNsOf, toUs } from "./record.ts";
+import { madeUnixNsOf, severityOf, toUs } from "./record.ts";
 
 const US_PER_MS = 1_000;
 
@@ -26,21 +27,21 @@ export interface EventTimeOptions {
   agentsMax: number;
 }
 
-interface LaneClock {
+interface SeverityClock {
   newestUs: number;
   heardUs: number;
 }
 
-/** What is `heard` is by the clock of whoever listens; the rest is by the records. */
+/** Times that begin with `heard` are by the listener's clock; the others are by the records. */
 interface AgentClock {
   heardUs: number;
-  /** When it was first heard of, or for the first time after a silence. */
+  /** When the host was first heard of, or first heard of again after a silence. */
   backUs: number;
-  /** When it last brought a record that had been waiting for long. */
+  /** When the host last sent a record that had waited for longer than the lateness allowed. */
   behindUs: number;
-  /** The least severe first. */
-  lanes: LaneClock[];
-  /** Never goes back, even when the records' order is forced. */
+  /** One for each severity, the least severe first. Saved states hold this name. */
+  lanes: SeverityClock[];
+  /** Only grows, even when the order of records is forced. */
   watermarkUs: number;
 }
 
@@ -50,7 +51,7 @@ export class EventTime {
   readonly #agentsMax: number;
   #agents = new Map<string, AgentClock>();
   #newestUs = -Infinity;
-  /** The wall clock, where one is told. */
+  /** The wall clock as `advance` told it; null before. */
   #toldUs: number | null = null;
   #watermarkUs = -Infinity;
   #evicted = 0;
@@ -73,12 +74,12 @@ export class EventTime {
     return this.#newestUs;
   }
 
-  /** Of the fleet, when `settle` was last called. */
+  /** The fleet's watermark as of the last call of `settle`. */
   get watermarkUs(): number {
     return this.#watermarkUs;
   }
 
-  /** Of a host that is not known: where it is that of a silent one. */
+  /** The watermark of a host; for an unknown host, that of a silent one. */
   watermarkOf(agent: string): number {
     const clock = this.#agents.get(agent);
     if (clock === undefined) return this.#floorUs;
@@ -86,7 +87,7 @@ export class EventTime {
     return isSilent ? Math.max(clock.watermarkUs, this.#floorUs) : clock.watermarkUs;
   }
 
-  /** Below this is neither the fleet's watermark, nor a silent host's. */
+  /** The lower bound of the fleet's watermark and of that of a silent host. */
   get #floorUs(): number {
     return this.#newestUs - this.#idleUs - this.#latenessUs;
   }
@@ -95,12 +96,12 @@ export class EventTime {
     return this.#toldUs ?? this.#newestUs;
   }
 
-  /** Below it nothing of a host is taken once the host is heard of again, however long it was silent. */
+  /** The host's own watermark, silent or not: older records of this host are refused once the host is heard of again. */
   ownWatermarkOf(agent: string): number {
     return this.#agents.get(agent)?.watermarkUs ?? this.#floorUs;
   }
 
-  /** Takes note of a record, late or not. @returns the host that had to be forgotten to make room, or null */
+  /** Takes note of a record, late or not. @returns the host that was forgotten to make room, or null */
   observe(record: FleetRecord, timeUs: number): string | null {
     const { agent } = record;
     this.#newestUs = Math.max(this.#newestUs, timeUs);
@@ -112,31 +113,31 @@ export class EventTime {
     else if (this.#toldUs !== null && nowUs - clock.heardUs > this.#latenessUs) clock.backUs = nowUs;
     clock.heardUs = nowUs;
     if (nowUs - toUs(madeUnixNsOf(record)) > this.#latenessUs) clock.behindUs = nowUs;
-    const lane = clock.lanes[SEVERITIES.length - 1 - SEVERITIES.indexOf(laneOf(record))];
-    lane.newestUs = Math.max(lane.newestUs, timeUs);
-    lane.heardUs = nowUs;
+    const severity = clock.lanes[SEVERITIES.length - 1 - SEVERITIES.indexOf(severityOf(record))];
+    severity.newestUs = Math.max(severity.newestUs, timeUs);
+    severity.heardUs = nowUs;
     this.#follow(clock);
     return isNew && this.#agents.size > this.#agentsMax ? this.#evictOldest() : null;
   }
 
-  /** The wall clock: time goes on where no records come. */
+  /** Tells the wall clock, so that time goes on where no records come. */
   advance(nowUs: number): void {
     this.#toldUs = Math.max(this.#toldUs ?? -Infinity, nowUs);
     this.#newestUs = Math.max(this.#newestUs, nowUs);
   }
 
-  /** Nothing older than this is taken of the host from now on. */
+  /** Raises a host's watermark: older records of this host are refused from now on. */
   raise(agent: string, watermarkUs: number): void {
     const clock = this.#agents.get(agent);
     if (clock !== undefined) clock.watermarkUs = Math.max(clock.watermarkUs, watermarkUs);
   }
 
-  /** The same for the comparison of hosts. */
+  /** Raises the fleet's watermark. */
   raiseAll(watermarkUs: number): void {
     this.#watermarkUs = Math.max(this.#watermarkUs, watermarkUs);
   }
 
-  /** Finds all watermarks anew. */
+  /** Computes all watermarks again. */
   settle(): void {
     let least = this.#agents.size === 0 ? this.#floorUs : Infinity;
     for (const clock of this.#agents.values()) {
@@ -146,7 +147,10 @@ export class EventTime {
     this.#watermarkUs = Math.max(this.#watermarkUs, least, this.#floorUs);
   }
 
-  /** Moves a host's watermark to the least severe lane of which something is expected; or to the newest record. */
+  /**
+   * Moves a host's watermark to the newest record of the least severe severity that may still have records, less the
+   * lateness allowed.
+   */
   #follow(clock: AgentClock): void {
     const nowUs = this.#nowUs;
     // By what it brought, not by the clock: it may fall silent in the middle of its backlog.
@@ -160,7 +164,7 @@ export class EventTime {
     clock.watermarkUs = Math.max(clock.watermarkUs, reachedUs - this.#latenessUs);
   }
 
-  /** The one that was silent for longest; found by looking, which happens only when there are too many. */
+  /** Forgets the host that was silent for longest. The search takes linear time, but happens only above the limit. */
   #evictOldest(): string {
     let oldest = "";
     let oldestUs = Infinity;

@@ -17,8 +17,8 @@ class Listener {
     return this;
   }
 
-  hear(lane: Severity, seconds: number): this {
-    this.time.observe(this.#host.event("file_open", seconds, { severity: lane }), toUs(at(seconds)));
+  hear(severity: Severity, seconds: number): this {
+    this.time.observe(this.#host.event("file_open", seconds, { severity }), toUs(at(seconds)));
     return this;
   }
 
@@ -35,29 +35,29 @@ class Listener {
   }
 }
 
-/** A host of which all lanes have come to second 100. */
+/** A host of which all severities have come to second 100. */
 function current(): Listener {
   const listener = new Listener().at(90).hear("debug", 90).at(100);
-  for (const lane of ["critical", "info", "debug"] as const) listener.hear(lane, 100);
+  for (const severity of ["critical", "info", "debug"] as const) listener.hear(severity, 100);
   assertEquals(listener.watermark, 95);
   return listener;
 }
 
-Deno.test("EventTime waits for the least severe lane that may have more, and takes its word for the others", () => {
+Deno.test("EventTime waits for the least severe records that may have more, and takes its word for the others", () => {
   const listener = current().at(102).hear("critical", 102);
   assertEquals(listener.watermark, 95);
   assertEquals(listener.hear("info", 102).watermark, 95);
   assertEquals(listener.hear("debug", 101.5).watermark, 96.5);
 });
 
-Deno.test("EventTime does not wait for a lane that was quiet for as long as the lateness", () => {
+Deno.test("EventTime does not wait for a severity that was quiet for as long as the lateness", () => {
   const listener = current().at(103).hear("info", 103).at(104.9).hear("critical", 104.9);
   assertEquals(listener.watermark, 95);
   assertEquals(listener.at(105).watermark, 98); // information was heard of two seconds ago
   assertEquals(listener.at(108).watermark, 99.9);
 });
 
-Deno.test("EventTime expects something of every lane of a host that comes back", () => {
+Deno.test("EventTime expects something of every severity of a host that comes back", () => {
   const listener = current().at(130).hear("critical", 130);
   assertEquals(listener.watermark, 95);
   assertEquals(listener.at(134.9).watermark, 95);

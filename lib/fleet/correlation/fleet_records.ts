@@ -1,7 +1,7 @@
 /** What the correlation engine takes, made of a batch as it was received. */
 import { decodeEvent } from "../event_codec.ts";
 import { decodeFlow } from "../window_codec.ts";
-import { recordNumber } from "../fleet_types.ts";
+import { recordNumber } from "../sequences.ts";
 import type { FleetRecord } from "./correlated_group.ts";
 import type { ReceivedBatch } from "../received_batch.ts";
 
@@ -12,14 +12,14 @@ import type { ReceivedBatch } from "../received_batch.ts";
  * @returns also how many there were that this version does not understand
  */
 export function fleetRecords(
-  batch: Pick<ReceivedBatch, "agent" | "lane" | "sequence" | "content">,
+  batch: Pick<ReceivedBatch, "agent" | "severity" | "sequence" | "content">,
 ): { records: FleetRecord[]; unknown: number } {
-  const { agent, lane, sequence, content } = batch;
+  const { agent, severity, sequence, content } = batch;
   const { bootUnixNs } = content;
   const records: FleetRecord[] = [];
   let index = 0;
   for (const message of content.events) {
-    const number = recordNumber(lane, sequence, index++);
+    const number = recordNumber(severity, sequence, index++);
     const decoded = decodeEvent(message);
     if (decoded === null) continue;
     const { event, enrichment } = decoded;
@@ -33,7 +33,7 @@ export function fleetRecords(
   }
   for (const window of content.windows) {
     for (const message of window.top) {
-      const number = recordNumber(lane, sequence, index++);
+      const number = recordNumber(severity, sequence, index++);
       const flow = decodeFlow(message);
       if (flow === null) continue;
       const startUnixNs = window.endUnixNs - (window.endNs - window.startNs);

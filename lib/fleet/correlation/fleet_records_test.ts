@@ -16,7 +16,7 @@ function received(content: Partial<Batch>): ReceivedBatch {
     host: "host-1",
     version: "0",
     bootId: "boot",
-    lane: "info",
+    severity: "info",
     sequence: 12,
     events: 0,
     content: { ...Batch.decode(new Uint8Array(0)), bootUnixNs: 1_800_000_000n * SECOND_NS, ...content },

@@ -7,7 +7,7 @@
  * A record that speaks of a connection between hosts has both keys and is sent twice; each copy says which part of the
  * work it is for, and the worker passes that to `CorrelationEngine.add`. A flow concerns nothing but its connection.
  */
-import { sightingOf } from "./connection.ts";
+import { connectionViewOf } from "./connection.ts";
 import type { FleetRecord } from "./correlated_group.ts";
 import { isFlow } from "./record.ts";
 
@@ -23,8 +23,8 @@ export interface PartitionKey {
 export function partitionKeys(record: FleetRecord): PartitionKey[] {
   const keys: PartitionKey[] = [];
   if (!isFlow(record)) keys.push({ part: "host", key: `host/${record.agent}` });
-  const sighting = sightingOf(record);
-  if (sighting !== null) keys.push({ part: "connection", key: `connection/${sighting.connection}` });
+  const view = connectionViewOf(record);
+  if (view !== null) keys.push({ part: "connection", key: `connection/${view.connection}` });
   return keys;
 }
 

@@ -16,8 +16,8 @@ export function isFlow(record: FleetRecord): record is FleetFlow {
   return "flow" in record;
 }
 
-/** How urgent its agent took it to be: with what it was sent. Windows go as information. */
-export function laneOf(record: FleetRecord): Severity {
+/** The severity of the batch that its agent sent it in. Windows are sent as information. */
+export function severityOf(record: FleetRecord): Severity {
   return isFlow(record) ? "info" : record.event.severity;
 }
 

@@ -2,7 +2,7 @@
 /// <reference lib="deno.worker" />
 import { gunzipSync, gzipSync } from "node:zlib";
 import { Batch } from "../proto/ebpfmon.gen.ts";
-import { recordNumber } from "../fleet_types.ts";
+import { recordNumber } from "../sequences.ts";
 import { CorrelationEngine } from "./engine.ts";
 import type { CorrelatedGroup, CorrelationOptions, CorrelationRule } from "./correlated_group.ts";
 import { fleetRecords } from "./fleet_records.ts";
@@ -68,12 +68,12 @@ class Run implements Disposable {
   add(number: number, batches: CorrelationBatch[]): boolean {
     const partition = this.#partitions.get(number);
     if (partition === undefined) return false;
-    for (const { position, agent, lane, sequence, receivedUnixMs, content, part, places } of batches) {
+    for (const { position, agent, severity, sequence, receivedUnixMs, content, part, places } of batches) {
       // As it was then: what is read late, after a restart or a pause, is not late for that.
       if (receivedUnixMs >= partition.advancedUnixMs + ADVANCE_MS) this.#advance(partition, receivedUnixMs);
-      const { records, unknown } = fleetRecords({ agent, lane, sequence, content: Batch.decode(content) });
+      const { records, unknown } = fleetRecords({ agent, severity, sequence, content: Batch.decode(content) });
       this.#unknown += unknown;
-      const first = recordNumber(lane, sequence, 0);
+      const first = recordNumber(severity, sequence, 0);
       for (const record of records) {
         if (places !== undefined) record.sequence = first + places[record.sequence - first];
         // A whole batch brings flows too, which are for connections alone.

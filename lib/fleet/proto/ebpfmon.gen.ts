@@ -78,11 +78,6 @@ export interface Hello {
   bootId: string;
   /** 16 random bytes. Sequences belong to a spool: one that was lost starts anew with another id. */
   spoolId: Uint8Array;
-  /** The lowest sequence, by lane, that this agent may still send. */
-  resume: LanePosition[];
-  /** Which of the two paths its batches take. */
-  semantic: boolean;
-  raw: boolean;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
@@ -368,7 +363,6 @@ export interface Welcome {
   /** Batches longer than this will be refused. */
   messageBytesMax: number;
   filter: FilterUpdate | undefined;
-  serverId: string;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
@@ -592,17 +586,7 @@ export const ServerMessage: MessageFns<ServerMessage> = {
 };
 
 function createBaseHello(): Hello {
-  return {
-    agentId: "",
-    host: "",
-    version: "",
-    bootId: "",
-    spoolId: new Uint8Array(0),
-    resume: [],
-    semantic: false,
-    raw: false,
-    _unknownFields: {},
-  };
+  return { agentId: "", host: "", version: "", bootId: "", spoolId: new Uint8Array(0), _unknownFields: {} };
 }
 
 export const Hello: MessageFns<Hello> = {
@@ -621,15 +605,6 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.spoolId.length !== 0) {
       writer.uint32(42).bytes(message.spoolId);
-    }
-    for (const v of message.resume) {
-      LanePosition.encode(v!, writer.uint32(50).fork()).join();
-    }
-    if (message.semantic !== false) {
-      writer.uint32(56).bool(message.semantic);
-    }
-    if (message.raw !== false) {
-      writer.uint32(64).bool(message.raw);
     }
     if (message._unknownFields !== undefined) {
       for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
@@ -693,30 +668,6 @@ export const Hello: MessageFns<Hello> = {
             }
 
             message.spoolId = reader.bytes();
-            continue;
-          }
-          case 6: {
-            if (tag !== 50) {
-              break;
-            }
-
-            message.resume.push(LanePosition.decode(reader, reader.uint32()));
-            continue;
-          }
-          case 7: {
-            if (tag !== 56) {
-              break;
-            }
-
-            message.semantic = reader.bool();
-            continue;
-          }
-          case 8: {
-            if (tag !== 64) {
-              break;
-            }
-
-            message.raw = reader.bool();
             continue;
           }
         }
@@ -3865,7 +3816,7 @@ export const Alert: MessageFns<Alert> = {
 };
 
 function createBaseWelcome(): Welcome {
-  return { acknowledged: [], windowBytes: 0, messageBytesMax: 0, filter: undefined, serverId: "", _unknownFields: {} };
+  return { acknowledged: [], windowBytes: 0, messageBytesMax: 0, filter: undefined, _unknownFields: {} };
 }
 
 export const Welcome: MessageFns<Welcome> = {
@@ -3881,9 +3832,6 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.filter !== undefined) {
       FilterUpdate.encode(message.filter, writer.uint32(34).fork()).join();
-    }
-    if (message.serverId !== "") {
-      writer.uint32(42).string(message.serverId);
     }
     if (message._unknownFields !== undefined) {
       for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
@@ -3939,14 +3887,6 @@ export const Welcome: MessageFns<Welcome> = {
             }
 
             message.filter = FilterUpdate.decode(reader, reader.uint32());
-            continue;
-          }
-          case 5: {
-            if (tag !== 42) {
-              break;
-            }
-
-            message.serverId = reader.string();
             continue;
           }
         }

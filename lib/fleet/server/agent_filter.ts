@@ -7,7 +7,7 @@
  *     debug_sampling: 10         # one debug event in ten
  */
 import { parseCidr } from "../../net/address.ts";
-import type { FleetFilter } from "../fleet_types.ts";
+import type { FleetFilter } from "../fleet_filter.ts";
 import { EVENT_TYPES, SEVERITIES } from "../../events/event.ts";
 import { integer, oneOf, YamlReader } from "../../runtime/yaml_reader.ts";
 

@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "../../../tests/assert.ts";
-import type { FleetFilter } from "../fleet_types.ts";
+import type { FleetFilter } from "../fleet_filter.ts";
 import { parseAgentFilter } from "./agent_filter.ts";
 
 Deno.test("parseAgentFilter() reads YAML and JSON, and what is left out is all", () => {

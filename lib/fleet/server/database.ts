@@ -1,7 +1,11 @@
-/** The fleet's store: what agents sent, once, and what was made of it. Synchronous; it belongs to one thread. */
+/**
+ * The fleet's store: each batch of the agents once, and what was derived from the batches. It is synchronous and
+ * belongs to one thread.
+ */
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import type { Direction } from "../../wire/traffic.ts";
-import { type ByLane, byLane, type FleetAlert, LANES } from "../fleet_types.ts";
+import { type BySeverity, bySeverity } from "../by_severity.ts";
+import type { FleetAlert } from "../fleet_alert.ts";
 import { SEVERITIES } from "../../events/event.ts";
 import type { BatchSource } from "../received_batch.ts";
 import type {
@@ -20,14 +24,14 @@ import type {
 import { openFleetStore, usedBytes } from "./schema.ts";
 
 const ALERTS_MAX = 10_000;
-/** Batches that go at once where room is needed. */
+/** Batches that are evicted at a time. */
 const EVICT_BATCHES = 256;
-/** Between two looks at the limits. */
+/** The time between two checks of the limits. */
 const LIMIT_MS = 1000;
 /** A spool that nobody has sent from for so long is forgotten. */
 const SPOOL_KEEP_MS = 30 * 86_400_000;
 
-/** The reader whose position says what may be evicted without being missed. */
+/** The name of the reader for correlation. Batches before its position are no longer needed. */
 export const CORRELATION_READER = "correlation";
 
 export class FleetDatabase implements Disposable {
@@ -45,7 +49,7 @@ export class FleetDatabase implements Disposable {
   };
   #limitsDueMs = 0;
   #lastPosition: number;
-  /** Of what earlier runs have left. */
+  /** The last position of the groups without traces that earlier runs left. */
   readonly #lastUntraced: number;
 
   /** @throws {StoreError} */
@@ -58,9 +62,9 @@ export class FleetDatabase implements Disposable {
   }
 
   /**
-   * Stores all of them or none; those that are there already are left out.
+   * Stores all of the batches or none; batches that are stored already are left out.
    *
-   * @param position how far the log is read that they come from, where they come from one
+   * @param position for batches from another log, the position up to which that log has been read
    * @returns the last position of this store's log
    */
   accept(batches: readonly NewBatch[], position: Checkpoint | null): number {
@@ -72,10 +76,10 @@ export class FleetDatabase implements Disposable {
     return this.#lastPosition;
   }
 
-  lastSequences({ agent, spool }: BatchSource): ByLane {
-    const last = byLane(0);
+  lastSequences({ agent, spool }: BatchSource): BySeverity {
+    const last = bySeverity(0);
     const rows = this.#statement("SELECT lane, last FROM sequence WHERE agent = ? AND spool = ?").all(agent, spool);
-    for (const row of rows) last[LANES[row.lane as number]] = row.last as number;
+    for (const row of rows) last[SEVERITIES[row.lane as number]] = row.last as number;
     return last;
   }
 
@@ -86,7 +90,7 @@ export class FleetDatabase implements Disposable {
     ).all(after, limit).map((row) => ({
       position: row.position as number,
       agent: row.agent as string,
-      lane: LANES[row.lane as number],
+      severity: SEVERITIES[row.lane as number],
       sequence: row.sequence as number,
       receivedUnixMs: row.received_ms as number,
       content: row.content as Uint8Array<ArrayBuffer>,
@@ -94,9 +98,10 @@ export class FleetDatabase implements Disposable {
   }
 
   /**
-   * Stores groups, and with them how far the log was read for them, and what is needed to send their traces.
+   * Stores groups, together with the position up to which the log was read for them, and with what is needed to send
+   * their traces.
    *
-   * @returns ids of those that are new
+   * @returns ids of the groups that are new
    */
   addGroups(groups: readonly StoredGroup[], checkpoint: Checkpoint | null): string[] {
     const added: string[] = [];
@@ -130,7 +135,7 @@ export class FleetDatabase implements Disposable {
     }));
   }
 
-  /** There is nothing left to send of these. */
+  /** Notes that the traces of these groups need not be sent any more. */
   traced(ids: readonly string[]): void {
     this.#transaction(() => {
       for (const id of ids) this.#run("DELETE FROM untraced WHERE id = ?", id);
@@ -159,7 +164,7 @@ export class FleetDatabase implements Disposable {
     }));
   }
 
-  /** The last to end first. @returns JSON objects */
+  /** Queries groups, the one that ended last first. @returns JSON objects */
   groups({ limit, agent, rule, severity, beforeUnixNs }: GroupQuery): string[] {
     const statement = this.#statement(
       `SELECT body FROM correlated
@@ -171,7 +176,10 @@ export class FleetDatabase implements Disposable {
     return statement.all(beforeUnixNs, rule, least, agent, limit).map(({ body }) => body as string);
   }
 
-  /** Flows of the last minutes, of the whole fleet; one between two hosts of it is in both their rows. */
+  /**
+   * The largest flows of the last minutes over the whole fleet. A flow between two hosts of the fleet is in the rows of
+   * both.
+   */
   topFlows({ minutes, limit, agent, rank }: FlowQuery): TopFlow[] {
     const since = Math.floor(Date.now() / 60_000) - minutes;
     return this.#statement(
@@ -193,7 +201,7 @@ export class FleetDatabase implements Disposable {
     }));
   }
 
-  /** The newest first. */
+  /** The latest alerts, the newest first. */
   alerts(limit: number): (FleetAlert & { agent: string })[] {
     const statement = this.#statement("SELECT * FROM alert ORDER BY id DESC LIMIT ?");
     statement.setReadBigInts(true);
@@ -211,15 +219,15 @@ export class FleetDatabase implements Disposable {
     return { ...this.#counts, sizeBytes: usedBytes(this.#db) };
   }
 
-  #accept({ source, lane, sequence, events, receivedUnixMs, content, flows, alerts }: NewBatch): void {
+  #accept({ source, severity, sequence, events, receivedUnixMs, content, flows, alerts }: NewBatch): void {
     const { agent, spool, host, version, bootId } = source;
-    const laneNumber = LANES.indexOf(lane);
+    const rank = SEVERITIES.indexOf(severity);
     const { changes, lastInsertRowid } = this.#run(
       `INSERT INTO batch (agent, spool, lane, sequence, events, received_ms, content) VALUES (?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (agent, spool, lane, sequence) DO NOTHING`,
       agent,
       spool,
-      laneNumber,
+      rank,
       sequence,
       events,
       receivedUnixMs,
@@ -237,7 +245,7 @@ export class FleetDatabase implements Disposable {
        ON CONFLICT DO UPDATE SET last = max(last, excluded.last), used_ms = excluded.used_ms`,
       agent,
       spool,
-      laneNumber,
+      rank,
       sequence,
       receivedUnixMs,
     );
@@ -292,7 +300,9 @@ export class FleetDatabase implements Disposable {
     );
   }
 
-  /** Now and then, because counting takes longer than storing. */
+  /**
+   * Evicts what exceeds the limits. It runs only once in a while, because counting rows takes longer than storing them.
+   */
   #keepLimits(): void {
     if (performance.now() < this.#limitsDueMs) return;
     this.#limitsDueMs = performance.now() + LIMIT_MS;

@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import { assert, assertEquals, assertGreater, assertThrows } from "../../../tests/assert.ts";
-import { byLane } from "../fleet_types.ts";
+import { bySeverity } from "../by_severity.ts";
 import { StoreError } from "../../history/store_error.ts";
 import { CORRELATION_READER, FleetDatabase } from "./database.ts";
 import type { FleetStoreOptions, FlowQuery, MinuteFlow, NewBatch, StoredGroup } from "./store_messages.ts";
@@ -29,7 +29,7 @@ class Folder implements Disposable {
 function batch(sequence: number, overrides: Partial<NewBatch> = {}, agent = "a"): NewBatch {
   return {
     source: { agent, spool: "s", host: `host of ${agent}`, version: "1", bootId: "b" },
-    lane: "info",
+    severity: "info",
     sequence,
     events: 10,
     receivedUnixMs: RECEIVED_MS + sequence,
@@ -59,14 +59,14 @@ Deno.test("FleetDatabase stores a batch once, and knows that after it was opened
   using folder = new Folder();
   {
     using database = folder.open();
-    assertEquals(database.accept([batch(1), batch(2), batch(1, { lane: "debug" })], null), 3);
+    assertEquals(database.accept([batch(1), batch(2), batch(1, { severity: "debug" })], null), 3);
     assertEquals(database.accept([batch(2)], null), 3);
     assertEquals(database.counts().duplicates, 1);
   }
   using database = folder.open();
   const { source } = batch(0);
-  assertEquals(database.lastSequences(source), { ...byLane(0), info: 2, debug: 1 });
-  assertEquals(database.lastSequences({ ...source, spool: "another" }), byLane(0));
+  assertEquals(database.lastSequences(source), { ...bySeverity(0), info: 2, debug: 1 });
+  assertEquals(database.lastSequences({ ...source, spool: "another" }), bySeverity(0));
   assertEquals(database.read(1, 10).map(({ position, sequence, content }) => [position, sequence, ...content]), [
     [2, 2, 2],
     [3, 1, 1],

@@ -1,4 +1,4 @@
-/** A correlated group as the API shows it, and as a trace can be made of it later. */
+/** A correlated group as JSON for the API, and as text that a trace can be made of later. */
 import { protocolName } from "../../net/iana.ts";
 import { jsonLine, rfc3339 } from "../../export/json_lines.ts";
 import { descriptionOf } from "../../events/types/mod.ts";
@@ -7,13 +7,13 @@ import { isFlow } from "../correlation/record.ts";
 import { decodeState, encodeState } from "../correlation/state_text.ts";
 import type { StoredGroup } from "./store_messages.ts";
 
-/** Ready to be stored and shown. */
+/** The row of the store for a group. */
 export function storedGroup(group: CorrelatedGroup): StoredGroup {
   const { id, rule, severity, agents, endUnixNs } = group;
   return { id, rule, severity, agents, endUnixNs, json: jsonLine(groupObject(group)).trimEnd() };
 }
 
-/** The same, with the whole group until its trace is sent. */
+/** The row of the store for a group whose trace is still to be sent: it holds the whole group too. */
 export function untracedGroup(group: CorrelatedGroup): StoredGroup {
   return { ...storedGroup(group), untraced: encodeState(group) };
 }

@@ -1,20 +1,21 @@
 /**
- * Where closed groups go: recorded once, whoever gives them and however often, and the first time also sent as a trace.
- * A process that dies between the two leaves a group without its trace, never a trace without its group; where the ledger
- * is the store of a server by itself, the next run sends it (trace_outbox.ts).
+ * Records closed groups. Each group is recorded once, whoever brings it and however often, and its trace is sent the
+ * first time. A process that dies in between leaves a group without its trace, never a trace without its group; where
+ * the ledger is a server's own store, the next run sends the trace (trace_outbox.ts).
  */
 import type { OtlpExporter } from "../traces/otlp_exporter.ts";
 import { SaidOnce } from "../said_once.ts";
 import type { CorrelatedGroup } from "../correlation/correlated_group.ts";
+import { delay } from "../../runtime/timers.ts";
 
-/** Keeps groups by id. */
+/** A record of groups by their ids. */
 export interface GroupLedger {
-  /** Records groups of a partition, in order. @returns ids of those that nobody had recorded before */
+  /** Records groups of a partition in order. @returns ids of the groups that had not been recorded before */
   record(partition: number, groups: CorrelatedGroup[]): Promise<Iterable<string>>;
 }
 
 const RETRY_MS = 1000;
-/** Whose fault is told once. */
+/** The topic under which failures of the ledger are told once. */
 const LEDGER = "ledger";
 
 export class GroupRecorder {
@@ -36,7 +37,10 @@ export class GroupRecorder {
     return { recorded: this.#recordedGroups, repeated: this.#repeatedGroups };
   }
 
-  /** Takes groups and returns at once. A ledger that fails is asked again: groups are in no other place. */
+  /**
+   * Takes groups and returns at once. When the ledger fails, the recorder tries again, because the groups are nowhere
+   * else.
+   */
   add(partition: number, groups: CorrelatedGroup[]): void {
     this.#recorded = this.#recorded.then(async () => {
       while (!this.#stopped) {
@@ -46,23 +50,23 @@ export class GroupRecorder {
           return this.#take(groups, added);
         } catch (error) {
           this.#faults.say(LEDGER, `groups are not recorded yet: ${(error as Error).message}`);
-          await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+          await delay(RETRY_MS);
         }
       }
     });
   }
 
-  /** Resolves when all that was added is recorded, or given up after `stop`. */
+  /** Resolves when all added groups are recorded, or given up after `stop`. */
   async settled(): Promise<void> {
     await this.#recorded;
   }
 
-  /** What was added since may be lost: a checkpoint behind it would be wrong. */
+  /** True after `stop`: groups may be lost from then on, so that a later checkpoint would be wrong. */
   get stopped(): boolean {
     return this.#stopped;
   }
 
-  /** Nothing is tried again from now on. */
+  /** Gives up groups that cannot be recorded at once, from now on. */
   stop(): void {
     this.#stopped = true;
   }

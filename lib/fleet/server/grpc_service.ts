@@ -1,44 +1,46 @@
-/** The fleet's receiving side: listens, lets agents in, and keeps one stream of each. Storing is the caller's business. */
+/**
+ * The receiving side of the fleet: listens, authenticates agents and keeps one stream of each agent. The caller brings
+ * the store.
+ */
 import * as grpc from "@grpc/grpc-js";
 import type { Buffer } from "node:buffer";
 import { DESCRIPTOR_SET } from "../proto/descriptors.gen.ts";
 import { AgentMessage, type Hello } from "../proto/ebpfmon.gen.ts";
 import { bufferOf, STREAM_PATH, unframeBatch } from "../method.ts";
-import type { FleetFilter } from "../fleet_types.ts";
+import type { FleetFilter } from "../fleet_filter.ts";
 import { SaidOnce } from "../said_once.ts";
 import { formatServerAddress, isLoopback, type ServerAddress } from "../server_address.ts";
-import { type TlsFiles, type TlsMaterial, TlsSource } from "../tls.ts";
+import { type TlsFiles, TlsSource } from "../tls.ts";
 import { tokenOf } from "../token.ts";
-import {
-  AgentSession,
-  type AgentStatus,
-  type FleetStore,
-  type ReceivedMessage,
-  type StreamCall,
-} from "./grpc_service_session.ts";
-import { Health, HEALTH_SERVICE } from "./health.ts";
+import { AgentSession, type ReceivedMessage, type StreamCall } from "./agent_session.ts";
+import type { AgentStatus } from "./agent_status.ts";
+import type { FleetStore } from "./fleet_store.ts";
+import { Health, HEALTH_SERVICE } from "./grpc_health.ts";
 import { LIMIT_DEFAULTS, type ServerLimits, Tally, windowBytes } from "./limits.ts";
 import { Reflection, REFLECTION_SERVICE } from "./reflection.ts";
+import { ReloadableCredentials } from "./reloadable_credentials.ts";
 import { TokenFile } from "./tokens.ts";
+import { delay } from "../../runtime/timers.ts";
 
 export interface FleetServerOptions {
-  /** Port 0: any. */
+  /** The address to listen on; port 0 for any free port. */
   listen: ServerAddress;
   store: FleetStore;
-  /** null: plaintext, on loopback only unless `insecure`. With `ca`, agents must have a certificate signed by it. */
+  /**
+   * Certificates; null for plaintext, which is refused except on loopback addresses or with `insecure`. With `ca`,
+   * agents must have a certificate that it signed.
+   */
   tls: TlsFiles | null;
   insecure?: boolean;
-  /** File of tokens.ts: who may stream. Without it anybody may who can connect. */
+  /** Path of the file of tokens (tokens.ts). Without it, everybody who can connect may stream. */
   tokensFile?: string;
-  /** An agent must be the common name of its certificate. */
+  /** Requires that an agent's id is the common name of its certificate. */
   agentFromCertificate?: boolean;
   limits?: Partial<ServerLimits>;
   filter?: FleetFilter;
-  /** Told to agents. */
-  serverId?: string;
-  /** How often certificate and token files are looked at. */
+  /** How often certificate and token files are checked for changes. */
   reloadMs?: number;
-  /** Sessions end when nothing comes back from the other side for about this long. */
+  /** Connections end when the other side has not answered for about this long. */
   keepaliveMs?: number;
   onNotice: (notice: string) => void;
 }
@@ -46,7 +48,7 @@ export interface FleetServerOptions {
 export interface FleetServerStats {
   agentsConnected: number;
   streams: number;
-  /** Streams and connections that were turned away, by reason. */
+  /** Streams and connections that were refused, by reason. */
   refused: { unauthenticated: number; limit: number; draining: number };
   agents: AgentStatus[];
 }
@@ -72,7 +74,7 @@ const STREAMS_PER_CONNECTION = 16;
 const TICK_MS = 1000;
 const RELOAD_MS = 10_000;
 const KEEPALIVE_MS = 20_000;
-/** HTTP/2's own 64 KiB would hold back an agent that is far away. */
+/** The flow control window of HTTP/2: the default of 64 KiB would slow down an agent with a long round-trip time. */
 const FLOW_CONTROL_BYTES = 1024 * 1024;
 
 export class FleetServer implements AsyncDisposable {
@@ -84,11 +86,11 @@ export class FleetServer implements AsyncDisposable {
   readonly #credentials: ReloadableCredentials | null;
   readonly #tls: TlsSource | null;
   readonly #tokens: TokenFile | null;
-  /** Every stream, and whose it is once that is known. */
+  /** Every stream, with its agent once that is known; null before. */
   readonly #sessions = new Map<AgentSession, string | null>();
-  /** The one stream of each agent that counts. */
+  /** The present stream of each agent. */
   readonly #current = new Map<string, AgentSession>();
-  /** By agent: when all of its streams so far are over. */
+  /** By agent, a promise that resolves when all of its streams so far have ended. */
   readonly #queues = new Map<string, Promise<void>>();
   readonly #agents = new Map<string, AgentStatus>();
   readonly #streams = new Tally();
@@ -96,7 +98,7 @@ export class FleetServer implements AsyncDisposable {
   readonly #ticker: ReturnType<typeof setInterval>;
   readonly #reloader: ReturnType<typeof setInterval>;
   readonly #faults: SaidOnce;
-  /** By agent, of its batches. */
+  /** Faults of the store, by agent. */
   readonly #storeFaults: SaidOnce;
   #filter: FleetFilter | null;
   #windowBytes: number;
@@ -122,7 +124,10 @@ export class FleetServer implements AsyncDisposable {
     this.#health.serving = true;
   }
 
-  /** @throws when the options do not go together, a file cannot be used, or the address is taken */
+  /**
+   * Starts to listen. @throws {Error} when options contradict each other, a file cannot be used, or the address is in
+   * use
+   */
   static async listen(options: FleetServerOptions): Promise<FleetServer> {
     if (options.tls === null && !options.insecure && !isLoopback(options.listen)) {
       const address = formatServerAddress(options.listen);
@@ -174,13 +179,13 @@ export class FleetServer implements AsyncDisposable {
     };
   }
 
-  /** Tells every agent, and those that come later, what to send from now on. */
+  /** Sets the filter, and sends it to every agent that is connected or connects later. */
   setFilter(filter: FleetFilter): void {
     this.#filter = filter;
     for (const session of this.#current.values()) session.setFilter(filter);
   }
 
-  /** Looks at the files of certificates and tokens now. A faulty file changes nothing, and is named. */
+  /** Reads the files of certificates and tokens again. A faulty file is told, and changes nothing. */
   reload(): void {
     this.#reload("tls", () => {
       if (!this.#tls?.reload()) return;
@@ -210,13 +215,13 @@ export class FleetServer implements AsyncDisposable {
     this.#health.serving = false;
     for (const session of this.#sessions.keys()) session.goaway("the server stops", 1000);
     const quiet = Promise.all(Array.from(this.#sessions.keys(), ({ ended }) => ended));
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    await Promise.race([quiet, new Promise<void>((resolve) => timer = setTimeout(resolve, timeoutMs))]);
-    clearTimeout(timer);
+    const stop = new AbortController();
+    await Promise.race([quiet, delay(timeoutMs, stop)]);
+    stop.abort();
     await this[Symbol.asyncDispose]();
   }
 
-  /** Stops at once: streams end, and with them what was not yet stored. */
+  /** Stops at once. Streams end, and batches that are not stored yet are dropped; their agents send them again. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -227,7 +232,7 @@ export class FleetServer implements AsyncDisposable {
     for (const session of sessions) session.fail(grpc.status.UNAVAILABLE, "the server stops");
     await Promise.all(sessions.map(({ ended }) => ended));
     // Streams need a turn to say their last word.
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await delay(20);
     this.#grpc.forceShutdown();
   }
 
@@ -250,7 +255,6 @@ export class FleetServer implements AsyncDisposable {
     const session = new AgentSession(call, {
       store: this.#options.store,
       limits: this.#limits,
-      serverId: this.#options.serverId ?? "",
       filter: this.#filter,
       windowBytes: () => this.#windowBytes,
       admit: (session, hello) => this.#admit(session, hello, agent, call.getPeer()),
@@ -267,7 +271,10 @@ export class FleetServer implements AsyncDisposable {
     }
   }
 
-  /** @returns who it must be (null: anybody), or null for nobody */
+  /**
+   * Authenticates a stream. @returns the agent that it must be of, null where any agent will do; null where it is
+   * refused
+   */
   #authenticate(call: StreamCall): { agent: string | null } | null {
     let agent: string | null = null;
     if (this.#tokens) {
@@ -346,7 +353,7 @@ export class FleetServer implements AsyncDisposable {
     if (status) status.connected = false;
   }
 
-  /** Agents that went long ago make room: without tokens anybody may come under any name. */
+  /** Forgets the agents that disconnected longest ago, because without tokens anybody may connect under any name. */
   #forgetOldest(): void {
     if (this.#agents.size <= AGENTS_REMEMBERED_MAX) return;
     for (const [agent, { connected }] of this.#agents) {
@@ -373,24 +380,4 @@ interface ServerParts {
   credentials: ReloadableCredentials | null;
   tls: TlsSource | null;
   tokens: TokenFile | null;
-}
-
-/** Certificates that can change while the server listens: connections that are open keep theirs. */
-class ReloadableCredentials extends grpc.ServerCredentials {
-  constructor(material: TlsMaterial, mutual: boolean) {
-    super({ requestCert: mutual, rejectUnauthorized: mutual }, contextOf(material));
-  }
-
-  update(material: TlsMaterial): void {
-    this.updateSecureContextOptions(contextOf(material));
-  }
-
-  override _equals(other: grpc.ServerCredentials): boolean {
-    return this === other;
-  }
-}
-
-/** Deno 2.9.3 serves plaintext where `ca` is undefined; without mutual TLS nobody looks at it. */
-function contextOf({ ca, cert, key }: TlsMaterial) {
-  return { ca: ca ?? cert ?? undefined, cert: cert ?? undefined, key: key ?? undefined };
 }

@@ -1,21 +1,27 @@
-/** What one agent may cost the server. Whoever sends faster is read more slowly: nothing is lost, the sender's spool fills. */
+/**
+ * Limits on what one agent may cost the server. An agent that sends faster is read more slowly: nothing is lost, and
+ * its spool fills.
+ */
 export interface ServerLimits {
-  /** Events a second of one agent in the long run, and how many it may send at once. 0: no limit. */
+  /** Events a second of one agent on average, 0 for no limit, and the events that it may send at once. */
   eventsPerSecond: number;
   burstEvents: number;
-  /** Longest batch. */
+  /** The greatest length of a message. */
   messageBytesMax: number;
-  /** Streams that may be open with the tokens, or certificates, of one agent; of those that said Hello the last one counts. */
+  /**
+   * The most streams that may be open with the tokens or certificates of one agent. Of those that have sent Hello, the
+   * last one counts.
+   */
   streamsPerAgent: number;
-  /** Streams of all agents. */
+  /** The most streams of all agents. */
   streamsMax: number;
-  /** Batches under way of all agents together; each has an equal share of it. */
+  /** Bytes of batches that may be under way from all agents together, in equal shares. */
   windowBytesTotal: number;
-  /** The largest share. */
+  /** The largest share of one agent. */
   windowBytesMax: number;
-  /** A stream without Hello ends after this long. */
+  /** The longest that a stream may take to send Hello. */
   helloMs: number;
-  /** A stream, or a connection, on which nothing is said ends after this long. */
+  /** The longest that a stream or a connection may be silent. */
   idleMs: number;
 }
 
@@ -31,16 +37,19 @@ export const LIMIT_DEFAULTS: ServerLimits = {
   idleMs: 300_000,
 };
 
-/** No agent's window is smaller: it still fits some batches. */
+/** The smallest window of an agent, which still holds some batches. */
 const WINDOW_BYTES_MIN = 64 * 1024;
 
-/** How much each of `agents` may have under way. */
+/** The bytes of batches that each of `agents` may have under way. */
 export function windowBytes(limits: ServerLimits, agents: number): number {
   const share = Math.floor(limits.windowBytesTotal / Math.max(1, agents));
   return Math.max(WINDOW_BYTES_MIN, Math.min(limits.windowBytesMax, share));
 }
 
-/** Lets `burst` through at once, and `perSecond` in the long run. Whoever takes more owes, and waits until it is paid. */
+/**
+ * A token bucket: it allows `burst` at once and `perSecond` on average. A caller may take more than there is, and then
+ * waits until the debt is paid.
+ */
 export class TokenBucket {
   readonly #perSecond: number;
   readonly #burst: number;
@@ -54,7 +63,7 @@ export class TokenBucket {
     this.#sinceMs = nowMs;
   }
 
-  /** @returns milliseconds to wait before the next one */
+  /** Takes tokens. @returns milliseconds to wait before the next call */
   take(count: number, nowMs: number): number {
     if (this.#perSecond === 0) return 0;
     this.#tokens = Math.min(this.#burst, this.#tokens + (nowMs - this.#sinceMs) / 1000 * this.#perSecond);
@@ -64,11 +73,11 @@ export class TokenBucket {
   }
 }
 
-/** How often something is there, by key. */
+/** A counter for each key. */
 export class Tally {
   readonly #counts = new Map<string, number>();
 
-  /** @returns how many there are now */
+  /** Adds one. @returns the count of the key now */
   add(key: string): number {
     const count = (this.#counts.get(key) ?? 0) + 1;
     this.#counts.set(key, count);

@@ -1,7 +1,7 @@
 /**
- * One server by itself: batches go into its store, which acknowledges them, and correlation reads them from there. So a
- * server that dies has lost nothing: its successor goes on at the last checkpoint, reads what came after it once more, and
- * arrives at the same groups with the same ids.
+ * A fleet with one server. Batches are acknowledged once they are in the server's store, and correlation reads them
+ * from there. A server that dies therefore loses nothing: the next run continues at the last checkpoint, reads the
+ * batches after it again, and arrives at the same groups with the same ids.
  */
 import type { Correlator } from "../correlation/correlator.ts";
 import { CORRELATION_READER } from "./database.ts";
@@ -9,18 +9,20 @@ import type { CorrelatedGroup } from "../correlation/correlated_group.ts";
 import { storedGroup, untracedGroup } from "./group_json.ts";
 import type { GroupLedger, GroupRecorder } from "./group_recorder.ts";
 import type { BatchSource, ReceivedBatch } from "../received_batch.ts";
-import type { FleetStore } from "./grpc_service_session.ts";
+import type { FleetStore } from "./fleet_store.ts";
 import { newBatch } from "./new_batch.ts";
-import type { FleetStoreHandle } from "./store.ts";
+import type { FleetStoreHandle } from "./store_handle.ts";
 
 const PARTITION = 0;
-/** Batches that are read from the log at once. */
+/** Batches that are read from the log at a time. */
 const READ_BATCHES = 64;
 const CHECKPOINT_MS = 15_000;
 const ADVANCE_MS = 1000;
 const RETRY_MS = 1000;
 
-/** Of a checkpoint in the store; empty, which is no state, for what another version has left there. */
+/**
+ * The state of a checkpoint in the store; empty, which is no valid state, where another version left something else.
+ */
 function stateOf(text: string): Uint8Array<ArrayBuffer> {
   try {
     return Uint8Array.fromBase64(text);
@@ -29,7 +31,10 @@ function stateOf(text: string): Uint8Array<ArrayBuffer> {
   }
 }
 
-/** Keeps groups in the store. @param withTraces whether traces of them are to be sent, by this run or the next */
+/**
+ * A ledger that keeps groups in the store. @param withTraces whether traces of the groups are sent, by this run or the
+ * next one
+ */
 export function storeLedger(store: FleetStoreHandle, { withTraces }: { withTraces: boolean }): GroupLedger {
   const stored = withTraces ? untracedGroup : storedGroup;
   return {
@@ -58,7 +63,7 @@ export class LocalFleet implements FleetStore {
     this.#notice = notice;
   }
 
-  /** Batches that are stored and that correlation has not taken. */
+  /** Batches that are stored and that correlation has not read yet. */
   get lagBatches(): number {
     return Math.max(0, this.#lastPosition - this.#readPosition);
   }
@@ -72,7 +77,7 @@ export class LocalFleet implements FleetStore {
     this.#wake();
   }
 
-  /** Feeds the correlation from the log until `signal`, and leaves a checkpoint. */
+  /** Feeds the correlation from the log until `signal` aborts, and then writes a checkpoint. */
   async follow(signal: AbortSignal): Promise<void> {
     const saved = await this.#store.call("checkpoint", { reader: CORRELATION_READER });
     this.#readPosition = this.#savedPosition = saved?.position ?? 0;
@@ -97,7 +102,7 @@ export class LocalFleet implements FleetStore {
     }
   }
 
-  /** @returns how many batches there were */
+  /** Reads some batches. @returns the number of batches */
   async #step(): Promise<number> {
     try {
       const batches = await this.#store.call("read", { after: this.#readPosition, limit: READ_BATCHES });
@@ -114,7 +119,7 @@ export class LocalFleet implements FleetStore {
     }
   }
 
-  /** What was closed before it is recorded before it. */
+  /** Writes a checkpoint, after the groups that were closed before it have been recorded. */
   async #checkpoint(): Promise<void> {
     if (this.#readPosition === this.#savedPosition) return;
     try {

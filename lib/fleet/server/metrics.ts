@@ -1,4 +1,7 @@
-/** The metrics of a fleet's server. Labels are bounded: what an agent did is in the API. */
+/**
+ * The metrics of a fleet's server. None has a label for each agent, whose number is not bounded; the API has the counts
+ * of each agent.
+ */
 import type { PartitionStats } from "../correlation/correlator_messages.ts";
 import type { OtlpCounts } from "../traces/otlp_exporter.ts";
 import { addProcessMetrics, type BuildLabels, type ProcessSnapshot } from "../../export/process_metrics.ts";
@@ -6,25 +9,25 @@ import { PrometheusText, type Sample } from "../../metrics/prometheus.ts";
 import type { FleetServerStats } from "./grpc_service.ts";
 import type { StoreCounts } from "./store_messages.ts";
 
-/** What a server knows of its part in a shared stream. */
+/** A server's counts of its part in a shared stream. */
 export interface NatsCounts {
   connected: boolean;
   publishedMessages: number;
   duplicateMessages: number;
   publishFailures: number;
   partitions: number;
-  /** Of the partitions that this process works on. */
+  /** Over the partitions that this process works on. */
   pendingMessages: number;
 }
 
 export interface ServerSnapshot {
   build: BuildLabels;
   process: ProcessSnapshot;
-  /** null: no agents are received. */
+  /** null where this process receives no agents. */
   server: FleetServerStats | null;
-  /** null: nothing is stored. */
+  /** null where this process stores nothing. */
   store: StoreCounts | null;
-  /** null: nothing is correlated. */
+  /** null where this process does not correlate. */
   correlation: {
     partitions: readonly PartitionStats[];
     unknown: number;

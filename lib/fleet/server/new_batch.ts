@@ -1,4 +1,4 @@
-/** What the store keeps of a batch, made of it as it was received or as it comes from another log. */
+/** Makes what the store keeps of a batch, whether an agent sent it or another log holds it. */
 import { Batch } from "../proto/ebpfmon.gen.ts";
 import { decodeAlert } from "../codec.ts";
 import { decodeFlow } from "../window_codec.ts";
@@ -8,11 +8,11 @@ import type { MinuteFlow, NewBatch } from "./store_messages.ts";
 const NS_PER_MINUTE = 60_000_000_000n;
 
 export function newBatch(batch: ReceivedBatch): NewBatch {
-  const { agent, spool, host, version, bootId, lane, sequence, events, content, receivedUnixMs } = batch;
+  const { agent, spool, host, version, bootId, severity, sequence, events, content, receivedUnixMs } = batch;
   const source: BatchSource = { agent, spool, host, version, bootId };
   return {
     source,
-    lane,
+    severity,
     sequence,
     events,
     receivedUnixMs,
@@ -22,7 +22,7 @@ export function newBatch(batch: ReceivedBatch): NewBatch {
   };
 }
 
-/** As batches cross to workers and lies in logs. */
+/** Encodes a batch for workers and for the log. */
 export function encodeContent(content: Batch): Uint8Array<ArrayBuffer> {
   return Batch.encode(content).finish();
 }

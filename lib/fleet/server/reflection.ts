@@ -1,6 +1,6 @@
 /**
- * grpc.reflection.v1: lets tools such as grpcurl and C-core clients find out what is served. Our own, because the
- * official package reads files beside itself, which a bundle does not have.
+ * The service grpc.reflection.v1, which tells tools such as grpcurl which services there are. The official package is
+ * not used, because it reads files beside itself, which a bundle does not have.
  */
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import type * as grpc from "@grpc/grpc-js";
@@ -21,13 +21,13 @@ export const REFLECTION_SERVICE = {
   },
 } as const satisfies grpc.ServiceDefinition;
 
-/** What we need to know of a google.protobuf.FileDescriptorProto. */
+/** The parts of a google.protobuf.FileDescriptorProto that reflection needs. */
 interface DescribedFile {
   name: string;
   bytes: Uint8Array;
   dependencies: string[];
   services: string[];
-  /** Full names of everything that it declares. */
+  /** Full names of everything that the file declares. */
   symbols: Set<string>;
 }
 
@@ -53,7 +53,9 @@ function nameOf(bytes: Uint8Array): string {
   return name;
 }
 
-/** A message, with its fields, nested messages and enums. Numbers are those of descriptor.proto. */
+/**
+ * Collects the names of a message, its fields, nested messages and enums. Field numbers are those of descriptor.proto.
+ */
 function addMessage(bytes: Uint8Array, scope: string, symbols: Set<string>): void {
   const name = `${scope}${nameOf(bytes)}`;
   symbols.add(name);

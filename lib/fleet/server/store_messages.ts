@@ -1,22 +1,23 @@
-/** What crosses between the main thread and the worker that owns the fleet's store. Types only. */
+/** Messages between the main thread and the worker that owns the fleet's store. Types only. */
 import type { Direction } from "../../wire/traffic.ts";
-import type { ByLane, FleetAlert, Lane } from "../fleet_types.ts";
+import type { BySeverity } from "../by_severity.ts";
+import type { FleetAlert } from "../fleet_alert.ts";
 import type { Severity } from "../../events/event.ts";
 import type { WorkerFailure } from "../../runtime/worker_handle.ts";
 import type { BatchSource } from "../received_batch.ts";
 
 export interface FleetStoreOptions {
   path: string;
-  /** Of batches, flows and groups together; the oldest batches go first. */
+  /** The most bytes of batches, flows and groups together; the oldest batches are evicted first. */
   bytesMax: number;
-  /** Rows of flows by minute; the oldest minutes go first. */
+  /** The most rows of flows; the oldest minutes are evicted first. */
   flowRowsMax: number;
   groupsMax: number;
 }
 
 /** A flow of one host in one minute. */
 export interface MinuteFlow {
-  /** Since the epoch. */
+  /** Minutes since the epoch. */
   minute: number;
   iface: string;
   direction: Direction;
@@ -29,14 +30,14 @@ export interface MinuteFlow {
   bytes: number;
 }
 
-/** A batch on its way into the store. */
+/** A batch to be stored. */
 export interface NewBatch {
   source: BatchSource;
-  lane: Lane;
+  severity: Severity;
   sequence: number;
   events: number;
   receivedUnixMs: number;
-  /** `Batch` of ebpfmon.proto. */
+  /** The encoded message `Batch` of ebpfmon.proto. */
   content: Uint8Array<ArrayBuffer>;
   flows: MinuteFlow[];
   alerts: FleetAlert[];
@@ -44,36 +45,36 @@ export interface NewBatch {
 
 /** A batch in the store's log. */
 export interface LoggedBatch {
-  /** Grows from batch to batch. */
+  /** The position in the log, which grows from batch to batch. */
   position: number;
   agent: string;
-  lane: Lane;
+  severity: Severity;
   sequence: number;
   receivedUnixMs: number;
   content: Uint8Array<ArrayBuffer>;
 }
 
-/** A group, ready to be shown. */
+/** A group as the store keeps it. */
 export interface StoredGroup {
   id: string;
   rule: string;
   severity: Severity;
   agents: string[];
   endUnixNs: bigint;
-  /** One JSON object. */
+  /** The group as one JSON object. */
   json: string;
-  /** The group whole, as text, where a trace of it is to be sent: kept until that is settled. */
+  /** The whole group as text, for a trace that is still to be sent; absent where none is. */
   untraced?: string;
 }
 
-/** A group whose trace an earlier run has left to this one. */
+/** A group whose trace an earlier run has not sent. */
 export interface UntracedGroup {
-  /** Grows from group to group. */
+  /** The position of the group, which grows from group to group. */
   position: number;
   body: string;
 }
 
-/** How far a reader of the log has come, with whatever it needs to go on from there. */
+/** The position up to which a reader has read the log, and the state that it needs to continue from there. */
 export interface Checkpoint {
   reader: string;
   position: number;
@@ -95,9 +96,9 @@ export interface GroupQuery {
   limit: number;
   agent: string | null;
   rule: string | null;
-  /** This one and what is more severe. */
+  /** The least severe severity; null for all. */
   severity: Severity | null;
-  /** Groups that ended before; null for now. */
+  /** Only groups that ended before this time; null for all. */
   beforeUnixNs: bigint | null;
 }
 
@@ -118,26 +119,29 @@ export interface StoreCounts {
   batches: number;
   events: number;
   duplicates: number;
-  /** Batches that made room. */
+  /** Batches that were evicted to make room. */
   evictedBatches: number;
-  /** Those of them that correlation had not read. */
+  /** Evicted batches that correlation had not read. */
   evictedUnread: number;
   sizeBytes: number;
 }
 
-/** What can be asked of the store, and what comes back. */
+/** The calls of the store: request and answer of each. */
 export interface StoreCalls {
-  /** The log's last position. `position`: of these batches in another log that they come from. */
+  /**
+   * Stores batches; answers with the log's last position. `position` is that of the batches in another log that they
+   * come from.
+   */
   accept: { request: { batches: NewBatch[]; position: Checkpoint | null }; answer: number };
-  lastSequences: { request: { source: BatchSource }; answer: ByLane };
+  lastSequences: { request: { source: BatchSource }; answer: BySeverity };
   read: { request: { after: number; limit: number }; answer: LoggedBatch[] };
-  /** Those that are new. */
+  /** Stores groups; answers with the ids of those that are new. */
   addGroups: { request: { groups: StoredGroup[]; checkpoint: Checkpoint | null }; answer: string[] };
-  /** What earlier runs have left, the oldest first. */
+  /** Groups whose traces earlier runs have not sent, the oldest first. */
   untraced: { request: { after: number; limit: number }; answer: UntracedGroup[] };
-  /** No traces of these are to be sent any more. */
+  /** Notes that the traces of these groups need not be sent any more. */
   traced: { request: { ids: string[] }; answer: void };
-  /** Nor of any. */
+  /** Notes that no traces need to be sent any more. */
   forgetUntraced: { request: Record<never, never>; answer: void };
   checkpoint: { request: { reader: string }; answer: Checkpoint | null };
   agents: { request: Record<never, never>; answer: StoredAgent[] };

@@ -1,7 +1,7 @@
 /**
- * Who may stream: a file with a line `AGENT SHA-256` for each token, in hexadecimal digits; empty lines and those that
- * begin with # say nothing. An agent may have several, so that a token can be replaced. Only hashes are kept: whoever
- * reads the file cannot stream.
+ * The agents that may stream: a file with a line `AGENT SHA-256` for each token, the hash in hexadecimal digits. Empty
+ * lines, and lines that begin with #, are ignored. An agent may have several tokens, so that a token can be replaced. The
+ * file holds hashes only, so that reading it does not allow to stream.
  */
 import { Buffer } from "node:buffer";
 import { createHash, timingSafeEqual } from "node:crypto";
@@ -11,12 +11,7 @@ interface TokenLine {
   hash: Buffer;
 }
 
-/** What goes into the file for a token. */
-export function tokenHash(token: string): string {
-  return createHash("sha256").update(token).digest("hex");
-}
-
-/** @throws {TypeError} that names the line */
+/** Parses the text of a token file. @param path for the error @throws {TypeError} that names the faulty line */
 export function parseTokens(text: string, path: string): TokenLine[] {
   const lines: TokenLine[] = [];
   for (const [index, line] of text.split("\n").entries()) {
@@ -33,7 +28,7 @@ export class TokenFile {
   #text: string;
   #lines: TokenLine[];
 
-  /** @throws when the file cannot be used */
+  /** @throws {Error} when the file cannot be read, or a line is faulty */
   constructor(path: string) {
     this.#path = path;
     this.#text = Deno.readTextFileSync(path);
@@ -41,10 +36,10 @@ export class TokenFile {
   }
 
   /**
-   * Reads the file again. A faulty one changes nothing.
+   * Reads the file again.
    *
-   * @returns whether there is anything new
-   * @throws when the file cannot be used now
+   * @returns whether the file has changed
+   * @throws {Error} when the file cannot be read, or a line is faulty; the tokens from before stay valid then
    */
   reload(): boolean {
     const text = Deno.readTextFileSync(this.#path);
@@ -54,7 +49,10 @@ export class TokenFile {
     return true;
   }
 
-  /** @returns whose token it is; null for nobody's. How long that takes says nothing about how close it was. */
+  /**
+   * @returns the agent that a token belongs to; null for an unknown token. The comparison takes the same time for every
+   * token, so that its duration tells an attacker nothing.
+   */
   agentOf(token: string): string | null {
     const hash = createHash("sha256").update(token).digest();
     let agent: string | null = null;

@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "../../../tests/assert.ts";
 import { tokenOf } from "../token.ts";
-import { parseTokens, TokenFile, tokenHash } from "./tokens.ts";
+import { tokenHash } from "../../../tests/support/token_hash.ts";
+import { parseTokens, TokenFile } from "./tokens.ts";
 
 Deno.test("TokenFile knows whose token it is, however many an agent has", () => {
   const path = Deno.makeTempFileSync();

@@ -1,25 +1,26 @@
 /**
- * Which groups' traces are still to be sent, as a server's own store has it: written down with the group, and struck out,
- * many at a time, once the exporter is done with it. So what a run leaves, killed or stopped, the next one sends. Ids of
- * traces and spans come from the group's: a trace that was sent and not struck out comes again as the same one.
+ * The groups whose traces are still to be sent, in a server's own store. An entry is written with its group, and
+ * removed once the exporter has finished with it, many at a time. Traces that a run leaves, killed or stopped, are sent
+ * by the next run. Ids of traces and spans are derived from the group's id, so that a trace which is sent again is the
+ * same one.
  */
 import type { OtlpExporter } from "../traces/otlp_exporter.ts";
 import type { CorrelatedGroup } from "../correlation/correlated_group.ts";
 import { decodeUntraced } from "./group_json.ts";
-import type { FleetStoreHandle } from "./store.ts";
+import type { FleetStoreHandle } from "./store_handle.ts";
 
 const STRIKE_MS = 1000;
-/** Groups that are sent again at once: their spans fit the exporter's queue several times. */
+/** Groups that are sent again at a time: their spans fit into the exporter's queue several times. */
 const RESEND_GROUPS = 64;
 
 export class TraceOutbox implements AsyncDisposable {
   readonly #store: Pick<FleetStoreHandle, "call">;
   readonly #notice: (text: string) => void;
-  /** Ids of groups that are not struck out yet. */
+  /** Ids of groups whose entries are to be removed. */
   #settled: string[] = [];
   #striking: Promise<void> = Promise.resolve();
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** Ids of groups that are being sent again, and who waits for the last of them. */
+  /** Ids of groups that are being sent again, and the function that wakes the one who waits for the last of them. */
   readonly #resent = new Set<string>();
   #resume: () => void = () => {};
 
@@ -28,7 +29,7 @@ export class TraceOutbox implements AsyncDisposable {
     this.#notice = notice;
   }
 
-  /** The exporter is done with these groups. Returns at once. */
+  /** Notes that the exporter has finished with these groups. Returns at once. */
   settle(ids: readonly string[]): void {
     this.#settled.push(...ids);
     this.#timer ??= setTimeout(() => this.#strike(), STRIKE_MS);
@@ -36,7 +37,7 @@ export class TraceOutbox implements AsyncDisposable {
     if (this.#resent.size === 0) this.#resume();
   }
 
-  /** Sends what earlier runs have left, a part at a time, until `signal`. Never rejects. */
+  /** Sends the traces that earlier runs have left, some at a time, until `signal` aborts. Never rejects. */
   async resend(exporter: Pick<OtlpExporter, "send">, signal: AbortSignal): Promise<void> {
     const stop = () => this.#resume();
     signal.addEventListener("abort", stop);
@@ -60,7 +61,7 @@ export class TraceOutbox implements AsyncDisposable {
     }
   }
 
-  /** Empty for what cannot be read: it does not keep the others here. */
+  /** Decodes the group of an entry; empty where it cannot be read, so that it does not hold up the others. */
   #decode(body: string): CorrelatedGroup[] {
     try {
       return [decodeUntraced(body)];
@@ -84,7 +85,7 @@ export class TraceOutbox implements AsyncDisposable {
     });
   }
 
-  /** Strikes out the rest; to be called when the exporter has ended. */
+  /** Removes the remaining entries; to be called when the exporter has ended. */
   async [Symbol.asyncDispose](): Promise<void> {
     clearTimeout(this.#timer);
     this.#strike();

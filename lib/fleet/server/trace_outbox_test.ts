@@ -5,7 +5,7 @@ import { eventually } from "../../../tests/support/fleet_cli.ts";
 import type { CorrelatedGroup } from "../correlation/correlated_group.ts";
 import { untracedGroup } from "./group_json.ts";
 import type { StoreCalls, UntracedGroup } from "./store_messages.ts";
-import type { FleetStoreHandle } from "./store.ts";
+import type { FleetStoreHandle } from "./store_handle.ts";
 import { TraceOutbox } from "./trace_outbox.ts";
 
 const RULES = `rules:

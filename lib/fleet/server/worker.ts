@@ -1,4 +1,7 @@
-/** The worker that owns the fleet's store. What fails costs the one who asked; the protocol is in store_messages.ts. */
+/**
+ * The worker that owns the fleet's store. A call that fails rejects for its caller alone. The messages are in
+ * store_messages.ts.
+ */
 /// <reference lib="deno.worker" />
 import { WorkerMain } from "../../runtime/worker_main.ts";
 import { FleetDatabase } from "./database.ts";

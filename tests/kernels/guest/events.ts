@@ -1,7 +1,7 @@
 /** Every type of event from a process that did it, live rules, a ring that grows, and the sums at the end. */
 import { assert, assertEquals, assertGreater, assertGreaterOrEqual, assertMatch } from "../../assert.ts";
 import { Cli, type JsonObject } from "../../support/cli.ts";
-import { delay } from "../../support/namespaces.ts";
+import { delay } from "../../../lib/runtime/timers.ts";
 import { output } from "../command.ts";
 import { type Actor, runActor } from "./actor.ts";
 import { testNet } from "./programs_run.ts";

@@ -1,5 +1,5 @@
 /** What is loaded and attached in the kernel, as bpftool, ip and tc tell it. */
-import { delay } from "../../support/namespaces.ts";
+import { delay } from "../../../lib/runtime/timers.ts";
 import { output } from "../command.ts";
 
 /** Programs of systemd, which it makes for units that others start. */

@@ -1,7 +1,7 @@
 /** ebpfmon.service under systemd: the unprivileged user and the capabilities that the unit gives it. */
 import { assert, assertEquals, assertGreaterOrEqual } from "../../assert.ts";
 import { output } from "../command.ts";
-import { delay } from "../../support/namespaces.ts";
+import { delay } from "../../../lib/runtime/timers.ts";
 import { kernelObjects, leftOver } from "./kernel_objects.ts";
 import { subject } from "./subject.ts";
 

@@ -4,13 +4,13 @@
  * partitions among those that correlate.
  */
 import type { Correlator } from "../../correlation/correlator.ts";
-import { byLane } from "../../fleet_types.ts";
+import { bySeverity } from "../../by_severity.ts";
 import type { GroupLedger, GroupRecorder } from "../group_recorder.ts";
-import type { FleetStore } from "../grpc_service_session.ts";
+import type { FleetStore } from "../fleet_store.ts";
 import type { ReceivedBatch } from "../../received_batch.ts";
 import { LIMIT_DEFAULTS } from "../limits.ts";
 import type { NatsCounts } from "../metrics.ts";
-import type { FleetStoreHandle } from "../store.ts";
+import type { FleetStoreHandle } from "../store_handle.ts";
 import { NatsLink } from "./connection.ts";
 import { groupOf, NatsLedger } from "./group_ledger.ts";
 import { Leases } from "./leases.ts";
@@ -63,7 +63,7 @@ export class NatsFleet implements AsyncDisposable {
   /** Where batches of agents go. */
   readonly store: FleetStore = {
     // Another server may have taken what this one does not know of: the stream leaves out what it has.
-    lastSequences: () => Promise.resolve(byLane(0)),
+    lastSequences: () => Promise.resolve(bySeverity(0)),
     accept: (batches) => this.#accept(batches),
   };
 

@@ -5,6 +5,7 @@
  */
 import { LEASE_MS, type NatsLink } from "./connection.ts";
 import { LEASE_STREAM, LEASE_SUBJECT } from "./streams.ts";
+import { delay } from "../../../runtime/timers.ts";
 
 export interface LeaseHandlers {
   acquired(partition: number): void;
@@ -54,16 +55,7 @@ export class Leases {
       await this.#tick().catch(() => {});
       this.#dropExpired();
       const restMs = Math.max(50, TICK_MS - (performance.now() - startMs));
-      await new Promise<void>((resolve) => {
-        const done = () => {
-          clearTimeout(timer);
-          signal.removeEventListener("abort", done);
-          resolve();
-        };
-        const timer = setTimeout(done, restMs);
-        signal.addEventListener("abort", done);
-        if (signal.aborted) done();
-      });
+      await delay(restMs, { signal });
     }
     await Promise.all([...this.#held.keys()].map((partition) => this.#release(partition)));
     await this.#remove(`${WORKER_SUBJECT}.${this.#worker}`);

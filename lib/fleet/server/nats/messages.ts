@@ -7,7 +7,8 @@ import type { JsMsg } from "@nats-io/jetstream";
 import { headers, type MsgHdrs } from "@nats-io/transport-node";
 import type { CorrelationBatch } from "../../correlation/correlator_messages.ts";
 import { Batch } from "../../proto/ebpfmon.gen.ts";
-import { LANES, recordNumber } from "../../fleet_types.ts";
+import { SEVERITIES } from "../../../events/event.ts";
+import { recordNumber } from "../../sequences.ts";
 import { type CorrelationPart, partitionKeys, partitionOf } from "../../correlation/partition.ts";
 import { fleetRecords } from "../../correlation/fleet_records.ts";
 import type { ReceivedBatch } from "../../received_batch.ts";
@@ -49,14 +50,14 @@ function messageOf(
   payload: Uint8Array,
   places: number[] | null,
 ): BatchMessage {
-  const { agent, spool, lane, sequence } = batch;
+  const { agent, spool, severity, sequence } = batch;
   const fields = headers();
   fields.set(HEADERS.agent, encodeURIComponent(agent));
   fields.set(HEADERS.spool, spool);
   fields.set(HEADERS.host, encodeURIComponent(batch.host));
   fields.set(HEADERS.version, encodeURIComponent(batch.version));
   fields.set(HEADERS.boot, encodeURIComponent(batch.bootId));
-  fields.set(HEADERS.lane, lane);
+  fields.set(HEADERS.lane, severity);
   fields.set(HEADERS.sequence, String(sequence));
   fields.set(HEADERS.events, String(batch.events));
   fields.set(HEADERS.received, String(batch.receivedUnixMs));
@@ -64,7 +65,7 @@ function messageOf(
   const name = encodeURIComponent(agent);
   return {
     subject: `${BATCH_SUBJECT}.${partition}.${part}.${subjectToken(agent)}`,
-    id: `${name}/${spool}/${lane}/${sequence}/${part}/${partition}`,
+    id: `${name}/${spool}/${severity}/${sequence}/${part}/${partition}`,
     headers: fields,
     payload,
   };
@@ -78,7 +79,7 @@ function subjectToken(agent: string): string {
 /** By partition, where in the batch the records stand that speak of its connections. */
 function connectionPlaces(batch: ReceivedBatch, partitions: number): Map<number, number[]> {
   const byPartition = new Map<number, number[]>();
-  const first = recordNumber(batch.lane, batch.sequence, 0);
+  const first = recordNumber(batch.severity, batch.sequence, 0);
   const { content } = batch;
   // Of events only these name both ends; to make records of all takes as long as everything else together.
   const eventPlaces = content.events.flatMap(({ tcpState }, place) => tcpState === undefined ? [] : [place]);
@@ -114,7 +115,7 @@ export function correlationBatch(message: JsMsg): CorrelationBatch {
   return {
     position: message.seq,
     agent: decodeURIComponent(field(message, HEADERS.agent)),
-    lane: laneOf(message),
+    severity: severityOf(message),
     sequence: Number(field(message, HEADERS.sequence)),
     receivedUnixMs: Number(field(message, HEADERS.received)),
     content: new Uint8Array(message.data),
@@ -132,7 +133,7 @@ export function storedBatch(message: JsMsg): NewBatch {
     host: decodeURIComponent(field(message, HEADERS.host)),
     version: decodeURIComponent(field(message, HEADERS.version)),
     bootId: decodeURIComponent(field(message, HEADERS.boot)),
-    lane: laneOf(message),
+    severity: severityOf(message),
     sequence: Number(field(message, HEADERS.sequence)),
     events: Number(field(message, HEADERS.events)),
     receivedUnixMs: Number(field(message, HEADERS.received)),
@@ -141,10 +142,12 @@ export function storedBatch(message: JsMsg): NewBatch {
   });
 }
 
-function laneOf(message: JsMsg): ReceivedBatch["lane"] {
-  const lane = LANES.find((lane) => lane === field(message, HEADERS.lane));
-  if (lane === undefined) throw new TypeError(`Cannot read message ${message.seq}: it is of no lane`);
-  return lane;
+function severityOf(message: JsMsg): ReceivedBatch["severity"] {
+  const severity = SEVERITIES.find((severity) => severity === field(message, HEADERS.lane));
+  if (severity === undefined) {
+    throw new TypeError(`Cannot read message ${message.seq}: its header names no known severity`);
+  }
+  return severity;
 }
 
 /** Empty where there is none. */

@@ -21,7 +21,7 @@ function batch(overrides: Partial<ReceivedBatch> = {}): ReceivedBatch {
     ...{ raw: new Uint8Array(0), rawEvents: 0, events: events.map((event) => encodeEvent({ event })) },
   };
   return {
-    ...{ agent: "näme.*", spool: "ab", host: "h", version: "1", bootId: "b", lane: "info" as const, sequence: 7 },
+    ...{ agent: "näme.*", spool: "ab", host: "h", version: "1", bootId: "b", severity: "info" as const, sequence: 7 },
     ...{ events: events.length, content, receivedUnixMs: 5 },
     ...overrides,
   };
@@ -48,7 +48,7 @@ Deno.test("messagesOf() sends a batch whole to its host's partition, and each co
 Deno.test("messagesOf() gives a batch the same ids each time, by whatever server, and both ends of a connection one partition", () => {
   const ids = (batch: ReceivedBatch) => messagesOf(batch, PARTITIONS).map(({ id }) => id);
   assertEquals(ids(batch({ receivedUnixMs: 99 })), ids(batch()));
-  for (const other of [{ sequence: 8 }, { spool: "cd" }, { lane: "debug" as const }, { agent: "b" }]) {
+  for (const other of [{ sequence: 8 }, { spool: "cd" }, { severity: "debug" as const }, { agent: "b" }]) {
     assertNotEquals(ids(batch(other))[0], ids(batch())[0]);
   }
   const partitionsOf = (src: string, dst: string, [sport, dport]: number[]) => {

@@ -6,6 +6,7 @@ import { batchSubject, correlationBatch } from "./messages.ts";
 import { BATCH_STREAM } from "./streams.ts";
 import { StreamReader } from "./reader.ts";
 import { PartitionStates } from "./states.ts";
+import { delay } from "../../../runtime/timers.ts";
 
 const CHECKPOINT_MS = 5000;
 const ADVANCE_MS = 1000;
@@ -69,7 +70,7 @@ export class PartitionRun {
       } finally {
         correlator.close(this.partition);
       }
-      if (!signal.aborted) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      await delay(RETRY_MS, { signal });
     }
   }
 

@@ -7,6 +7,7 @@ import { AckPolicy, type ConsumerMessages, DeliverPolicy, type JsMsg } from "@na
 import { nanos } from "@nats-io/transport-node";
 import { SaidOnce } from "../../said_once.ts";
 import { type NatsLink, whyNot } from "./connection.ts";
+import { delay } from "../../../runtime/timers.ts";
 
 export interface StreamReaderOptions {
   stream: string;
@@ -74,7 +75,7 @@ export class StreamReader {
           this.#notices.say(subject, `cannot read ${stream} ${subject}: ${whyNot(error)}`);
         }
       }
-      if (!signal.aborted) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      await delay(RETRY_MS, { signal });
     }
     signal.removeEventListener("abort", stop);
   }

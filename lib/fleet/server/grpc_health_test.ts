@@ -1,7 +1,7 @@
 import * as grpc from "@grpc/grpc-js";
 import { assertEquals } from "../../../tests/assert.ts";
 import type { HealthCheckResponse, HealthListResponse } from "../proto/grpc/health/v1/health.gen.ts";
-import { Health, HEALTH_SERVICE } from "./health.ts";
+import { Health, HEALTH_SERVICE } from "./grpc_health.ts";
 
 const [SERVING, NOT_SERVING, SERVICE_UNKNOWN] = [1, 2, 3];
 

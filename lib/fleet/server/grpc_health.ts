@@ -1,6 +1,6 @@
 /**
- * grpc.health.v1: what load balancers and Kubernetes ask. Our own, because the official package reads files beside
- * itself, which a bundle does not have.
+ * The service grpc.health.v1, which load balancers and Kubernetes ask. The official package is not used, because it
+ * reads files beside itself, which a bundle does not have.
  */
 import type * as grpc from "@grpc/grpc-js";
 import { status } from "@grpc/grpc-js";
@@ -49,14 +49,14 @@ export class Health {
     this.#services = ["", ...services];
   }
 
-  /** Tells everybody who watches. */
+  /** Tells all watchers. */
   set serving(serving: boolean) {
     if (serving === this.#serving) return;
     this.#serving = serving;
     for (const [call, service] of this.#watchers) call.write(this.#answer(service));
   }
 
-  /** Ends what watches: nothing will change any more. */
+  /** Ends the streams of all watchers. */
   close(): void {
     for (const call of this.#watchers.keys()) call.end();
     this.#watchers.clear();

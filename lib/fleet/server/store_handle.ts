@@ -1,6 +1,6 @@
 /**
- * The main thread's end of the fleet's store: what several agents bring while the disk is busy goes into its next commit
- * together.
+ * The main thread's end of the fleet's store. Batches that arrive from several agents while the disk is busy go into
+ * the next commit together.
  */
 import { PendingCalls } from "../../runtime/pending_calls.ts";
 import { WorkerHandle } from "../../runtime/worker_handle.ts";
@@ -48,11 +48,11 @@ export class FleetStoreHandle implements AsyncDisposable {
   }
 
   /**
-   * Stores all of them or none.
+   * Stores all of the batches or none.
    *
-   * @param position how far the log is read that they come from
+   * @param position for batches from another log, the position up to which that log has been read
    * @returns the last position of the store's log
-   * @throws what the store has against it
+   * @throws {Error} when the store cannot store them, or is closed
    */
   accept(batches: NewBatch[], position: Checkpoint | null = null): Promise<number> {
     const { promise, resolve, reject } = Promise.withResolvers<number>();
@@ -61,7 +61,7 @@ export class FleetStoreHandle implements AsyncDisposable {
     return promise;
   }
 
-  /** @throws what the store has against it */
+  /** Calls the store. @throws {Error} when the call fails, or the store is closed */
   call<Name extends keyof StoreCalls>(
     name: Name,
     request: StoreCalls[Name]["request"],
@@ -107,7 +107,7 @@ export class FleetStoreHandle implements AsyncDisposable {
     }
   }
 
-  /** Finishes what was asked, then closes the store. */
+  /** Closes the store after all calls before have finished. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#worker.stop();
     await this.ended.catch(() => {});

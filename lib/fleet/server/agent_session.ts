@@ -1,70 +1,48 @@
-/** One agent's stream: what it sends goes to the store in groups, and is acknowledged when the store has it. */
+/** One agent's stream. Its batches go to the store in groups, and are acknowledged once they are stored. */
+import type { AgentStatus } from "./agent_status.ts";
+import type { FleetStore } from "./fleet_store.ts";
 import type { BatchSource, ReceivedBatch } from "../received_batch.ts";
 import * as grpc from "@grpc/grpc-js";
 import type { AgentMessage, Batch, Hello } from "../proto/ebpfmon.gen.ts";
 import { encodeFilter, encodePosition, severityOf } from "../codec.ts";
 import { encodeServerMessage, FRAME_OVERHEAD_BYTES } from "../method.ts";
-import { BATCH_RECORDS_MAX, type ByLane, byLane, type FleetFilter, type Lane, LANES } from "../fleet_types.ts";
+import { BATCH_RECORDS_MAX } from "../sequences.ts";
+import { type BySeverity, bySeverity } from "../by_severity.ts";
+import { SEVERITIES, type Severity } from "../../events/event.ts";
+import type { FleetFilter } from "../fleet_filter.ts";
 import type { SaidOnce } from "../said_once.ts";
 import { type ServerLimits, TokenBucket } from "./limits.ts";
 
-/** Where batches go. The caller of the service decides what storing means. */
-export interface FleetStore {
-  /** The highest sequence of each lane that is stored; 0 for none. */
-  lastSequences(source: BatchSource): Promise<ByLane>;
-  /**
-   * Stores all of them, in this order, or none. They are acknowledged when this resolves; when it rejects, the stream
-   * ends and they will come again. Never called twice at a time for one agent.
-   */
-  accept(batches: readonly ReceivedBatch[]): Promise<void>;
-}
-
 export type StreamCall = grpc.ServerDuplexStream<ReceivedMessage, Uint8Array>;
 
-/** A message, and how long it was on the wire. */
+/** A message with its length on the wire. */
 export interface ReceivedMessage {
   message: AgentMessage;
   lengthBytes: number;
-  /** The batch in it; null where there is none, or where it came in pieces. */
+  /** The encoded batch in the message; null where there is none, or where it was not encoded in one piece. */
   encodedBatch: Uint8Array<ArrayBuffer> | null;
-}
-
-/** What an agent has sent since the server began; kept when it goes. */
-export interface AgentStatus {
-  agent: string;
-  host: string;
-  version: string;
-  address: string;
-  connected: boolean;
-  connects: number;
-  batches: number;
-  events: number;
-  bytes: number;
-  /** Batches that came again, after a lost acknowledgement, and were not stored again. */
-  duplicates: number;
-  /** How long it was read more slowly than it could have sent. */
-  throttledMs: number;
-  lastSeenUnixMs: number;
 }
 
 export interface SessionContext {
   store: FleetStore;
   limits: ServerLimits;
-  serverId: string;
   filter: FleetFilter | null;
-  /** The window that the agent begins with. */
+  /** The window of a new stream: bytes of batches that may be under way. */
   windowBytes: () => number;
-  /** Takes the agent's place; resolves when its stream before this one is quite over. @throws grpc.ServiceError */
+  /**
+   * Makes this stream the one of its agent. Resolves when the agent's stream before this one has ended. @throws
+   * {grpc.ServiceError} when the agent is not let in
+   */
   admit: (session: AgentSession, hello: Hello) => Promise<AgentStatus>;
-  /** Told by agent. */
+  /** Faults of the store, by agent. */
   faults: SaidOnce;
 }
 
-/** More unread answers than this, and the agent is not reading any. */
+/** With more unread answers than this, the agent counts as one that does not read. */
 const UNREAD_ANSWERS_MAX = 10_000;
 
 export class AgentSession {
-  /** Resolves when the stream is over and the store is done with what it was given. Never rejects. */
+  /** Resolves when the stream has ended and the store has finished with the stream's batches. Never rejects. */
   readonly ended: Promise<void>;
   readonly #call: StreamCall;
   readonly #context: SessionContext;
@@ -75,9 +53,9 @@ export class AgentSession {
   #bucket: TokenBucket;
   #pending: ReceivedBatch[] = [];
   #pendingBytes = 0;
-  /** Highest by lane: received on this stream, and stored. */
-  #received: ByLane = byLane(0);
-  #stored: ByLane = byLane(0);
+  /** The highest sequences by severity: received on this stream, and stored. */
+  #received: BySeverity = bySeverity(0);
+  #stored: BySeverity = bySeverity(0);
   #windowBytes = 0;
   #storing = false;
   #greeting = false;
@@ -108,7 +86,7 @@ export class AgentSession {
     return this.#source?.agent ?? null;
   }
 
-  /** Ends the stream with an error; what the store has begun it finishes. */
+  /** Ends the stream with an error. Batches that the store has begun with are still stored. */
   fail(code: grpc.status, details: string): void {
     if (this.#over) return;
     this.#leave();
@@ -129,7 +107,7 @@ export class AgentSession {
     this.#call.write(encodeServerMessage({ credit: { windowBytes } }));
   }
 
-  /** Ends a stream that says nothing. */
+  /** Ends the stream where the agent has been silent for too long. */
   checkIdle(nowMs: number): void {
     const { helloMs, idleMs } = this.#context.limits;
     if (!this.#greeting && nowMs - this.#startMs > helloMs) {
@@ -173,14 +151,13 @@ export class AgentSession {
     this.#status = status;
     this.#source = source;
     this.#windowBytes = this.#context.windowBytes();
-    const { filter, limits, serverId } = this.#context;
+    const { filter, limits } = this.#context;
     this.#call.write(encodeServerMessage({
       welcome: {
-        acknowledged: LANES.map((lane) => encodePosition({ lane, sequence: this.#stored[lane] })),
+        acknowledged: SEVERITIES.map((severity) => encodePosition({ severity, sequence: this.#stored[severity] })),
         windowBytes: this.#windowBytes,
         messageBytesMax: limits.messageBytesMax - FRAME_OVERHEAD_BYTES,
         filter: filter === null ? undefined : encodeFilter(filter),
-        serverId,
       },
     }));
   }
@@ -191,27 +168,27 @@ export class AgentSession {
     if (source === null || status === null) {
       return this.fail(grpc.status.FAILED_PRECONDITION, "a batch before Welcome");
     }
-    const lane = severityOf(content.lane);
+    const severity = severityOf(content.lane);
     const sequence = Number(content.sequence);
     const rows = content.windows.reduce((sum, { top }) => sum + top.length, 0);
-    if (lane === null || !Number.isSafeInteger(sequence) || sequence < 1) {
-      return this.fail(grpc.status.INVALID_ARGUMENT, "a batch without a lane or a sequence");
+    if (severity === null || !Number.isSafeInteger(sequence) || sequence < 1) {
+      return this.fail(grpc.status.INVALID_ARGUMENT, "a batch without a severity or a sequence");
     }
     if (content.events.length + rows > BATCH_RECORDS_MAX) {
       return this.fail(grpc.status.INVALID_ARGUMENT, `a batch of more than ${BATCH_RECORDS_MAX} records`);
     }
     const receivedUnixMs = Date.now();
     status.lastSeenUnixMs = receivedUnixMs;
-    if (sequence <= this.#received[lane]) {
+    if (sequence <= this.#received[severity]) {
       status.duplicates++;
-      if (sequence <= this.#stored[lane]) this.#acknowledge([lane]);
+      if (sequence <= this.#stored[severity]) this.#acknowledge([severity]);
       return;
     }
-    this.#received[lane] = sequence;
+    this.#received[severity] = sequence;
     const events = content.events.length + content.rawEvents;
     this.#pending.push({
       ...source,
-      lane,
+      severity,
       sequence,
       events,
       content,
@@ -235,7 +212,7 @@ export class AgentSession {
     }, waitMs);
   }
 
-  /** Reads on, or stops reading: HTTP/2 then holds the agent back. */
+  /** Continues or pauses reading. While it is paused, HTTP/2's flow control holds the agent back. */
   #flow(): void {
     if (this.#over) return;
     if (this.#throttle !== undefined || this.#pendingBytes > this.#windowBytes) this.#call.pause();
@@ -251,14 +228,14 @@ export class AgentSession {
         this.#pendingBytes = 0;
         await this.#context.store.accept(batches);
         this.#context.faults.over(status.agent);
-        const lanes = new Set<Lane>();
-        for (const { lane, sequence, events } of batches) {
-          this.#stored[lane] = sequence;
-          lanes.add(lane);
+        const severities = new Set<Severity>();
+        for (const { severity, sequence, events } of batches) {
+          this.#stored[severity] = sequence;
+          severities.add(severity);
           status.batches++;
           status.events += events;
         }
-        this.#acknowledge([...lanes]);
+        this.#acknowledge([...severities]);
         this.#flow();
       }
     } finally {
@@ -268,16 +245,16 @@ export class AgentSession {
     this.#endIfQuiet();
   }
 
-  #acknowledge(lanes: Lane[]): void {
+  #acknowledge(severities: Severity[]): void {
     if (this.#over) return;
-    const acknowledged = lanes.map((lane) => encodePosition({ lane, sequence: this.#stored[lane] }));
+    const acknowledged = severities.map((severity) => encodePosition({ severity, sequence: this.#stored[severity] }));
     this.#call.write(encodeServerMessage({ ack: { acknowledged } }));
     if (this.#call.writableLength > UNREAD_ANSWERS_MAX) {
       this.fail(grpc.status.RESOURCE_EXHAUSTED, "acknowledgements are not being read");
     }
   }
 
-  /** The agent has said everything and everything is stored. */
+  /** Ends the stream once the agent has closed its side and all of its batches are stored. */
   #endIfQuiet(): void {
     if (!this.#halfClosed || this.#storing || this.#over) return;
     this.#leave();

@@ -4,7 +4,12 @@
  */
 import { assert, assertEquals, assertFalse, assertGreater, assertLessOrEqual, assertThrows } from "../assert.ts";
 import { EVENT } from "../../lib/wire/layouts.gen.ts";
-import { type Channel, ENVELOPE_MAX_BYTES, OVERFLOW_POLICIES, type OverflowPolicy } from "../../lib/pipeline/channel/channel.ts";
+import {
+  type Channel,
+  ENVELOPE_MAX_BYTES,
+  OVERFLOW_POLICIES,
+  type OverflowPolicy,
+} from "../../lib/pipeline/channel/channel.ts";
 import { ENVELOPE_BYTES, EventBatch } from "../../lib/events/event_batch.ts";
 import { encodeProcess } from "../../lib/processes/process_codec.ts";
 import type { ProcessInfo } from "../../lib/processes/process_info.ts";

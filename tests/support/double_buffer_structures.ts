@@ -9,7 +9,12 @@ import { RcuFence } from "../../lib/ffi/double_buffer_slot.ts";
 import { DoubleBufferedArray } from "../../lib/ffi/double_buffered_array.ts";
 import { DoubleBufferedHash, DoubleBufferedLpm } from "../../lib/ffi/double_buffered_table.ts";
 import type { Libbpf } from "../../lib/ffi/libbpf.ts";
-import { FakeDoubleBufferedArray, FakeDoubleBufferedHash, FakeDoubleBufferedLpm, FakePointer } from "../../lib/ffi/testing/fake_double_buffer.ts";
+import {
+  FakeDoubleBufferedArray,
+  FakeDoubleBufferedHash,
+  FakeDoubleBufferedLpm,
+  FakePointer,
+} from "../../lib/ffi/testing/fake_double_buffer.ts";
 import { openSystemLibbpf, openTestObject } from "./bpf.ts";
 
 /** Room at the start, and what the maps may grow to. */

@@ -4,7 +4,12 @@ import { EVENT } from "../../lib/wire/layouts.gen.ts";
 import type { DeadLetter } from "../../lib/pipeline/dead_letters.ts";
 import { SOURCE_WORKER } from "../../lib/pipeline/channel/channel.ts";
 import { Feed, laneOf } from "../../lib/pipeline/channel/feed.ts";
-import { type ChannelMaker, makeSharedChannel, openSenders, queueChannelMaker } from "../../lib/pipeline/channel/open_channel.ts";
+import {
+  type ChannelMaker,
+  makeSharedChannel,
+  openSenders,
+  queueChannelMaker,
+} from "../../lib/pipeline/channel/open_channel.ts";
 import { Pipeline, type PipelineOptions } from "../../lib/pipeline/pipeline.ts";
 import type { PipelineEvent } from "../../lib/pipeline/pipeline_messages.ts";
 import { SharedChannel } from "../../lib/pipeline/channel/shared_channel.ts";

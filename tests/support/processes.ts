@@ -1,7 +1,19 @@
 /** The process probe, its actor, and windows of it, for tests without a worker around them. */
-import { DEFAULT_ARRANGEMENT, noCalls, processBalance, ProcessReducer, type ProcessReducerOptions } from "../../lib/aggregate/activity/process_reducer.ts";
+import {
+  DEFAULT_ARRANGEMENT,
+  noCalls,
+  processBalance,
+  ProcessReducer,
+  type ProcessReducerOptions,
+} from "../../lib/aggregate/activity/process_reducer.ts";
 import type { ProcessRow, ProcessWindow } from "../../lib/aggregate/activity/process_window.ts";
-import { PROCESS_WAYS, type ProcessObject, ProcessProbe, type ProcessProbeOptions, type ProcessWay } from "../../lib/aggregate/activity/process_probe.ts";
+import {
+  PROCESS_WAYS,
+  type ProcessObject,
+  ProcessProbe,
+  type ProcessProbeOptions,
+  type ProcessWay,
+} from "../../lib/aggregate/activity/process_probe.ts";
 import type { Machine } from "../../lib/wire/syscalls.ts";
 import { assertEquals } from "../assert.ts";
 import { ASSETS_DIR, openSystemLibbpf } from "./bpf.ts";

@@ -1,5 +1,13 @@
 /** Records of events as the kernel writes them, and batches of them, for tests and benches without a kernel. */
-import { CONNECT_PAYLOAD, EVENT, EXEC_PAYLOAD, EXIT_PAYLOAD, OPEN_PAYLOAD, TCP_PAYLOAD, VIOLATION_PAYLOAD } from "../../lib/wire/layouts.gen.ts";
+import {
+  CONNECT_PAYLOAD,
+  EVENT,
+  EXEC_PAYLOAD,
+  EXIT_PAYLOAD,
+  OPEN_PAYLOAD,
+  TCP_PAYLOAD,
+  VIOLATION_PAYLOAD,
+} from "../../lib/wire/layouts.gen.ts";
 import { envelopeLength, EventBatch } from "../../lib/events/event_batch.ts";
 import type { ProcessInfo } from "../../lib/processes/process_info.ts";
 import { EVENT_TYPES, type EventType, SEVERITIES, type Severity } from "../../lib/events/event.ts";

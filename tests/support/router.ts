@@ -1,6 +1,13 @@
 /** The router probe and the program whose deeds it watches, for tests without a worker around them. */
 import { EventDecoder } from "../../lib/events/event_decoder.ts";
-import { EVENT_TYPES, type EventType, type RingName, RINGS, type RouterEvent, type SharedRing } from "../../lib/events/event.ts";
+import {
+  EVENT_TYPES,
+  type EventType,
+  type RingName,
+  RINGS,
+  type RouterEvent,
+  type SharedRing,
+} from "../../lib/events/event.ts";
 import { RouterProbe, type RouterProbeOptions } from "../../lib/router/router_probe.ts";
 import { readRouterElfs } from "../../lib/router/router_programs.ts";
 import type { Machine } from "../../lib/wire/syscalls.ts";

@@ -1,6 +1,11 @@
 /** Windows as the aggregator reports them, for the tests of whatever consumes them. */
 
-import type { FlowRow, FlowWindow, InterfaceTraffic, WindowRetransmits } from "../../lib/aggregate/windows/flow_window.ts";
+import type {
+  FlowRow,
+  FlowWindow,
+  InterfaceTraffic,
+  WindowRetransmits,
+} from "../../lib/aggregate/windows/flow_window.ts";
 import { addWindow, emptyTotals } from "../../lib/aggregate/flows/totals.ts";
 import { Histogram, SECONDS_BOUNDS } from "../../lib/metrics/histogram.ts";
 import type { MetricsSnapshot } from "../../lib/export/metrics.ts";

@@ -34,17 +34,6 @@ export class BenchRun {
     if (actual !== expected) throw new Error(`Cannot trust this bench: ${what} is ${actual}, not ${expected}`);
     this.#sums++;
   }
-
-  /**
-   * Whether a program that ebpfmon is compared with takes part. A measurement needs all of them; a check leaves out those
-   * that are not installed.
-   */
-  async hasPeer(command: string): Promise<boolean> {
-    if (!this.isCheck || command.includes("/")) return true;
-    const paths = (Deno.env.get("PATH") ?? "").split(":").map((dir) => `${dir}/${command}`);
-    const found = await Promise.all(paths.map((path) => Deno.stat(path).then((it) => it.isFile, () => false)));
-    return found.includes(true);
-  }
 }
 
 /** What every file that `BENCHES` names exports. */

@@ -99,10 +99,9 @@ export async function bench(run: BenchRun): Promise<void> {
   await using net = await TestNet.create();
   // Without an XDP program a veth takes frames from its peer only with GRO on.
   await net.run("watched", programPath("enable_gro"), [IFACE]);
-  const rounds = new Map<Watcher, Round[]>();
-  for (const watcher of WATCHERS) {
-    if (watcher.command === null || await run.hasPeer(watcher.command[0])) rounds.set(watcher, []);
-  }
+  // A check takes no more than the packages of `make test`.
+  const watchers = run.pick(WATCHERS, WATCHERS.filter(({ name }) => name !== "softflowd"));
+  const rounds = new Map(watchers.map((watcher) => [watcher, [] as Round[]]));
   for (let i = 0; i < run.pick(3, 1); i++) {
     for (const [watcher, all] of rounds) {
       const round = await measure(net, watcher, load);

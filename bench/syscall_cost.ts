@@ -18,6 +18,8 @@ import type { BenchRun } from "./bench_run.ts";
 
 const EMPTY_OBJECT = `${BUILD_DIR}/bpf/syscall_cost.bpf.o`;
 const WORKLOAD = "syscall_cost";
+/** Tracers that stop the process at each call: fewer will do. */
+const TRACED_RUNS_OF_100 = 20;
 /** As in bench/cost.h. */
 const CALLS_A_RUN = 100;
 /** Until a watcher that says nothing can be taken to be attached. */
@@ -125,10 +127,8 @@ export async function bench(run: BenchRun): Promise<void> {
   );
   using libbpf = openLibbpf({ embeddedDir: "build/app/lib" });
   const runsOf100 = run.pick(1_000, 2);
-  const watchers: Watcher[] = [];
-  for (const watcher of WATCHERS) {
-    if (watcher !== PEER || await run.hasPeer("bpftrace")) watchers.push(watcher);
-  }
+  // Of the tools of others a check has no use: none says how many calls it counted.
+  const watchers = run.pick(WATCHERS, WATCHERS.filter((watcher) => watcher !== PEER));
   const program = programPath(WORKLOAD);
   const file = await Deno.makeTempFile({ prefix: "ebpfmon-bench-" });
   await using stack = new AsyncDisposableStack();
@@ -167,9 +167,9 @@ export async function bench(run: BenchRun): Promise<void> {
     });
     run.report(`   ${watcher.name.padEnd(22)} ${columns.join("; ")}`);
   }
-  for (const { name, around } of TRACERS) {
+  for (const { name, around } of run.pick(TRACERS, [])) {
     try {
-      const { getppid, openat } = await measure(workload, around!, run.pick(20, 1));
+      const { getppid, openat } = await measure(workload, around!, TRACED_RUNS_OF_100);
       const slower = (ns: number, call: keyof Times) => (ns / added(BASELINE, call)).toFixed(1);
       const [first, second] = [slower(getppid, "getppid"), slower(openat, "openat")];
       run.report(`   ${name.padEnd(22)} getppid takes ${first} times as long, openat ${second} times`);

@@ -1,6 +1,7 @@
 /** Egress and tc ingress through clsact filters, as on kernels without TCX, with the built ./ebpfmon. */
 import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "./assert.ts";
 import { Cli, type CliResult, type JsonObject, monitorArgs, runCli } from "./support/cli.ts";
+import { eventually } from "./support/fleet_cli.ts";
 import { delay, ENDS, TestNet } from "./support/namespaces.ts";
 
 const ACCEPT = decodeURIComponent(new URL("../build/tests/bpf/accept.bpf.o", import.meta.url).pathname);
@@ -133,8 +134,8 @@ Deno.test("after a kill -9 what counts is gone, the other monitor goes on, and t
   assert(programs.length > 0);
   const other = await startEgress(net);
   await kill(killed);
-  await delay(500); // programs and maps are freed after an RCU grace period
-  for (const id of programs) assertEquals(await programExists(id), false, `program ${id}`);
+  // Programs and maps are freed after an RCU grace period.
+  for (const id of programs) await eventually(async () => !await programExists(id), () => `end of program ${id}`);
   assertEquals((await ownFilters(net)).length, 2);
   await ping(net);
 

@@ -39,14 +39,15 @@ CROSS_PACKAGES_arm64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 KERNEL_TEST_PACKAGES := debootstrap e2fsprogs cpio xz-utils zstd kmod
 KERNEL_TEST_PACKAGES_amd64 := qemu-system-x86
 KERNEL_TEST_PACKAGES_arm64 := qemu-system-arm
-BENCH_PACKAGES := bpftrace ethtool softflowd tshark nfdump
+BENCH_PACKAGES := bpftrace softflowd tshark nfdump
 
 DENO := build/bin/deno
 RUN := $(DENO) run --quiet --no-prompt --allow-read --allow-env
 BPF_OBJECTS := $(patsubst %.c,build/%.o,$(wildcard bpf/*.bpf.c))
 TEST_OBJECTS := $(patsubst %.c,build/%.o,$(wildcard tests/bpf/*.bpf.c))
 BENCH_OBJECTS := $(patsubst %.c,build/%.o,$(wildcard bench/bpf/*.bpf.c))
-C_SOURCES := $(wildcard bpf/*.[ch] */bpf/*.[ch] tools/*.c)
+BENCH_PROGRAMS := $(patsubst %.c,build/%,$(wildcard bench/*.c))
+C_SOURCES := $(wildcard bpf/*.[ch] */bpf/*.[ch] bench/*.[ch] tools/*.c)
 SOURCES := $(shell find main.ts lib -name '*.ts' ! -name '*_test.ts' 2>/dev/null)
 PARTS := $(addprefix build/,stamps/app stamps/assets launcher packager commit)
 # Reproducible: no path of this machine ends up in BTF.
@@ -96,6 +97,10 @@ build/%.bpf.o: %.bpf.c $(wildcard bpf/*.h) | build/stamps/packages
 	$(Q)clang $(BPF_FLAGS) -c $< -o build/$*.raw.o
 	$(Q)bpftool gen object $@ build/$*.raw.o
 	$(Q)rm build/$*.raw.o
+
+$(BENCH_PROGRAMS): build/bench/%: bench/%.c $(wildcard bench/*.h bpf/*.h) | build/stamps/packages
+	$(Q)mkdir -p $(@D)
+	$(Q)clang -O2 -Wall -Werror $< -o $@ -lbpf
 
 build/stamps/layouts: $(BPF_OBJECTS) tools/layouts.ts | $(DENO)
 	$(Q)$(RUN) --allow-write=lib/wire --allow-run=bpftool tools/layouts.ts
@@ -161,7 +166,7 @@ run: native ebpfmon ## Watch an interface: make run IFACE=eth0
 	$(Q)$(SUDO) ./ebpfmon monitor $(IFACE)
 
 .PHONY: test
-test: native ebpfmon lint $(TEST_OBJECTS) build/bin/promtool ## Lint, type check and run every test (as root)
+test: native ebpfmon lint $(TEST_OBJECTS) $(BENCH_OBJECTS) $(BENCH_PROGRAMS) build/bin/promtool ## Lint, type check and run every test (as root)
 	$(Q)$(SUDO) env PATH="$$PATH" $(DENO) task --quiet test $(TESTS)
 	@echo "Kernels covered: $$(uname -r), which runs here; make test-kernels covers Debian's"
 
@@ -193,7 +198,7 @@ fmt: build/stamps/test-packages | $(DENO) ## Format the code
 	$(Q)clang-format -i $(C_SOURCES)
 
 .PHONY: bench
-bench: native ebpfmon $(TEST_OBJECTS) $(BENCH_OBJECTS) build/stamps/test-packages build/stamps/bench-packages ## Run the benches, or BENCH="name..." (as root)
+bench: native ebpfmon $(TEST_OBJECTS) $(BENCH_OBJECTS) $(BENCH_PROGRAMS) build/stamps/test-packages build/stamps/bench-packages ## Run the benches, or BENCH="name..." (as root)
 	$(Q)$(SUDO) env PATH="$$PATH" $(DENO) task bench $(BENCH)
 
 build/stamps/test-packages: tools/install_packages Makefile

@@ -7,10 +7,10 @@ import { QueueChannel, type QueueChannelDescription } from "../lib/pipeline/chan
 import { addEvent, envelopeLengthOf, EnvelopeWriter } from "../lib/pipeline/channel/envelope.ts";
 import { EventBatch } from "../lib/events/event_batch.ts";
 import { SharedChannel, type SharedChannelDescription } from "../lib/pipeline/channel/shared_channel.ts";
-import type { ChannelBenchRequest } from "./channels_worker.ts";
+import type { ChannelBenchRequest, ChannelBenchResult } from "./channels_worker.ts";
 import { median } from "./support.ts";
+import type { BenchRun } from "./bench_run.ts";
 
-const ROUNDS = 5;
 const SLOTS = 32;
 const SLOT_BYTES = 65_536;
 const SIZES_BYTES = [96, 160, 300];
@@ -27,7 +27,7 @@ function noProcess(): never {
 }
 
 /** @returns records a second, written and walked as a channel does it */
-function loopOverArrays(lengthBytes: number, records: number): number {
+function loopOverArrays(run: BenchRun, lengthBytes: number, records: number): number {
   const record = makeRecord(lengthBytes);
   const memory = new Uint8Array(SLOT_BYTES);
   const writer = new EnvelopeWriter(memory);
@@ -47,12 +47,13 @@ function loopOverArrays(lengthBytes: number, records: number): number {
     for (let at = 0; at < usedBytes;) at = addEvent(batch, at, noProcess);
     for (let i = 0; i < batch.count; i++) walked += batch.pid(i) === 0 ? 1 : 0;
   }
-  if (walked !== records) throw new Error(`Cannot account for ${records - walked} records`);
+  run.equal("the number of records that the loop walked", walked, records);
   return records / (performance.now() - start) * 1000;
 }
 
 /** @returns records a second from a worker that sends to one that receives, each started before the clock is */
 async function betweenWorkers(
+  bench: BenchRun,
   description: SharedChannelDescription | QueueChannelDescription,
   lengthBytes: number,
   records: number,
@@ -63,8 +64,8 @@ async function betweenWorkers(
   const run = (role: ChannelBenchRequest["role"]) => {
     const worker = new Worker(new URL("./channels_worker.ts", import.meta.url), { type: "module" });
     workers.push(worker);
-    return new Promise<void>((resolve, reject) => {
-      worker.onmessage = () => resolve();
+    return new Promise<ChannelBenchResult>((resolve, reject) => {
+      worker.onmessage = ({ data }) => resolve(data);
       worker.onerror = (event) => reject(new Error(event.message));
       const request: ChannelBenchRequest = {
         role,
@@ -85,34 +86,38 @@ async function betweenWorkers(
     const startMs = performance.now();
     Atomics.store(start, 0, 1);
     Atomics.notify(start, 0);
-    await done;
-    return records / (performance.now() - startMs) * 1000;
+    const [received, sent] = await done;
+    const perSecond = records / (performance.now() - startMs) * 1000;
+    bench.equal(`the number of records that were sent (${description.kind})`, sent.records, records);
+    bench.equal(`the number of records that arrived (${description.kind})`, received.records, records);
+    bench.equal(`the sum of what the records hold (${description.kind})`, received.sum, sent.sum);
+    return perSecond;
   } finally {
     for (const worker of workers) worker.terminate();
   }
 }
 
-export async function benchChannels(): Promise<void> {
-  console.log("\n8. Records through a channel (M/s; ratio = over a plain loop that copies arrays in one thread)");
+export async function bench(run: BenchRun): Promise<void> {
+  run.report("\n8. Records through a channel (M/s; ratio = over a plain loop that copies arrays in one thread)");
+  const records = run.pick(2_000_000, 20_000);
+  const queueRecords = run.pick(150_000, 10_000);
   using libbpf = openLibbpf({ embeddedDir: LIBRARY_DIR });
   for (const lengthBytes of SIZES_BYTES) {
     const rates = { loop: [] as number[], shared: [] as number[], queue: [] as number[] };
-    for (let round = 0; round < ROUNDS; round++) {
-      rates.loop.push(loopOverArrays(lengthBytes, 2_000_000));
+    for (let round = 0; round < run.pick(5, 1); round++) {
+      rates.loop.push(loopOverArrays(run, lengthBytes, records));
       const options = { name: "bench", policy: "block" as const };
       const shared = SharedChannel.create({ ...options, slots: SLOTS, slotBytes: SLOT_BYTES });
-      rates.shared.push(await betweenWorkers(shared, lengthBytes, 2_000_000));
+      rates.shared.push(await betweenWorkers(run, shared, lengthBytes, records));
       using queue = QueueChannel.create(libbpf, { ...options, recordsMax: 8_192 });
-      rates.queue.push(await betweenWorkers(queue.description, lengthBytes, 150_000));
+      rates.queue.push(await betweenWorkers(run, queue.description, lengthBytes, queueRecords));
     }
     const [loop, shared, queue] = [median(rates.loop), median(rates.shared), median(rates.queue)];
     const rate = (perSecond: number) => `${(perSecond / 1e6).toFixed(2)} (ratio ${(perSecond / loop).toFixed(2)})`;
     const sharedToQueue = (shared / queue).toFixed(1);
-    console.log(
+    run.report(
       `   ${String(lengthBytes).padStart(3)} bytes  loop ${(loop / 1e6).toFixed(2)}, shared memory ${rate(shared)}, ` +
         `BPF queue ${rate(queue)}; shared / queue ${sharedToQueue}`,
     );
   }
 }
-
-if (import.meta.main) await benchChannels();

@@ -10,44 +10,64 @@ import { ReorderBuffer } from "../lib/fleet/correlation/reorder_buffer.ts";
 import { makeCorpus } from "../tests/correlation_corpus.ts";
 import { Random } from "../tests/support/random.ts";
 import { median } from "./support.ts";
+import type { BenchRun } from "./bench_run.ts";
 
 const SEED = 1;
-/** Some 200,000 records of 8 hosts. */
-const CORPUS_ROUNDS = 100;
-const ROUNDS = 5;
 const DELAY_MS = 4_000;
 
-export function benchCorrelation(): void {
-  const { records } = makeCorpus(SEED, CORPUS_ROUNDS);
+export function bench(run: BenchRun): void {
+  const { records } = makeCorpus(SEED, run.pick(100, 2));
   const delayed = delay(records, new Random(SEED));
   const seconds = { sort: [] as number[], inOrder: [] as number[], delayed: [] as number[] };
-  let groups = 0;
-  for (let round = 0; round < ROUNDS; round++) {
-    seconds.sort.push(timed(() => sort(delayed)));
-    seconds.inOrder.push(timed(() => correlate(records)));
-    seconds.delayed.push(timed(() => groups = correlate(delayed)));
+  let sorted = 0;
+  let [inOrder, late]: Correlated[] = [];
+  for (let round = 0; round < run.pick(5, 1); round++) {
+    seconds.sort.push(timed(() => sorted = sort(delayed)));
+    seconds.inOrder.push(timed(() => inOrder = correlate(records)));
+    seconds.delayed.push(timed(() => late = correlate(delayed)));
+    run.equal("the number of records that were sorted", sorted, records.length);
+    run.equal("the number of records that were correlated in order", inOrder.processed, records.length);
+    run.equal("the number of records that were correlated late", late.processed, records.length);
+    run.equal("the groups of late records", late.groups.toSorted().join("\n"), inOrder.groups.toSorted().join("\n"));
   }
   const rate = (measured: number[]) => `${(records.length / median(measured) / 1e6).toFixed(2)} M records/s`;
-  console.log(
-    `\nCorrelation of ${records.length} records into ${groups} groups, ${BUILTIN_CORRELATION_RULES.length} rules`,
+  run.report(
+    `\nCorrelation of ${records.length} records into ${
+      late!.groups.length
+    } groups, ${BUILTIN_CORRELATION_RULES.length} rules`,
   );
-  console.log(`   sorted by time and nothing else   ${rate(seconds.sort)}`);
-  console.log(`   correlated, in order              ${rate(seconds.inOrder)}`);
-  console.log(`   correlated, up to ${DELAY_MS / 1000} s late        ${rate(seconds.delayed)}`);
+  run.report(`   sorted by time and nothing else   ${rate(seconds.sort)}`);
+  run.report(`   correlated, in order              ${rate(seconds.inOrder)}`);
+  run.report(`   correlated, up to ${DELAY_MS / 1000} s late        ${rate(seconds.delayed)}`);
 }
 
-function correlate(records: readonly FleetRecord[]): number {
-  let groups = 0;
-  const engine = new CorrelationEngine(BUILTIN_CORRELATION_RULES, () => groups++);
+interface Correlated {
+  processed: number;
+  /** Rule and number of members of each. */
+  groups: string[];
+}
+
+function correlate(records: readonly FleetRecord[]): Correlated {
+  const groups: string[] = [];
+  const engine = new CorrelationEngine(
+    BUILTIN_CORRELATION_RULES,
+    ({ rule, members }) => groups.push(`${rule} ${members.length}`),
+  );
   for (const record of records) engine.add(record);
   engine.flush();
-  return groups;
+  return { processed: engine.stats().processed, groups };
 }
 
-function sort(records: readonly FleetRecord[]): void {
+/** @returns how many records came out, each no earlier than the one before */
+function sort(records: readonly FleetRecord[]): number {
   const buffer = new ReorderBuffer();
   for (const record of records) buffer.add({ timeUs: toUs(unixNsOf(record)), record });
-  while (buffer.take() !== undefined);
+  let sorted = 0;
+  for (let lastUs = -Infinity;; sorted++) {
+    const next = buffer.take();
+    if (next === undefined || next.timeUs < lastUs) return sorted;
+    lastUs = next.timeUs;
+  }
 }
 
 function delay(records: readonly FleetRecord[], random: Random): FleetRecord[] {
@@ -62,5 +82,3 @@ function timed(work: () => void): number {
   work();
   return (performance.now() - began) / 1000;
 }
-
-if (import.meta.main) benchCorrelation();

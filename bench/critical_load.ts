@@ -4,7 +4,7 @@ import { Pipeline } from "../lib/pipeline/pipeline.ts";
 import type { RouterEvent } from "../lib/events/event.ts";
 import type { RouterOptions } from "../lib/router/router_messages.ts";
 import { Router } from "../lib/router/router.ts";
-import { compileC, run } from "./support.ts";
+import { outputOf, programPath } from "./support.ts";
 
 const LOAD = "critical_load";
 
@@ -36,7 +36,7 @@ export interface Load {
 
 /** Runs the load to its end. @returns opens a second of all flooders */
 export async function runLoad({ count, pauseUs, flooders }: Load): Promise<number> {
-  const program = await compileC(LOAD);
+  const program = programPath(LOAD);
   const start = performance.now();
   const floods = Array.from(
     { length: flooders },
@@ -44,7 +44,7 @@ export async function runLoad({ count, pauseUs, flooders }: Load): Promise<numbe
   );
   let opens = 0;
   try {
-    await run(program, "critical", String(count), String(pauseUs));
+    await outputOf(program, "critical", String(count), String(pauseUs));
   } finally {
     for (const flood of floods) {
       await flood.stdin.close();

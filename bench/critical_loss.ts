@@ -15,11 +15,10 @@ import { syscallRules } from "../lib/router/syscall_rules.ts";
 import { EventDecoder } from "../lib/events/event_decoder.ts";
 import type { RouterEvent } from "../lib/events/event.ts";
 import { isOfLoad, type Load, routeLoad, runLoad, SEND_ALL } from "./critical_load.ts";
+import type { BenchRun } from "./bench_run.ts";
 
 const PROGRAM = "syscall_exit";
 const OBJECT = "build/bpf/router.bpf.o";
-const ROUNDS = 3;
-const LOAD: Load = { count: 10_000, pauseUs: 100, flooders: navigator.hardwareConcurrency };
 const WAIT_MS = 100;
 
 /** What `routeLoad` does, with one ring for all. */
@@ -61,20 +60,26 @@ async function shareLoad(load: Load, take: (events: RouterEvent[]) => void): Pro
   return await opensPerSecond;
 }
 
-export async function benchCriticalLoss(): Promise<void> {
-  console.log(`\n7. Critical events lost of ${ROUNDS * LOAD.count}, ${LOAD.flooders} processes flooding`);
+export async function bench(run: BenchRun): Promise<void> {
+  const rounds = run.pick(3, 1);
+  const load: Load = {
+    count: run.pick(10_000, 100),
+    pauseUs: 100,
+    // Without a flood neither may lose any.
+    flooders: run.pick(navigator.hardwareConcurrency, 0),
+  };
+  run.report(`\n7. Critical events lost of ${rounds * load.count}, ${load.flooders} processes flooding`);
   const tools = [{ name: "ebpfmon", run: routeLoad }, { name: "one shared ring", run: shareLoad }]
     .map((tool) => ({ ...tool, critical: 0, opensPerSecond: 0 }));
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     for (const tool of tools) {
-      tool.opensPerSecond += await tool.run(LOAD, (events) => tool.critical += events.filter(isOfLoad).length);
+      tool.opensPerSecond += await tool.run(load, (events) => tool.critical += events.filter(isOfLoad).length);
     }
   }
   for (const { name, critical, opensPerSecond } of tools) {
-    const lost = ROUNDS * LOAD.count - critical;
-    const flood = (opensPerSecond / ROUNDS / 1e6).toFixed(2);
-    console.log(`   ${name.padEnd(16)} ${lost}, ${flood} M opens/s`);
+    const lost = rounds * load.count - critical;
+    if (run.isCheck) run.equal(`the number of critical events that ${name} lost`, lost, 0);
+    const flood = (opensPerSecond / rounds / 1e6).toFixed(2);
+    run.report(`   ${name.padEnd(16)} ${lost}, ${flood} M opens/s`);
   }
 }
-
-if (import.meta.main) await benchCriticalLoss();

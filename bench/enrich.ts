@@ -11,10 +11,9 @@ import { EventBatch } from "../lib/events/event_batch.ts";
 import { ProcessCache } from "../lib/processes/process_cache.ts";
 import { Users } from "../lib/processes/users.ts";
 import { median } from "./support.ts";
+import type { BenchRun } from "./bench_run.ts";
 
 const EVENTS = 1_000;
-const ROUNDS = 15;
-const BATCHES = 200;
 const RECORD_BYTES = EVENT.size;
 
 /** Whose processes' events there are: `pidOf` an event's number. */
@@ -34,14 +33,16 @@ function batchOf(pidOf: (i: number) => number): EventBatch {
   return batch;
 }
 
-function nsAnEvent(work: () => void): number {
+function nsAnEvent(batches: number, work: () => void): number {
   const start = performance.now();
-  for (let i = 0; i < BATCHES; i++) work();
-  return (performance.now() - start) * 1e6 / (BATCHES * EVENTS);
+  for (let i = 0; i < batches; i++) work();
+  return (performance.now() - start) * 1e6 / (batches * EVENTS);
 }
 
-export function benchEnrich(): void {
-  console.log(`\nEnrichment, ns an event (${EVENTS} events a batch)`);
+export function bench(run: BenchRun): void {
+  run.report(`\nEnrichment, ns an event (${EVENTS} events a batch)`);
+  const rounds = run.pick(15, 1);
+  const batches = run.pick(200, 2);
   const source = {
     list: () => Array.from({ length: 20_000 }, (_, i) => i + 1),
     read: (pid: number) => ({
@@ -51,7 +52,6 @@ export function benchEnrich(): void {
       name: `p${pid}`,
       ppid: 1,
       exe: "/bin/p",
-
       cgroups: "",
     }),
     cgroupPath: () => "/",
@@ -60,47 +60,57 @@ export function benchEnrich(): void {
   cache.fill(1);
   const stage = new EnrichStage(cache);
   let sum = 0;
-  const cases: Record<string, { batch: EventBatch; work: (batch: EventBatch) => void }> = {
+  /** `known`: the events that the stage must give a process, which it makes of the event where nobody knows it. */
+  const cases: Record<string, { batch: EventBatch; known: number; work: (batch: EventBatch) => void }> = {
     "pids alone": {
       batch: batchOf(() => 7),
+      known: 0,
       work: (batch) => {
         for (let i = 0; i < batch.count; i++) sum += batch.pid(i);
       },
     },
-    "one process": { batch: batchOf(() => 7), work: (batch) => stage.run(batch) },
-    "20 in a row, 50 processes": { batch: batchOf((i) => 1 + Math.floor(i / 20)), work: (batch) => stage.run(batch) },
-    "1,000 in turn": { batch: batchOf((i) => 1 + i * 17), work: (batch) => stage.run(batch) },
-    "unknown, again and again": { batch: batchOf((i) => 50_000 + i), work: (batch) => stage.run(batch) },
+    "one process": { batch: batchOf(() => 7), known: EVENTS, work: (batch) => stage.run(batch) },
+    "20 in a row, 50 processes": {
+      batch: batchOf((i) => 1 + Math.floor(i / 20)),
+      known: EVENTS,
+      work: (batch) => stage.run(batch),
+    },
+    "1,000 in turn": { batch: batchOf((i) => 1 + i * 17), known: EVENTS, work: (batch) => stage.run(batch) },
+    "unknown, again and again": { batch: batchOf((i) => 50_000 + i), known: EVENTS, work: (batch) => stage.run(batch) },
   };
-  const rounds: Record<string, number[]> = {};
-  for (let round = 0; round < ROUNDS; round++) {
+  const times: Record<string, number[]> = {};
+  for (let round = 0; round < rounds; round++) {
     for (const [name, { batch, work }] of Object.entries(cases)) {
-      (rounds[name] ??= []).push(nsAnEvent(() => {
+      (times[name] ??= []).push(nsAnEvent(batches, () => {
         batch.next = 0;
         work(batch);
       }));
     }
   }
-  const baseline = median(rounds["pids alone"]);
-  for (const [name, all] of Object.entries(rounds)) {
-    console.log(`   ${name.padEnd(26)} ${median(all).toFixed(1)} ns, ratio ${(median(all) / baseline).toFixed(1)}`);
+  const baseline = median(times["pids alone"]);
+  for (const [name, all] of Object.entries(times)) {
+    run.report(`   ${name.padEnd(26)} ${median(all).toFixed(1)} ns, ratio ${(median(all) / baseline).toFixed(1)}`);
   }
-  if (sum === 0 || cache.stats().hits === 0) throw new Error("Cannot measure enrichment: nothing was enriched");
+  run.equal("the sum of the pids", sum, 7 * EVENTS * batches * rounds);
+  for (const [name, { batch, known }] of Object.entries(cases)) {
+    const found = batch.process.filter((process, i) => process !== null && process.pid === batch.pid(i)).length;
+    run.equal(`the number of events with a process of case "${name}"`, found, known);
+  }
 
-  const times: number[] = [];
+  const fills: number[] = [];
   let entries = 0;
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     const proc = new ProcSource();
     const real = new ProcessCache(proc, new Users(proc));
     const start = performance.now();
     real.fill(Number(monotonicNs()));
-    times.push(performance.now() - start);
+    fills.push(performance.now() - start);
     entries = real.stats().entries;
+    const comm = Deno.readTextFileSync("/proc/self/comm").trim();
+    run.equal("the name of this process", real.recall(Deno.pid, Number(monotonicNs()))?.name ?? "", comm);
   }
-  const ms = median(times);
-  console.log(
+  const ms = median(fills);
+  run.report(
     `   filling from /proc: ${ms.toFixed(1)} ms for ${entries} processes, ${(ms * 1000 / entries).toFixed(0)} µs each`,
   );
 }
-
-if (import.meta.main) benchEnrich();

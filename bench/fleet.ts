@@ -1,17 +1,16 @@
 /**
  * Events of one agent that a server has acknowledged, a second; and from when an event was made to its acknowledgement
  * at 10,000 events a second without a flush interval. Agent and server are processes that share this machine; the store
- * forgets. Events are those of tests/support/fleet_events.ts: seven types, half of them enriched.
+ * forgets, but for a check. Events are those of tests/support/fleet_events.ts: seven types, half of them enriched.
  */
 import type { AgentProgramOptions, AgentProgramResult } from "../tests/support/fleet_agent_program.ts";
 import { CertificateFolder } from "../tests/support/fleet_certificates.ts";
+import { TestFolder } from "../tests/support/fleet_cli.ts";
+import { readBatches } from "../tests/support/fleet_file_store.ts";
 import { AgentProgram, ServerProgram } from "../tests/support/fleet_programs.ts";
 import { FULL_LOAD, STEADY_LOAD } from "./fleet_load.ts";
 import { median } from "./support.ts";
-
-const EVENTS = 600_000;
-const ROUNDS = 3;
-const STEADY_EVENTS = 60_000;
+import type { BenchRun } from "./bench_run.ts";
 
 interface Variant {
   name: string;
@@ -25,8 +24,10 @@ const VARIANTS: Variant[] = [
   { name: "mTLS + gzip", tls: true, gzip: true },
 ];
 
-export async function benchFleet(): Promise<void> {
-  console.log(`\nFleet: ${EVENTS} events from one agent, acknowledged; median of ${ROUNDS}`);
+export async function bench(run: BenchRun): Promise<void> {
+  const events = run.pick(600_000, 5_000);
+  const rounds = run.pick(3, 1);
+  run.report(`\nFleet: ${events} events from one agent, acknowledged; median of ${rounds}`);
   await using folder = await CertificateFolder.create();
   const ca = await folder.authority("ca");
   const server = await folder.issue("ca", "server");
@@ -34,7 +35,13 @@ export async function benchFleet(): Promise<void> {
 
   async function measure(variant: Variant, options: Partial<AgentProgramOptions>): Promise<AgentProgramResult> {
     const tls = variant.tls ? { ...server, ca } : null;
-    await using program = await ServerProgram.start({ listen: { host: "127.0.0.1", port: 0 }, tls });
+    await using store = new TestFolder();
+    const storePath = `${store.path}/store`;
+    await using program = await ServerProgram.start({
+      listen: { host: "127.0.0.1", port: 0 },
+      tls,
+      ...run.isCheck && { storePath },
+    });
     await using agent = AgentProgram.start({
       link: {
         servers: [{ host: "127.0.0.1", port: program.port }],
@@ -42,26 +49,38 @@ export async function benchFleet(): Promise<void> {
         gzip: variant.gzip,
       },
       ...FULL_LOAD,
-      to: EVENTS,
+      to: events,
       ...options,
     });
-    return await agent.result();
+    const result = await agent.result();
+    const made = options.to ?? events;
+    run.equal("the number of events that were sent", result.link.sentEvents, made);
+    if (run.isCheck) {
+      const { batches } = readBatches(storePath);
+      const numbers = batches.flatMap((batch) => batch.numbers).sort((a, b) => a - b);
+      const missing = numbers.findIndex((number, i) => number !== i);
+      run.equal("the number of events that the store has", numbers.length, made);
+      run.equal("the place of the first event that the store has not once", missing, -1);
+      run.equal("the number of damaged events", batches.reduce((sum, { damaged }) => sum + damaged, 0), 0);
+    }
+    return result;
   }
 
   let plain = NaN;
   for (const variant of VARIANTS) {
     const rates: number[] = [];
     let rssBytesMax = 0;
-    for (let round = 0; round < ROUNDS; round++) {
+    for (let round = 0; round < rounds; round++) {
       const { seconds, rssBytesMax: rss } = await measure(variant, {});
-      rates.push(EVENTS / seconds);
+      rates.push(events / seconds);
       rssBytesMax = Math.max(rssBytesMax, rss);
     }
     const rate = median(rates);
     if (variant.name === "plain") plain = rate;
-    const steady = { ...STEADY_LOAD, to: STEADY_EVENTS };
+    if (run.isCheck && variant !== VARIANTS[0]) continue;
+    const steady = { ...STEADY_LOAD, to: run.pick(60_000, 1_000) };
     const { latencyMs, cpuSeconds, seconds } = await measure(variant, steady);
-    console.log(
+    run.report(
       `   ${variant.name.padEnd(12)} ${Math.round(rate)} events/s (${
         (rate / plain).toFixed(2)
       } of plain), agent at most ` +
@@ -70,5 +89,3 @@ export async function benchFleet(): Promise<void> {
     );
   }
 }
-
-if (import.meta.main) await benchFleet();

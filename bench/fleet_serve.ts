@@ -4,13 +4,11 @@
  */
 import type { AgentProgramOptions, AgentProgramResult } from "../tests/support/fleet_agent_program.ts";
 import { CertificateFolder } from "../tests/support/fleet_certificates.ts";
-import { FleetServe, TestFolder } from "../tests/support/fleet_cli.ts";
+import { eventually, FleetServe, TestFolder } from "../tests/support/fleet_cli.ts";
 import { AgentProgram } from "../tests/support/fleet_programs.ts";
 import { NatsServers } from "../tests/support/nats_servers.ts";
 import { FULL_LOAD, STEADY_LOAD } from "./fleet_load.ts";
-
-const EVENTS = 300_000;
-const STEADY_EVENTS = 50_000;
+import type { BenchRun } from "./bench_run.ts";
 
 interface Variant {
   name: string;
@@ -28,8 +26,9 @@ const VARIANTS: Variant[] = [
   { name: "NATS, 3 nodes", tls: false, gzip: false, nodes: 3 },
 ];
 
-export async function benchFleetServe(): Promise<void> {
-  console.log(`\nServe: ${EVENTS} events from one agent, stored and acknowledged`);
+export async function bench(run: BenchRun): Promise<void> {
+  const events = run.pick(300_000, 3_000);
+  run.report(`\nServe: ${events} events from one agent, stored and acknowledged`);
   await using folder = await CertificateFolder.create();
   const ca = await folder.authority("ca");
   const certificate = await folder.issue("ca", "server");
@@ -49,19 +48,26 @@ export async function benchFleetServe(): Promise<void> {
         gzip: variant.gzip,
       },
       ...FULL_LOAD,
-      to: EVENTS,
+      to: events,
       ...options,
     });
-    return await agent.result();
+    const result = await agent.result();
+    const made = options.to ?? events;
+    const stored = async () => (await server.get("/api/v1/agents")).agents[0]?.events ?? 0;
+    run.equal("the number of events that were sent", result.link.sentEvents, made);
+    await eventually(async () => await stored() >= made, () => `store of ${made} events`);
+    run.equal("the number of events that the store has", await stored(), made);
+    return result;
   }
 
   let plain = NaN;
   for (const variant of VARIANTS) {
     const { seconds, rssBytesMax } = await measure(variant, {});
-    const rate = EVENTS / seconds;
+    const rate = events / seconds;
     if (variant.name === "plain") plain = rate;
-    const { latencyMs } = await measure(variant, { ...STEADY_LOAD, to: STEADY_EVENTS });
-    console.log(
+    if (run.isCheck && variant !== VARIANTS[0]) continue;
+    const { latencyMs } = await measure(variant, { ...STEADY_LOAD, to: run.pick(50_000, 1_000) });
+    run.report(
       `   ${variant.name.padEnd(14)} ${Math.round(rate)} events/s (${(rate / plain).toFixed(2)} of plain), ` +
         `agent at most ${Math.round(rssBytesMax / 2 ** 20)} MiB; at ${STEADY_LOAD.rate}/s p50 ${
           latencyMs.p50.toFixed(1)
@@ -70,5 +76,3 @@ export async function benchFleetServe(): Promise<void> {
     );
   }
 }
-
-if (import.meta.main) await benchFleetServe();

@@ -5,37 +5,45 @@
 import { LibbpfLink } from "../lib/ffi/bpf_link.ts";
 import { BpfObject } from "../lib/ffi/bpf_object.ts";
 import { type Libbpf, openLibbpf } from "../lib/ffi/libbpf.ts";
-import { BUILD_DIR, compileC, median, run } from "./support.ts";
+import { BUILD_DIR, median, outputOf, programPath, textOf } from "./support.ts";
+import type { BenchRun } from "./bench_run.ts";
 
 const OBJECT = `${BUILD_DIR}/bpf/open_cost.bpf.o`;
-const FILES = [1, 1000];
-const RUNS_OF_100 = 1_000;
-const ROUNDS = 3;
 /** Until a watcher that says nothing can be taken to be attached. */
 const START_MS = 2_000;
+const OPENER = "open_cost";
+/** As in bench/cost.h. */
+const CALLS_A_RUN = 100;
 
 const COUNT_OPENS = "tracepoint:syscalls:sys_enter_openat { @[comm] = count(); }";
 /** It needs tracefs, which is mounted where it alone sees it. */
 const COUNT = `mount -t tracefs none /sys/kernel/tracing && exec bpftrace -e '${COUNT_OPENS}'`;
 
-const EVENTS = ["./ebpfmon", "events", "--listen", "off", "--json"];
+const EBPFMON = "./ebpfmon";
+const EVENTS = [EBPFMON, "events", "--listen", "off", "--json"];
 
 interface Watcher {
   name: string;
   /** The name of one in bench/bpf/open_cost.bpf.c. */
   program?: string;
   command?: string[];
+  /** Whether it says of each open whose it was and how often it came. */
+  namesOpens?: boolean;
 }
 
+const BASELINE: Watcher = { name: "nothing" };
+const PEER: Watcher = { name: "bpftrace count", command: ["unshare", "--mount", "sh", "-c", COUNT] };
 const WATCHERS: Watcher[] = [
-  { name: "nothing" },
+  BASELINE,
   { name: "empty tracepoint", program: "syscall_exit" },
-  { name: "bpftrace count", command: ["unshare", "--mount", "sh", "-c", COUNT] },
-  { name: "ebpfmon events", command: EVENTS },
-  { name: "ebpfmon, all are sent", command: [...EVENTS, "--no-repeat-suppression", "--rate-limit", "0"] },
+  PEER,
+  { name: "ebpfmon events", command: EVENTS, namesOpens: true },
+  {
+    name: "ebpfmon, all are sent",
+    command: [...EVENTS, "--no-repeat-suppression", "--rate-limit", "0"],
+    namesOpens: true,
+  },
 ];
-
-const PEER = WATCHERS.findIndex(({ name }) => name.startsWith("bpftrace"));
 
 /** Nanoseconds of an openat, and of it and its close. */
 interface Times {
@@ -43,56 +51,92 @@ interface Times {
   both: number;
 }
 
-async function watch(libbpf: Libbpf, { program, command }: Watcher): Promise<AsyncDisposable> {
+/** A watcher under way. */
+interface Watching extends AsyncDisposable {
+  /** Ends it. @returns what it printed, in a check alone */
+  end(): Promise<string>;
+}
+
+async function watch(run: BenchRun, libbpf: Libbpf, { program, command }: Watcher): Promise<Watching> {
   await using stack = new AsyncDisposableStack();
+  let printed = Promise.resolve("");
   if (program !== undefined) {
     const object = stack.use(BpfObject.open(libbpf, "open_cost", await Deno.readFile(OBJECT)));
     object.load();
     stack.use(new LibbpfLink(libbpf, object.programPointer(program), program));
   }
   if (command !== undefined) {
-    const [name, ...args] = command;
-    const child = new Deno.Command(name, { args, stdout: "null", stderr: "null" }).spawn();
+    // Of other processes there may be more events than a ring holds.
+    const [name, ...args] = run.isCheck && command[0] === EBPFMON ? [...command, "--comm", OPENER] : command;
+    const stdout = run.pick("null", "piped");
+    const child = new Deno.Command(name, { args, stdout, stderr: "null" }).spawn();
+    const started = Promise.withResolvers<void>();
+    if (run.isCheck) printed = textOf(child.stdout, started.resolve);
     stack.defer(async () => {
       child.kill("SIGINT");
       const { code } = await child.status;
       if (code !== 0) throw new Error(`Cannot watch with ${name}: exit code ${code}`);
     });
-    await new Promise((resolve) => setTimeout(resolve, START_MS));
+    if (run.isCheck) await started.promise;
+    else await new Promise((resolve) => setTimeout(resolve, START_MS));
   }
-  return stack.move();
+  const running = stack.move();
+  const end = async () => {
+    await running.disposeAsync();
+    return await printed;
+  };
+  return { end, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
-export async function benchOpenCost(): Promise<void> {
-  console.log(
+/** Opens of the files of this folder, each as often as a record says that it came. */
+function opensIn(folder: string, printed: string): number {
+  return printed.split("\n")
+    .filter((line) => line.includes(`"path":"${folder}/`))
+    .map((line) => JSON.parse(line))
+    .reduce((sum, { repeats, weight }) => sum + repeats * weight, 0);
+}
+
+export async function bench(run: BenchRun): Promise<void> {
+  run.report(
     "\n5. Time of a file's openat, and of openat and close; below, what watching adds (ns; ratio = to bpftrace)",
   );
+  const fileCounts = run.pick([1, 1000], [1, 20]);
+  const runsOf100 = run.pick(1_000, 1);
   using libbpf = openLibbpf({ embeddedDir: "build/app/lib" });
-  const opener = await compileC("open_cost");
+  const opener = programPath(OPENER);
   const folder = await Deno.makeTempDir({ prefix: "ebpfmon-bench-" });
   await using stack = new AsyncDisposableStack();
   stack.defer(() => Deno.remove(folder, { recursive: true }));
-  const times = WATCHERS.map(() => FILES.map(() => [] as Times[]));
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const [i, watcher] of WATCHERS.entries()) {
-      await using _watching = await watch(libbpf, watcher);
-      for (const [k, files] of FILES.entries()) {
-        const [open, both] = (await run(opener, folder, String(files), String(RUNS_OF_100))).split(" ").map(Number);
-        times[i][k].push({ open, both });
+  // bpftrace may miss a signal at its start, and counts what a check has no use for.
+  const watchers = run.pick(WATCHERS, WATCHERS.filter((watcher) => watcher !== PEER));
+  const times = new Map(watchers.map((watcher) => [watcher, fileCounts.map(() => [] as Times[])]));
+  for (let round = 0; round < run.pick(3, 1); round++) {
+    for (const watcher of watchers) {
+      await using watching = await watch(run, libbpf, watcher);
+      for (const [k, files] of fileCounts.entries()) {
+        const printed = await outputOf(opener, folder, String(files), String(runsOf100));
+        const [open, both] = printed.split(" ").map(Number);
+        times.get(watcher)![k].push({ open, both });
+      }
+      const printed = await watching.end();
+      if (run.isCheck && watcher.namesOpens) {
+        const made = fileCounts.reduce((sum, files) => sum + files + runsOf100 * CALLS_A_RUN, 0);
+        run.equal(`the number of opens that "${watcher.name}" saw`, opensIn(folder, printed), made);
       }
     }
   }
   /** What a watcher adds to what the same round took without any. */
-  const added = (watcher: number, k: number, part: keyof Times) =>
-    median(times[watcher][k].map((time, round) => time[part] - (watcher === 0 ? 0 : times[0][k][round][part])));
-  for (const [i, { name }] of WATCHERS.entries()) {
-    const columns = FILES.map((files, k) => {
-      const ratio = (added(i, k, "open") / added(PEER, k, "open")).toFixed(2);
-      const text = `${files === 1 ? "one file" : `${files} files`} ${added(i, k, "open")}, ${added(i, k, "both")}`;
-      return i === 0 ? text : `${text}: ratio ${ratio}`;
+  const added = (watcher: Watcher, k: number, part: keyof Times) => {
+    const without = watcher === BASELINE ? null : times.get(BASELINE)![k];
+    return median(times.get(watcher)![k].map((time, round) => time[part] - (without?.[round][part] ?? 0)));
+  };
+  for (const watcher of watchers) {
+    const columns = fileCounts.map((files, k) => {
+      const [open, both] = [added(watcher, k, "open"), added(watcher, k, "both")];
+      const text = `${files === 1 ? "one file" : `${files} files`} ${open}, ${both}`;
+      if (watcher === BASELINE || !times.has(PEER)) return text;
+      return `${text}: ratio ${(open / added(PEER, k, "open")).toFixed(2)}`;
     });
-    console.log(`   ${name.padEnd(22)} ${columns.join("; ")}`);
+    run.report(`   ${watcher.name.padEnd(22)} ${columns.join("; ")}`);
   }
 }
-
-if (import.meta.main) await benchOpenCost();

@@ -11,15 +11,11 @@ import { runStage } from "../lib/pipeline/run_stage.ts";
 import { Users } from "../lib/processes/users.ts";
 import { SyntheticEvents } from "../lib/simulate/synthetic_events.ts";
 import { batchOf } from "../tests/support/records.ts";
-import { median, run } from "./support.ts";
+import { median, outputOf } from "./support.ts";
+import type { BenchRun } from "./bench_run.ts";
 
-const EVENTS = 3_000_000;
-const QUEUE_EVENTS = 500_000;
-const ROUNDS = 5;
 const LOOP_BATCHES = 64;
 const LOOP_BATCH_EVENTS = 200;
-const LOOP_PASSES = 100;
-const RATE = 500_000;
 
 const WAYS: [name: string, flags: string[]][] = [
   ["one worker", ["--placement", "one"]],
@@ -32,22 +28,33 @@ const WAYS: [name: string, flags: string[]][] = [
 interface Summary {
   type: string;
   in: number;
+  filtered: number;
+  aggregated: number;
   unaccounted: number;
   simulated: { seconds: number };
   latency: Record<"p50_ns" | "p99_ns", number>;
 }
 
-async function simulate(events: number, flags: string[]): Promise<Summary> {
-  const lines = await run("./ebpfmon", "pipeline", "--simulate", String(events), "--json", "--listen", "off", ...flags);
+async function simulate(run: BenchRun, events: number, flags: string[]): Promise<Summary> {
+  const lines = await outputOf(
+    "./ebpfmon",
+    "pipeline",
+    "--simulate",
+    String(events),
+    "--json",
+    "--listen",
+    "off",
+    ...flags,
+  );
   const summary = JSON.parse(lines.trimEnd().split("\n").at(-1)!) as Summary;
-  if (summary.in !== events || summary.unaccounted !== 0) {
-    throw new Error(`events were lost: ${JSON.stringify(summary)}`);
-  }
+  run.equal("the number of events that went in", summary.in, events);
+  run.equal("the number of events that came out", summary.filtered + summary.aggregated, events);
+  run.equal("the number of events that are unaccounted for", summary.unaccounted, 0);
   return summary;
 }
 
 /** Events a second of the stages alone. */
-function plainLoop(): number {
+function plainLoop(run: BenchRun): number {
   const made = new SyntheticEvents(() => BigInt(Math.round(performance.now() * 1e6)));
   const batches: EventBatch[] = Array.from(
     { length: LOOP_BATCHES },
@@ -59,48 +66,61 @@ function plainLoop(): number {
   );
   const nobody = { list: () => [], read: () => null, cgroupPath: () => null };
   const users = new Users({ passwdText: () => "", passwdStamp: () => null });
+  const aggregate = new AggregateStage({
+    nowNs: () => performance.now() * 1e6,
+    processesMax: 4_096,
+    containersMax: 1_024,
+  });
   const stages = [
     new FilterStage({ dropRules: DEFAULT_DROP_RULES, filter: null }),
     new EnrichStage(new ProcessCache(nobody, users)),
-    new AggregateStage({ nowNs: () => performance.now() * 1e6, processesMax: 4_096, containersMax: 1_024 }),
+    aggregate,
   ];
   // What the filter drops is gone after the first pass; it counts as looked at in that pass alone.
   let events = 0;
+  let kept = 0;
   const start = performance.now();
-  for (let pass = 0; pass < LOOP_PASSES; pass++) {
+  for (let pass = 0; pass < run.pick(100, 2); pass++) {
     for (const batch of batches) {
       events += batch.count;
       for (const stage of stages) runStage(stage, batch, () => {});
+      kept += batch.count;
     }
   }
-  return events / ((performance.now() - start) / 1000);
+  const perSecond = events / ((performance.now() - start) / 1000);
+  const counted = aggregate.take().records.reduce((sum, it) => sum + it);
+  run.equal("the number of events that the loop counted", counted, kept);
+  return perSecond;
 }
 
-export async function benchPipeline(): Promise<void> {
-  console.log("\nPipeline: M events/s from the simulated ring to the last stage, medians");
+export async function bench(run: BenchRun): Promise<void> {
+  run.report("\nPipeline: M events/s from the simulated ring to the last stage, medians");
   const rates = new Map<string, number[]>([
     ["plain loop, no ring", []],
     ...WAYS.map(([name]) => [name, []] as [string, number[]]),
   ]);
-  for (let round = 0; round < ROUNDS; round++) {
-    rates.get("plain loop, no ring")!.push(plainLoop());
+  for (let round = 0; round < run.pick(5, 1); round++) {
+    rates.get("plain loop, no ring")!.push(plainLoop(run));
     for (const [name, flags] of WAYS) {
-      const events = flags.includes("queue") ? QUEUE_EVENTS : EVENTS;
-      const { simulated } = await simulate(events, flags);
+      const events = flags.includes("queue") ? run.pick(500_000, 5_000) : run.pick(3_000_000, 20_000);
+      const { simulated } = await simulate(run, events, flags);
       rates.get(name)!.push(events / simulated.seconds);
     }
   }
   const slowest = median(rates.get("one worker, BPF queues")!);
   for (const [name, values] of rates) {
     const rate = median(values);
-    console.log(`  ${name.padEnd(28)} ${(rate / 1e6).toFixed(2)}   ${(rate / slowest).toFixed(1)} x BPF queues`);
+    run.report(`  ${name.padEnd(28)} ${(rate / 1e6).toFixed(2)}   ${(rate / slowest).toFixed(1)} x BPF queues`);
   }
+  const ratePerSecond = run.pick(500_000, 10_000);
   const latencies: Summary["latency"][] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    latencies.push((await simulate(RATE * 3, ["--rate", String(RATE)])).latency);
+  for (let round = 0; round < run.pick(5, 1); round++) {
+    latencies.push((await simulate(run, ratePerSecond * run.pick(3, 0.3), ["--rate", String(ratePerSecond)])).latency);
   }
   const [p50, p99] = (["p50_ns", "p99_ns"] as const).map((key) => median(latencies.map((one) => one[key])) / 1e6);
-  console.log(
-    `  at ${RATE} events/s: p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms (nobody waits for company in a ring)`,
+  run.report(
+    `  at ${ratePerSecond} events/s: p50 ${p50.toFixed(2)} ms, p99 ${
+      p99.toFixed(2)
+    } ms (nobody waits for company in a ring)`,
   );
 }

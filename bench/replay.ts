@@ -3,11 +3,10 @@
  * just written and is in the page cache, each as a process of its own. nfpcapd parses in C and never enters the kernel; the others are here to say
  * what an analyst would wait.
  */
-import { benchFrame, median, run } from "./support.ts";
+import { benchFrame, median, outputOf } from "./support.ts";
+import type { BenchRun } from "./bench_run.ts";
 
-const FRAMES = 500_000;
 const FLOWS = 1_000;
-const ROUNDS = 3;
 /** Kept of each frame and on the wire: as tcpdump -s 128 has them. */
 const KEPT_BYTES = 128;
 const WIRE_BYTES = 600;
@@ -16,12 +15,12 @@ const RECORD_BYTES = 16 + KEPT_BYTES;
 const FRAMES_A_SECOND = 100_000;
 
 /** UDP and TCP frames of FLOWS flows, one after another. */
-function benchCapture(): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(24 + FRAMES * RECORD_BYTES);
+function benchCapture(frameCount: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(24 + frameCount * RECORD_BYTES);
   const view = new DataView(bytes.buffer);
   [MAGIC_MICROSECONDS, 2 | 4 << 16, 0, 0, KEPT_BYTES, 1].forEach((word, i) => view.setUint32(i * 4, word, true));
   const frames = [benchFrame("udp"), benchFrame("tcp")];
-  for (let i = 0; i < FRAMES; i++) {
+  for (let i = 0; i < frameCount; i++) {
     const at = 24 + i * RECORD_BYTES;
     const seconds = Math.floor(i / FRAMES_A_SECOND);
     const microseconds = (i % FRAMES_A_SECOND) * (1_000_000 / FRAMES_A_SECOND);
@@ -37,38 +36,67 @@ function benchCapture(): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-async function secondsOf(command: string, args: string[]): Promise<number> {
-  const before = performance.now();
-  await run(command, ...args);
-  return (performance.now() - before) / 1000;
+interface Contender {
+  name: string;
+  command: string;
+  args: string[];
+  /** Frames that it counted, from what it printed and the files that it wrote. */
+  frames(printed: string): number | Promise<number>;
 }
 
-export async function benchReplay(): Promise<void> {
+/** @param dir where the capture is and contenders may write */
+function contenders(file: string, dir: string): Contender[] {
+  const sum = (counts: Iterable<string | number>) => Array.from(counts, Number).reduce((sum, it) => sum + it, 0);
+  return [
+    {
+      name: "ebpfmon replay",
+      command: "./ebpfmon",
+      args: ["replay", file, "--json"],
+      frames: (printed) => JSON.parse(printed.trimEnd().split("\n").at(-1)!).packets,
+    },
+    {
+      name: "tshark -z conv",
+      command: "tshark",
+      args: ["-r", file, "-n", "-q", "-z", "conv,udp", "-z", "conv,tcp"],
+      // Address and port, <->, address and port, then frames and bytes of each way and of both.
+      frames: (printed) => sum(Array.from(printed.matchAll(/<->(?:\s+\S+){7}\s+(\d+)/g), ([, frames]) => frames)),
+    },
+    {
+      name: "nfpcapd",
+      command: "nfpcapd",
+      args: ["-r", file, "-w", dir],
+      frames: async () => sum((await outputOf("nfdump", "-R", dir, "-q", "-N", "-o", "fmt:%pkt")).trim().split("\n")),
+    },
+  ];
+}
+
+export async function bench(run: BenchRun): Promise<void> {
+  const frameCount = run.pick(500_000, 10_000);
   const dir = await Deno.makeTempDir();
   try {
     const file = `${dir}/bench.pcap`;
-    await Deno.writeFile(file, benchCapture());
-    const contenders: [name: string, command: string, args: string[]][] = [
-      ["ebpfmon replay", "./ebpfmon", ["replay", file, "--json"]],
-      ["tshark -z conv", "tshark", ["-r", file, "-n", "-q", "-z", "conv,udp", "-z", "conv,tcp"]],
-      ["nfpcapd", "nfpcapd", ["-r", file, "-w", dir]],
-    ];
-    const seconds = contenders.map((): number[] => []);
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const [i, [, command, args]] of contenders.entries()) seconds[i].push(await secondsOf(command, args));
+    await Deno.writeFile(file, benchCapture(frameCount));
+    const seconds = new Map<string, number[]>();
+    for (let round = 0; round < run.pick(3, 1); round++) {
+      const flowDir = `${dir}/flows${round}`;
+      await Deno.mkdir(flowDir);
+      for (const { name, command, args, frames } of contenders(file, flowDir)) {
+        const before = performance.now();
+        const printed = await outputOf(command, ...args);
+        seconds.set(name, [...seconds.get(name) ?? [], (performance.now() - before) / 1000]);
+        run.equal(`the number of frames that ${name} counted`, await frames(printed), frameCount);
+      }
     }
-    console.log(`\nReplay of ${FRAMES} frames in ${FLOWS} flows, start included`);
-    const baseline = median(seconds[0]);
-    contenders.forEach(([name], i) => {
-      const took = median(seconds[i]);
-      console.log(
-        `${name.padEnd(16)} ${Math.round(FRAMES / took).toLocaleString("en").padStart(12)} packets/s ` +
+    run.report(`\nReplay of ${frameCount} frames in ${FLOWS} flows, start included`);
+    const baseline = median([...seconds.values()][0]);
+    for (const [name, all] of seconds) {
+      const took = median(all);
+      run.report(
+        `${name.padEnd(16)} ${Math.round(frameCount / took).toLocaleString("en").padStart(12)} packets/s ` +
           `(${(baseline / took).toFixed(2)} of replay's)`,
       );
-    });
+    }
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
 }
-
-if (import.meta.main) await benchReplay();

@@ -4,6 +4,8 @@
  * 64 bytes, then 64 bytes and 64 KiB each way in turn over a TCP connection. Then of a whole TCP connection with one
  * message of 64 bytes. Medians of runs of 100: one in which another process had the CPU does not count.
  *
+ * A second line has the process's id and the ports of its two UDP sockets.
+ *
  *     socket_cost RUNS
  */
 #define _GNU_SOURCE
@@ -95,6 +97,15 @@ static void exchange(int from, int to, size_t bytes)
 	}
 }
 
+static int port_of(int fd)
+{
+	struct sockaddr_in address;
+	socklen_t length = sizeof(address);
+
+	check("getsockname", getsockname(fd, (void *)&address, &length));
+	return ntohs(address.sin_port);
+}
+
 /* Nanoseconds of a run: each message goes the other way than the one before. */
 static long long ping_pong_run_ns(const int ends[2], size_t bytes)
 {
@@ -140,5 +151,6 @@ int main(int argc, char **argv)
 	}
 	printf("%.1f %.1f %.1f %.1f\n", median_ns(udp_ns, runs), median_ns(small_ns, runs), median_ns(large_ns, runs),
 	       median_ns(connection_ns, runs));
+	printf("%d %d %d\n", getpid(), port_of(udp[0]), port_of(udp[1]));
 	return 0;
 }

@@ -6,14 +6,17 @@ import { LibbpfLink } from "../lib/ffi/bpf_link.ts";
 import { BpfObject } from "../lib/ffi/bpf_object.ts";
 import { type Libbpf, openLibbpf } from "../lib/ffi/libbpf.ts";
 import { SocketOwnerProbe } from "../lib/aggregate/owners/socket_owner_probe.ts";
-import { BUILD_DIR, compileC, median, run } from "./support.ts";
+import { SocketOwners } from "../lib/aggregate/owners/socket_owners.ts";
+import { monotonicNs } from "../lib/ffi/libc.ts";
+import { BUILD_DIR, median, outputOf, programPath } from "./support.ts";
+import type { BenchRun } from "./bench_run.ts";
 
 const EMPTY_OBJECT = `${BUILD_DIR}/bpf/socket_cost.bpf.o`;
 const OWNER_OBJECT = "build/bpf/socket_owner.bpf.o";
 const EMPTY_PROGRAMS = ["socket_send", "socket_receive", "socket_state"];
 /** Short rounds, and many: what is added is small beside what a machine does otherwise from one second to the next. */
-const RUNS_OF_100 = 100;
 const ROUNDS = 31;
+const UDP = 17;
 const OWNERS_MAX = 65_536;
 /** What the workload prints the times of: so many calls each, sends and receives alike. */
 const MEASURES = [
@@ -27,6 +30,8 @@ interface Watcher {
   name: string;
   /** @returns what ends it */
   attach(): Disposable;
+  /** Process that sent from one UDP port of loopback to another, as far as the watcher says. */
+  ownerOf?(port: number, to: number): number | null;
 }
 
 /** All in the kernel before the first round: it goes on freeing tables for a while, at the cost of whoever comes next. */
@@ -52,12 +57,17 @@ async function loadWatchers(libbpf: Libbpf, stack: DisposableStack): Promise<Wat
         probe.attach();
         return links.move();
       },
+      ownerOf(port, to) {
+        const ends = { src: "127.0.0.1", dst: "127.0.0.1", sport: port, dport: to, proto: UDP };
+        const flow = { ...ends, direction: "egress" as const, firstSeenNs: monotonicNs() };
+        return new SocketOwners(probe, probe.netns).ownerOf(flow)?.pid ?? null;
+      },
     },
   ];
 }
 
-export async function benchSocketCost(): Promise<void> {
-  console.log(
+export async function bench(run: BenchRun): Promise<void> {
+  run.report(
     "\n9. Time of a send or a receive over loopback, on average, and of a connection; below, what watching adds " +
       "(ns; ratio = to empty programs)",
   );
@@ -65,15 +75,20 @@ export async function benchSocketCost(): Promise<void> {
   const libbpf = stack.use(openLibbpf({ embeddedDir: "build/app/lib" }));
   const watchers = await loadWatchers(libbpf, stack);
   const [baseline, peer, ours] = watchers;
-  const program = await compileC("socket_cost");
+  const program = programPath("socket_cost");
   const rounds: Map<Watcher, number[]>[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < run.pick(ROUNDS, 2); round++) {
     const times = new Map<Watcher, number[]>();
     // Forth and back: what a watcher leaves behind is not always the same one's to bear.
     for (const watcher of round % 2 === 0 ? watchers : watchers.toReversed()) {
       using _watching = watcher.attach();
-      const printed = (await run(program, String(RUNS_OF_100))).trim().split(" ").map(Number);
-      times.set(watcher, printed.map((ns, i) => ns / MEASURES[i].calls));
+      const printed = (await outputOf(program, String(run.pick(100, 2)))).trim().split("\n");
+      const [measured, [pid, ...ports]] = printed.map((line) => line.split(" ").map(Number));
+      times.set(watcher, measured.map((ns, i) => ns / MEASURES[i].calls));
+      if (watcher.ownerOf === undefined) continue;
+      for (const [port, to] of [ports, ports.toReversed()]) {
+        run.equal(`the owner of UDP port ${port}`, watcher.ownerOf(port, to) ?? 0, pid);
+      }
     }
     rounds.push(times);
   }
@@ -85,8 +100,6 @@ export async function benchSocketCost(): Promise<void> {
       const text = `${name} ${added(watcher, i).toFixed(0)}`;
       return watcher === ours ? `${text}: ratio ${(added(ours, i) / added(peer, i)).toFixed(2)}` : text;
     });
-    console.log(`   ${watcher.name.padEnd(22)} ${columns.join("; ")}`);
+    run.report(`   ${watcher.name.padEnd(22)} ${columns.join("; ")}`);
   }
 }
-
-if (import.meta.main) await benchSocketCost();

@@ -12,12 +12,11 @@ import { EVENT_TYPES, SEVERITIES } from "../lib/events/event.ts";
 import { Random } from "../tests/support/random.ts";
 import { batchOf, eventRecord, processInfo } from "../tests/support/records.ts";
 import { median } from "./support.ts";
+import type { BenchRun } from "./bench_run.ts";
 
 const BATCHES = 64;
 const BATCH_EVENTS = 1_000;
 const PROCESSES = 200;
-const PASSES = 8;
-const ROUNDS = 7;
 const EVENTS = BATCHES * BATCH_EVENTS;
 /** Passes every event here, after looking at several things of each. */
 const FILTER = "pid >= 100 and (severity >= debug and not path /nowhere) and not comm nobody";
@@ -40,10 +39,10 @@ function syntheticBatches(): EventBatch[] {
 }
 
 /** ns an event of `work` over every batch, once. */
-function nsAnEvent(batches: EventBatch[], work: (batch: EventBatch) => void): number {
+function nsAnEvent(batches: EventBatch[], passes: number, work: (batch: EventBatch) => void): number {
   const start = performance.now();
-  for (let pass = 0; pass < PASSES; pass++) for (const batch of batches) work(batch);
-  return (performance.now() - start) * 1e6 / (PASSES * EVENTS);
+  for (let pass = 0; pass < passes; pass++) for (const batch of batches) work(batch);
+  return (performance.now() - start) * 1e6 / (passes * EVENTS);
 }
 
 function runs(stage: Stage): (batch: EventBatch) => void {
@@ -54,10 +53,13 @@ function runs(stage: Stage): (batch: EventBatch) => void {
   };
 }
 
-export function benchStages(): void {
-  console.log(`\n9. Stages, ${PROCESSES} processes (ns an event; ratio = cost / cost of the plain loop)`);
+export function bench(run: BenchRun): void {
+  run.report(`\n9. Stages, ${PROCESSES} processes (ns an event; ratio = cost / cost of the plain loop)`);
+  const passes = run.pick(8, 1);
+  const roundsMax = run.pick(7, 1);
   const batches = syntheticBatches();
   const counts = new Float64Array(EVENT_TYPES.length * SEVERITIES.length);
+  const aggregate = new AggregateStage({ nowNs: () => 2 ** 31, processesMax: 1_024, containersMax: 256 });
   const latency = new LatencyHistogram();
   const candidates: Record<string, (batch: EventBatch) => void> = {
     "plain loop": (batch) => {
@@ -70,16 +72,21 @@ export function benchStages(): void {
     "filter, five conditions": runs(
       new FilterStage({ dropRules: DEFAULT_DROP_RULES, filter: parseEventFilter(FILTER) }),
     ),
-    "aggregate": runs(new AggregateStage({ nowNs: () => 2 ** 31, processesMax: 1_024, containersMax: 256 })),
+    "aggregate": runs(aggregate),
   };
   const rounds = new Map(Object.keys(candidates).map((name) => [name, [] as number[]]));
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const [name, work] of Object.entries(candidates)) rounds.get(name)!.push(nsAnEvent(batches, work));
+  for (let round = 0; round < roundsMax; round++) {
+    for (const [name, work] of Object.entries(candidates)) rounds.get(name)!.push(nsAnEvent(batches, passes, work));
   }
+  const sumOf = (cells: Float64Array) => cells.reduce((sum, it) => sum + it);
+  const expected = roundsMax * passes * EVENTS;
+  run.equal("the number of events that the plain loop counted", sumOf(counts), expected);
+  run.equal("the number of latencies", latency.count, expected);
+  const { records, processes } = aggregate.take();
+  run.equal("the events by type and severity", records.join(), counts.join());
+  run.equal("the number of processes", processes.rows.length, PROCESSES);
   const plain = median(rounds.get("plain loop")!);
   for (const [name, all] of rounds) {
-    console.log(`   ${name.padEnd(24)} ${median(all).toFixed(1)} ns, ratio ${(median(all) / plain).toFixed(1)}`);
+    run.report(`   ${name.padEnd(24)} ${median(all).toFixed(1)} ns, ratio ${(median(all) / plain).toFixed(1)}`);
   }
 }
-
-if (import.meta.main) benchStages();

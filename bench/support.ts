@@ -1,4 +1,4 @@
-/** What the benches share: compiling their baselines, medians over interleaved rounds, the frame they send. */
+/** What the benches share: their programs, medians over interleaved rounds, the frame that they send. */
 import { BpfObject } from "../lib/ffi/bpf_object.ts";
 import type { FlowProbe } from "../lib/aggregate/flows/flow_probe.ts";
 import type { Libbpf } from "../lib/ffi/libbpf.ts";
@@ -8,19 +8,27 @@ export const BUILD_DIR = "build/bench";
 export const DRIVER_OBJECT = `${BUILD_DIR}/bpf/packet_cost.bpf.o`;
 export const FLOW_OBJECT = "build/bpf/flow.bpf.o";
 
-export async function run(command: string, ...args: string[]): Promise<string> {
+export async function outputOf(command: string, ...args: string[]): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(command, { args }).output();
   const text = new TextDecoder();
   if (!success) throw new Error(`Cannot run ${command} ${args.join(" ")}: ${text.decode(stderr)}`);
   return text.decode(stdout);
 }
 
-/** Compiles bench/NAME.c against libbpf. @returns the program's path */
-export async function compileC(name: string): Promise<string> {
-  await Deno.mkdir(BUILD_DIR, { recursive: true });
-  const program = `${BUILD_DIR}/${name}`;
-  await run("clang", "-O2", "-Wall", `bench/${name}.c`, "-o", program, "-lbpf");
-  return program;
+/** All that a program prints. @param started called when there is something, which watchers print once they watch */
+export async function textOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>, started: () => void): Promise<string> {
+  let all = "";
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+    all += text;
+    started();
+  }
+  started();
+  return all;
+}
+
+/** The program that the Makefile builds of bench/NAME.c. */
+export function programPath(name: string): string {
+  return `${BUILD_DIR}/${name}`;
 }
 
 export function median(values: number[]): number {

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "./assert.ts";
 import { Cli, type CliResult, type JsonObject, monitorArgs, runCli } from "./support/cli.ts";
 import { delay } from "../lib/runtime/timers.ts";
+import { eventually } from "./support/fleet_cli.ts";
 import { ENDS, TestNet } from "./support/namespaces.ts";
 
 const ACCEPT = decodeURIComponent(new URL("../build/tests/bpf/accept.bpf.o", import.meta.url).pathname);
@@ -134,8 +135,8 @@ Deno.test("after a kill -9 what counts is gone, the other monitor goes on, and t
   assert(programs.length > 0);
   const other = await startEgress(net);
   await kill(killed);
-  await delay(500); // programs and maps are freed after an RCU grace period
-  for (const id of programs) assertEquals(await programExists(id), false, `program ${id}`);
+  // Programs and maps are freed after an RCU grace period.
+  for (const id of programs) await eventually(async () => !await programExists(id), () => `end of program ${id}`);
   assertEquals((await ownFilters(net)).length, 2);
   await ping(net);
 

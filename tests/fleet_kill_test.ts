@@ -4,6 +4,7 @@
  */
 import { assert, assertEquals, assertGreater } from "./assert.ts";
 import type { AgentProgramOptions } from "./support/fleet_agent_program.ts";
+import { eventually } from "./support/fleet_cli.ts";
 import { readBatches } from "./support/fleet_file_store.ts";
 import { AgentProgram, freePort, ServerProgram } from "./support/fleet_programs.ts";
 import { delay } from "../lib/runtime/timers.ts";
@@ -59,6 +60,21 @@ class Fleet implements AsyncDisposable {
     return Deno.readTextFileSync(this.journalPath).split("\n").filter(Boolean).map(Number);
   }
 
+  /** Waits until spools have so many events more. */
+  async progress(events: number): Promise<void> {
+    const chunks = () => this.#hasJournal() ? this.chunks().length : 0;
+    const before = chunks();
+    await eventually(() => (chunks() - before) * CHUNK >= events, () => `${events} more events`);
+  }
+
+  #hasJournal(): boolean {
+    try {
+      return Deno.statSync(this.journalPath).isFile;
+    } catch {
+      return false;
+    }
+  }
+
   /** How often the store has each event. @throws when one is not as it was made */
   stored(): Map<number, number> {
     const counts = new Map<number, number>();
@@ -109,7 +125,7 @@ Deno.test("An agent killed again and again delivers what its spool had, once", a
   let from = 0;
   for (let kills = 0; kills < 8; kills++) {
     await using agent = fleet.agent({ from, to: 1_000_000, rate: 20_000, spool, journalPath: fleet.journalPath });
-    await delay(500 + kills * 53 % 200);
+    await fleet.progress(2_000 + kills * 530);
     await agent.end("SIGKILL");
     // What was being made when it was killed may or may not be in the spool: it is not made again.
     from = Math.max(...fleet.chunks()) + 2 * CHUNK;
@@ -132,7 +148,7 @@ Deno.test("Agent and server killed together lose and repeat nothing", async () =
   for (let kills = 0; kills < 5; kills++) {
     await using server = await fleet.server();
     await using agent = fleet.agent({ from, to: 1_000_000, rate: 20_000, spool, journalPath: fleet.journalPath });
-    await delay(600);
+    await fleet.progress(3_000);
     await Promise.all([server.end("SIGKILL"), agent.end("SIGKILL")]);
     from = Math.max(...fleet.chunks()) + 2 * CHUNK;
   }

@@ -80,7 +80,11 @@ Deno.test("nfcapd gets every flow of monitor --ipfix over UDP, IPv4 and IPv6, pa
     const said = new Response(nfcapd.stderr).text();
     await until("nfcapd", async () => (await net.run("watched", "ss", ["-lunH"])).includes(`${COLLECTOR}:${PORT}`));
     const objects = await monitorInto(net, `udp://${COLLECTOR}:${PORT}`);
-    await delay(300);
+    // Read by the collector: nothing waits in its socket, whose second column ss shows first.
+    await until("all of it", async () => {
+      const sockets = (await net.run("watched", "ss", ["-luanH"])).split("\n");
+      return sockets.some((line) => line.includes(`${COLLECTOR}:${PORT}`) && /^\w+\s+0\s/.test(line));
+    });
     nfcapd.kill("SIGTERM");
     const { success } = await nfcapd.status;
     assert(success, await said);

@@ -1,7 +1,7 @@
 /** The built ./ebpfmon as its users meet it: signals, exit codes, messages, metrics. */
 import { assert, assertEquals, assertGreater, assertLess, assertMatch, assertStringIncludes } from "./assert.ts";
 import { Cli, type CliResult, type JsonObject, monitorArgs, runCli } from "./support/cli.ts";
-import { delay } from "../lib/runtime/timers.ts";
+import { eventually } from "./support/fleet_cli.ts";
 import { ENDS, TestNet } from "./support/namespaces.ts";
 
 const GENERATOR = decodeURIComponent(new URL("../build/tests/bpf/generator.bpf.o", import.meta.url).pathname);
@@ -95,11 +95,12 @@ Deno.test("monitor --duration ends by itself with exit code 0", async () => {
 for (const windowMs of [60_000, 200]) {
   Deno.test(`monitor ends with exit code 0 when nobody reads its output any more, with windows of ${windowMs} ms`, async () => {
     await using net = await TestNet.create();
-    const args = monitorArgs("--window", `${windowMs}`, "--duration", "20");
+    const args = monitorArgs("--window", `${windowMs}`, "--duration", "600");
     const before = performance.now();
     const result = await runCli(net, args, ["bash", "-o", "pipefail", "-c", '"$0" "$@" | head -n 1']);
     assertEquals([result.code, result.stderr, result.stdout.length], [0, [], 1]);
-    assertLess(performance.now() - before, 10_000);
+    // Long before the time that it was given.
+    assertLess(performance.now() - before, 300_000);
   });
 }
 
@@ -125,9 +126,9 @@ Deno.test("monitor leaves no program and no link in the kernel after kill -9", a
   cli.kill("SIGKILL");
   assertEquals((await cli.result()).signal, "SIGKILL");
   assertEquals(await xdpOf(net), null);
-  await delay(500); // programs and maps are freed after an RCU grace period
-  for (const id of links) assertEquals(await exists("link", id), false, `link ${id}`);
-  for (const id of programs) assertEquals(await exists("prog", id), false, `program ${id}`);
+  // Programs and maps are freed after an RCU grace period.
+  for (const id of links) await eventually(async () => !await exists("link", id), () => `end of link ${id}`);
+  for (const id of programs) await eventually(async () => !await exists("prog", id), () => `end of program ${id}`);
 });
 
 Deno.test("monitor ends with exit code 1 and complete sums when its interface is deleted", async () => {

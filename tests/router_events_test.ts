@@ -1,6 +1,7 @@
 /** Real processes do real things; each event is checked field by field. */
 import { assert, assertEquals, assertGreater, assertGreaterOrEqual, assertMatch } from "./assert.ts";
 import { monotonicNs } from "../lib/ffi/libc.ts";
+import { eventually } from "./support/fleet_cli.ts";
 import { ACTOR, Actor, EVERYTHING, RING_BYTES, Watch } from "./support/router.ts";
 import type { RouterEvent } from "../lib/events/event.ts";
 
@@ -140,9 +141,13 @@ Deno.test("tcp_state follows a connection and names the process that made it", a
   const connection = await listener.accept();
   connection.close();
   listener.close();
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  const seen = () => watch.of("tcp_state").filter((event) => event.pid === pid && event.dport === listener.addr.port);
+  await eventually(() => {
+    watch.readAll();
+    return seen().length >= 3;
+  }, () => "third state");
   watch.finish();
-  const states = watch.of("tcp_state").filter((event) => event.pid === pid && event.dport === listener.addr.port);
+  const states = seen();
   assertEquals(states[0].oldState, "CLOSE");
   assertEquals(states.map((event) => event.newState).slice(0, 3), ["SYN_SENT", "ESTABLISHED", "FIN_WAIT1"]);
   assertEquals(states[1].src, "127.0.0.1");

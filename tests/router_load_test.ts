@@ -2,12 +2,15 @@
 import { assert, assertEquals, assertGreater, assertLess } from "./assert.ts";
 import type { RuleSet } from "../lib/events/rule_set.ts";
 import type { Severity, SharedRing } from "../lib/events/event.ts";
+import { monotonicNs } from "../lib/ffi/libc.ts";
 import { EVENT, VIOLATION_PAYLOAD } from "../lib/wire/layouts.gen.ts";
 import { ACTOR, Actor, EVERYTHING, RING_BYTES, sumOf, Watch } from "./support/router.ts";
 
 const FLOODERS = 3;
 const FLOOD = 100_000;
 const EXECS = 1_000;
+/** How often a load is sent before a test gives up that needs it to show something. */
+const ROUNDS_MAX = 20;
 
 /** The equations of DESIGN section 3, once nothing runs and everything is read. */
 function assertAccounted(watch: Watch): void {
@@ -32,10 +35,23 @@ function assertAccounted(watch: Watch): void {
 Deno.test("1,000 root execs inside a flood of opens all arrive, in order, and the flood is accounted for", async () => {
   await using actor = await Actor.build();
   using watch = new Watch({ sources: ["file_open", "process_exec"] });
-  const flooders = Array.from({ length: FLOODERS }, (_, i) => actor.start("flood", `/flood${i}`, String(FLOOD)));
   const executor = actor.start("execs", String(EXECS));
-  for (const { go } of [...flooders, executor]) await go();
-  await watch.readUntil(Promise.all([...flooders, executor].map(({ done }) => done)));
+  let floods = 0;
+  /** The ring of opens must have been too small for them, or the test is void: how often depends on the machine. */
+  const isTooMuch = () => {
+    const { dropped, sampledOut } = watch.probe.counters();
+    return dropped[2] + sampledOut > 0n;
+  };
+  const floodOn = async () => {
+    do {
+      const flooders = Array.from({ length: FLOODERS }, () => actor.start("flood", `/flood${floods++}`, String(FLOOD)));
+      for (const { go } of flooders) await go();
+      await Promise.all(flooders.map(({ done }) => done));
+    } while (!isTooMuch() && floods < FLOODERS * ROUNDS_MAX);
+  };
+  const flooding = floodOn();
+  await executor.go();
+  await watch.readUntil(Promise.all([flooding, executor.done]));
   watch.finish();
 
   const execs = watch.of("process_exec").filter((event) => event.argv[1] === "nothing");
@@ -43,26 +59,28 @@ Deno.test("1,000 root execs inside a flood of opens all arrive, in order, and th
   assert(execs.every((event) => event.severity === "critical" && event.ppid === executor.pid));
   assertAccounted(watch);
   const { seen, filtered, attempts, sampledOut, dropped } = watch.probe.counters();
-  assertEquals(attempts[0], BigInt(EXECS + FLOODERS + 1));
-  assertEquals(attempts[2] + sampledOut, BigInt(FLOODERS * FLOOD));
-  assertEquals(seen - filtered, BigInt(FLOODERS * FLOOD + EXECS + FLOODERS + 1));
+  assertEquals(attempts[0], BigInt(EXECS + floods + 1));
+  assertEquals(attempts[2] + sampledOut, BigInt(floods * FLOOD));
+  assertEquals(seen - filtered, BigInt(floods * FLOOD + EXECS + floods + 1));
   assertEquals(dropped[0], 0n);
   assertGreater(dropped[2] + sampledOut, 0n);
 });
 
 Deno.test("sampling estimates the number of events without bias", async () => {
   await using actor = await Actor.build();
-  using watch = new Watch({ sources: ["file_open"] });
-  const flooder = actor.start("flood", "/flood", String(FLOOD));
-  await flooder.go();
-  await watch.readUntil(flooder.done);
+  // Nobody reads: three quarters of the ring take every event, an eighth one in 4, the last eighth one in 16, and has room
+  // for five times as many as come.
+  using watch = new Watch({ sources: ["file_open"], ringBytes: { ...RING_BYTES, debug: 8 << 20 } });
+  await actor.run("same", "/nonexistent", String(FLOOD));
   watch.finish();
   assertAccounted(watch);
   const { dropped, sampledOut } = watch.probe.counters();
-  const estimate = watch.of("file_open").reduce((sum, event) => sum + event.weight, 0);
-  // A dropped record had a weight of up to 16; without drops the estimate is within a few per cent.
-  if (dropped[2] === 0n && sampledOut > 0n) assertLess(Math.abs(estimate - FLOOD) / FLOOD, 0.1);
-  assert(watch.of("file_open").every((event) => [1, 4, 16].includes(event.weight)));
+  assertEquals(dropped[2], 0n);
+  assertGreater(sampledOut, 0n);
+  const opens = watch.of("file_open");
+  assertEquals(new Set(opens.map((event) => event.weight)), new Set([1, 4, 16]));
+  const estimate = opens.reduce((sum, event) => sum + event.weight, 0);
+  assertLess(Math.abs(estimate - FLOOD) / FLOOD, 0.1);
 });
 
 Deno.test("critical events spill while nobody reads, and are dropped only when all rings are full", async () => {
@@ -98,11 +116,21 @@ Deno.test("a ring swapped for another under load loses nothing and keeps the ord
     rules: [{ name: "all", match: { event: "file_open" }, action: { set: "warning" } }],
   });
   const opens = 5 * FLOOD;
-  const flooders = [0, 1].map((i) => actor.start("flood", `/flood${i}`, String(opens)));
-  for (const { go } of flooders) await go();
+  const pids: number[] = [];
   let running = true;
-  const done = Promise.all(flooders.map((flooder) => flooder.done)).finally(() => running = false);
   let swaps = 0;
+  // A busy machine may take long for a swap: the flood goes on until there were enough of them.
+  const floodOn = async () => {
+    do {
+      const flooders = [0, 1].map((i) => actor.start("flood", `/flood${i}`, String(opens)));
+      for (const { pid, go } of flooders) {
+        pids.push(pid);
+        await go();
+      }
+      await Promise.all(flooders.map((flooder) => flooder.done));
+    } while (swaps <= 5);
+  };
+  const done = floodOn().finally(() => running = false);
   while (running) {
     watch.probe.rings.resize("normal", (++swaps % 3 + 1) * (1 << 20), watch.take("normal"));
     watch.readAll();
@@ -113,8 +141,8 @@ Deno.test("a ring swapped for another under load loses nothing and keeps the ord
   assertGreater(swaps, 5);
   assertAccounted(watch);
   const { dropped, submitted } = watch.probe.counters();
-  assertEquals(submitted[1] + dropped[1], BigInt(2 * opens));
-  for (const { pid } of flooders) {
+  assertEquals(submitted[1] + dropped[1], BigInt(pids.length * opens));
+  for (const pid of pids) {
     const numbers = watch.events.normal.filter((event) => event.pid === pid)
       .map((event) => event.event === "file_open" ? Number(event.path.split("/")[2]) : -1);
     assert(numbers.every((number, i) => i === 0 || number > numbers[i - 1]));
@@ -124,24 +152,31 @@ Deno.test("a ring swapped for another under load loses nothing and keeps the ord
 Deno.test("repeats of an open become one record that counts them", async () => {
   await using actor = await Actor.build();
   using watch = new Watch({ sources: ["file_open"], repeatSuppression: true });
+  const fromNs = monotonicNs();
   const { pid } = await actor.run("same", "/etc/hostname", "5000");
   watch.finish();
+  const seconds = Number(monotonicNs() - fromNs) / 1e9;
   assertAccounted(watch);
   const opens = watch.of("file_open");
   assertEquals(opens.reduce((sum, event) => sum + event.repeats, 0), 5_000);
-  assertLess(opens.length, 20);
+  // Each CPU sends one at the begin of a second and one for those that it held back.
+  assertLess(opens.length, 20 + 2 * navigator.hardwareConcurrency * seconds);
   assert(opens.every((event) => event.pid === pid && event.path === "/etc/hostname" && event.firstNs <= event.tsNs));
 });
 
 Deno.test("a rate limit holds a cgroup back, and says whom and how often", async () => {
   await using actor = await Actor.build();
   using watch = new Watch({ sources: ["file_open"], rateLimit: 1_000 });
+  const fromNs = monotonicNs();
   const { pid } = await actor.run("same", "/nonexistent", "20000");
+  const seconds = Number(monotonicNs() - fromNs) / 1e9;
   watch.finish();
   assertAccounted(watch);
   const { rateLimited, attempts, sampledOut } = watch.probe.counters();
   assertEquals(rateLimited + sumOf(attempts) + sampledOut, 20_000n);
-  assertGreater(rateLimited, 15_000n);
+  // The bucket holds what a second brings; two CPUs at once may take a few more.
+  assertLess(Number(20_000n - rateLimited), 1_000 * (1 + seconds) + 100);
+  assertGreater(rateLimited, 0n);
   assertEquals(watch.probe.held().rateLimited, new Map([[pid, rateLimited]]));
 });
 
@@ -203,15 +238,23 @@ Deno.test("rules reloaded under a flood judge each event by one set, and every e
   });
   let generation = 1;
   let opens = 0n;
+  let rounds = 0;
   let running = true;
-  // A busy machine may take long for a set: the flood goes on until there were enough of them.
+  const judgedBy = () => new Set(watch.of("file_open").map((event) => event.rulesGeneration)).size;
+  const dropped = () => {
+    const { seen, filtered } = watch.probe.counters();
+    // By `only` first: what other processes open is filtered too.
+    return filtered - (seen - opens);
+  };
+  // A busy machine may take long for a set: the flood goes on until enough of them have judged some of it.
   const floodOn = async () => {
     do {
       const flooders = [0, 1].map((i) => actor.start("flood", `/flood${i}`, String(5 * FLOOD)));
       for (const { go } of flooders) await go();
       await Promise.all(flooders.map((flooder) => flooder.done));
       opens += BigInt(2 * 5 * FLOOD);
-    } while (generation <= 10);
+      rounds++;
+    } while ((generation <= 10 || judgedBy() <= 5 || dropped() === 0n) && rounds < ROUNDS_MAX);
   };
   const done = floodOn().finally(() => running = false);
   while (running) {
@@ -231,11 +274,10 @@ Deno.test("rules reloaded under a flood judge each event by one set, and every e
     }
   }
   const count = watch.probe.counters();
-  // By `only` first: what other processes open is filtered too.
   const others = count.seen - opens;
   assertEquals(BigInt(events.length) + sumOf(count.dropped) + count.filtered, opens + others);
-  assertGreater(count.filtered - others, 0n);
-  assertGreater(new Set(events.map((event) => event.rulesGeneration)).size, 5);
+  assertGreater(dropped(), 0n);
+  assertGreater(judgedBy(), 5);
 });
 
 Deno.test("a filter by pid leaves everybody else out", async () => {

@@ -7,6 +7,7 @@ import { EVENT_TYPES } from "../lib/events/event.ts";
 import type { HealthReport, RouterOptions } from "../lib/router/router_messages.ts";
 import { WorkerError } from "../lib/runtime/worker_handle.ts";
 import { ASSETS_DIR } from "./support/bpf.ts";
+import { eventually } from "./support/fleet_cli.ts";
 import { ACTOR, Actor, EVERYTHING, RING_BYTES } from "./support/router.ts";
 
 const OPTIONS: Omit<RouterOptions, "output" | "rules" | "filters" | "watch" | "minimumSeverity" | "debugOneIn"> = {
@@ -87,7 +88,8 @@ Deno.test("what the router reads comes through the pipeline, and nothing is left
       isStopping = true;
       stop();
     };
-    actor.run("connects", "9", "10").then(() => actor.run("opens", actor.dir)).then(() => setTimeout(end, 1_200));
+    actor.run("connects", "9", "10").then(() => actor.run("opens", actor.dir))
+      .then(() => eventually(() => isUrgent, () => "critical event")).finally(end);
   }, {
     events(events) {
       isUrgent ||= !isStopping && events.some(({ severity }) => severity === "critical");

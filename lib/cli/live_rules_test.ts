@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects } from "../../tests/assert.ts";
+import { FakeTime } from "../../tests/support/fake_time.ts";
 import type { RuleSet } from "../events/rule_set.ts";
 import { LiveRules, NO_RULES } from "./live_rules.ts";
 
@@ -95,14 +96,15 @@ Deno.test("LiveRules.reload() without a file says that there is none", async () 
 });
 
 Deno.test("LiveRules.watch() reads a file again when it has changed, and not while it is gone", async () => {
+  using time = new FakeTime();
   const host = new Host();
   using rules = new LiveRules(host, NO_RULES, "r.yaml");
   rules.watch();
   host.fileStamp = null;
-  await new Promise((resolve) => setTimeout(resolve, 1_200));
+  await time.pass(1_200);
   assertEquals(host.applied.length, 0);
   host.fileStamp = "2";
   host.text = "rate_limit: 9";
-  await new Promise((resolve) => setTimeout(resolve, 1_200));
+  await time.pass(1_200);
   assertEquals(host.applied, [{ rules: [], rateLimit: 9 }]);
 });

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "../../tests/assert.ts";
+import { FakeTime } from "../../tests/support/fake_time.ts";
 import { IpfixDecoder, type IpfixMessage } from "../../tests/support/ipfix.ts";
 import { FLOW_TEMPLATES, RECORDS_AT, writeMessageHeader } from "../aggregate/flows/ipfix_layout.ts";
 import { IpfixExporter, type IpfixExporterOptions } from "./ipfix_exporter.ts";
@@ -176,16 +177,17 @@ Deno.test("IpfixExporter goes on over UDP after a send that failed, in the same 
 });
 
 Deno.test("IpfixExporter does not hurry to a collector that accepts and then closes", async () => {
+  using time = new FakeTime();
   const collector = new FakeCollector();
   collector.endsAtOnce = true;
   const { exporter, notices } = exporterOf(collector, TCP);
   exporter.add(flowMessages(...new Array(1_000).fill(1)));
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await time.pass(500);
   assert(collector.sessions.length < 30, `${collector.sessions.length} connections`);
   assert(notices.length < 60, `${notices.length} notices`);
   const { flowsSent, flowsDropped } = exporter.counts;
   assert(flowsSent + flowsDropped < 100, `${flowsSent} flows sent, ${flowsDropped} dropped`);
-  await exporter[Symbol.asyncDispose]();
+  await time.during(exporter[Symbol.asyncDispose]());
   assertEquals(exporter.counts.flowsSent + exporter.counts.flowsDropped, 1_000);
 });
 
@@ -202,12 +204,13 @@ Deno.test("IpfixExporter ends while a name server does not answer, and closes wh
 });
 
 Deno.test("IpfixExporter ends though the collector takes nothing, and counts what it did not send", async () => {
+  using time = new FakeTime();
   const collector = new FakeCollector();
   collector.stuck = true;
   const { exporter } = exporterOf(collector, TCP);
   exporter.add(flowMessages(9, 1));
   const before = performance.now();
-  await exporter[Symbol.asyncDispose]();
+  await time.during(exporter[Symbol.asyncDispose]());
   assert(performance.now() - before < 1_000);
   assertEquals([exporter.counts.flowsSent, exporter.counts.flowsDropped], [0, 10]);
 });

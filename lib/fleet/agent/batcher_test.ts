@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "../../../tests/assert.ts";
+import { FakeTime } from "../../../tests/support/fake_time.ts";
 import { fleetEvent, fleetEventNumber } from "../../../tests/support/fleet_events.ts";
 import { Batch } from "../proto/ebpfmon.gen.ts";
 import { decodeAlert } from "../codec.ts";
@@ -33,6 +34,7 @@ function events(count: number, severity: Severity): EnrichedEvent[] {
 }
 
 Deno.test("Batcher waits for a hundred events, or for the flush interval", async () => {
+  using time = new FakeTime();
   const { batcher, appended } = gather();
   using _ = batcher;
   batcher.add(events(99, "info"));
@@ -40,7 +42,9 @@ Deno.test("Batcher waits for a hundred events, or for the flush interval", async
   batcher.add(events(1, "info"));
   assertEquals(appended.map(({ events }) => events), [100]);
   batcher.add(events(3, "debug"));
-  await new Promise((resolve) => setTimeout(resolve, 120));
+  await time.pass(49);
+  assertEquals(appended.length, 1);
+  await time.pass(1);
   assertEquals(appended.map(({ lane, events }) => [lane, events]), [["info", 100], ["debug", 3]]);
 });
 
@@ -52,6 +56,7 @@ Deno.test("Batcher sends critical events at once, all of one call together", () 
 });
 
 Deno.test("Batcher makes larger batches under load, up to a thousand", () => {
+  using _time = new FakeTime();
   const { batcher, appended } = gather({ flushMs: 60_000 });
   using _ = batcher;
   for (let i = 0; i < 50; i++) batcher.add(events(100, "info"));
@@ -60,12 +65,14 @@ Deno.test("Batcher makes larger batches under load, up to a thousand", () => {
 });
 
 Deno.test("Batcher makes smaller batches when little happens", async () => {
+  using time = new FakeTime();
   const { batcher, appended } = gather({ flushMs: 10 });
   using _ = batcher;
-  while (appended.length < 3) {
+  for (let i = 0; i < 3; i++) {
     batcher.add(events(1, "info"));
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await time.pass(10);
   }
+  assertEquals(appended.length, 3);
   assertEquals(batcher.target("info"), 50);
 });
 

@@ -16,6 +16,7 @@ import { groupOf, NatsLedger } from "./group_ledger.ts";
 import { Leases } from "./leases.ts";
 import { type BatchMessage, messagesOf, storedBatch, WHOLE_BATCHES_SUBJECT } from "./messages.ts";
 import { PartitionRun } from "./partition_run.ts";
+import { PartitionStates } from "./states.ts";
 import { BATCH_STREAM, GROUP_STREAM, GROUP_SUBJECT, type NatsOptions, PUBLISH_MS } from "./streams.ts";
 import { StreamReader } from "./reader.ts";
 
@@ -100,8 +101,15 @@ export class NatsFleet implements AsyncDisposable {
     this.#leases = new Leases(this.#link, { partitions, worker: this.#process }, {
       acquired: (partition) => {
         const before = this.#partitions.get(partition)?.ended ?? Promise.resolve();
-        const parts = { link: this.#link, correlator, recorder, notice: this.#notice, before };
-        this.#partitions.set(partition, new PartitionRun(partition, parts));
+        const run = new PartitionRun(partition, {
+          openStates: () => new PartitionStates(this.#link, partition),
+          openReader: (options) => new StreamReader(this.#link, options),
+          correlator,
+          recorder,
+          notice: this.#notice,
+          before,
+        });
+        this.#partitions.set(partition, run);
       },
       lost: (partition) => {
         this.#notice(`partition ${partition} has gone to another worker`);

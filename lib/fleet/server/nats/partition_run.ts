@@ -1,11 +1,11 @@
 /** A worker's work on one partition: from the last checkpoint on, until the lease ends. */
 import type { Correlator } from "../../correlation/correlator.ts";
 import type { GroupRecorder } from "../group_recorder.ts";
-import { type NatsLink, whyNot } from "./connection.ts";
+import { whyNot } from "./connection.ts";
 import { batchSubject, correlationBatch } from "./messages.ts";
 import { BATCH_STREAM } from "./streams.ts";
-import { StreamReader } from "./reader.ts";
-import { PartitionStates } from "./states.ts";
+import type { StreamReader, StreamReaderOptions } from "./reader.ts";
+import type { PartitionStates } from "./states.ts";
 import { delay } from "../../../runtime/timers.ts";
 
 const CHECKPOINT_MS = 5000;
@@ -13,9 +13,11 @@ const ADVANCE_MS = 1000;
 const RETRY_MS = 500;
 
 export interface PartitionParts {
-  link: NatsLink;
-  correlator: Correlator;
-  recorder: GroupRecorder;
+  /** Opens the partition's checkpoints; each attempt to work on it does so anew. */
+  openStates: () => Pick<PartitionStates, "load" | "save">;
+  openReader: (options: StreamReaderOptions) => Pick<StreamReader, "run" | "pending" | "caughtUp">;
+  correlator: Pick<Correlator, "open" | "close" | "add" | "advance" | "checkpoint">;
+  recorder: Pick<GroupRecorder, "settled" | "stopped">;
   notice: (text: string) => void;
   /** What this process did on the same partition before, until it is over: there is one engine for a partition. */
   before: Promise<void>;
@@ -27,7 +29,7 @@ export class PartitionRun {
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
   #abandoned = false;
-  #reader: StreamReader | null = null;
+  #reader: ReturnType<PartitionParts["openReader"]> | null = null;
   #savedPosition = 0;
 
   constructor(partition: number, parts: PartitionParts) {
@@ -59,12 +61,12 @@ export class PartitionRun {
   }
 
   async #run(): Promise<void> {
-    const { link, correlator, notice, before } = this.#parts;
+    const { correlator, notice, before } = this.#parts;
     const { signal } = this.#stop;
     await before;
     while (!signal.aborted) {
       try {
-        await this.#work(link, correlator);
+        await this.#work(correlator);
       } catch (error) {
         if (!signal.aborted) notice(`partition ${this.partition} is not correlated: ${whyNot(error)}`);
       } finally {
@@ -74,13 +76,13 @@ export class PartitionRun {
     }
   }
 
-  async #work(link: NatsLink, correlator: Correlator): Promise<void> {
+  async #work(correlator: PartitionParts["correlator"]): Promise<void> {
     const { signal } = this.#stop;
-    const states = new PartitionStates(link, this.partition);
+    const states = this.#parts.openStates();
     const { position, state } = await states.load();
     this.#savedPosition = position;
     await correlator.open(this.partition, position, state);
-    const reader = new StreamReader(link, {
+    const reader = this.#parts.openReader({
       stream: BATCH_STREAM,
       subject: batchSubject(this.partition),
       name: `ebpfmon-correlate-${this.partition}`,
@@ -119,7 +121,7 @@ export class PartitionRun {
   }
 
   /** What was closed before it is recorded before it. */
-  async #checkpoint(states: PartitionStates): Promise<void> {
+  async #checkpoint(states: Pick<PartitionStates, "save">): Promise<void> {
     const { position, state } = await this.#parts.correlator.checkpoint(this.partition);
     if (position === this.#savedPosition || this.#abandoned) return;
     await this.#parts.recorder.settled();

@@ -1,43 +1,51 @@
 import { assertEquals } from "../../../../tests/assert.ts";
-import type { Correlator } from "../../correlation/correlator.ts";
-import type { GroupRecorder } from "../group_recorder.ts";
-import type { NatsLink } from "./connection.ts";
-import { PartitionRun } from "./partition_run.ts";
+import { FakeTime } from "../../../../tests/support/fake_time.ts";
+import { type PartitionParts, PartitionRun } from "./partition_run.ts";
+import type { PartitionState } from "./states.ts";
+
+/** Reads nothing until it is stopped. */
+const reader: ReturnType<PartitionParts["openReader"]> = {
+  run: (signal) =>
+    new Promise((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener("abort", () => resolve());
+    }),
+  pending: 0,
+  caughtUp: false,
+};
 
 Deno.test("PartitionRun begins when what went on with its partition before is over", async () => {
+  using time = new FakeTime();
   const calls: string[] = [];
-  const correlator = {
-    open: () => void calls.push("open"),
-    close: () => void calls.push("close"),
-    checkpoint: () => Promise.resolve({ position: 0, state: new Uint8Array(0) }),
-    advance: () => {},
-  } as unknown as Correlator;
   /** Answers for the state that a run begins with: it is lost while it waits for the first. */
-  const answers = [Promise.withResolvers<null>(), Promise.withResolvers<null>()];
+  const answers = [Promise.withResolvers<PartitionState>(), Promise.withResolvers<PartitionState>()];
   let asked = 0;
-  const consumed = Promise.withResolvers<void>();
-  const link = {
-    manager: { streams: { getMessage: () => answers[asked++].promise } },
-    consumers: {
-      add: () => {
-        consumed.resolve();
-        return Promise.reject(new Error("no consumer"));
-      },
+  const parts: Omit<PartitionParts, "before"> = {
+    openStates: () => ({ load: () => answers[asked++].promise, save: () => Promise.resolve() }),
+    openReader: () => reader,
+    correlator: {
+      open: () => Promise.resolve(void calls.push("open")),
+      close: () => void calls.push("close"),
+      add: () => Promise.resolve(),
+      checkpoint: () => Promise.resolve({ position: 0, state: new Uint8Array(0) }),
+      advance: () => {},
     },
-  } as unknown as NatsLink;
-  const parts = { link, correlator, recorder: {} as GroupRecorder, notice: () => {} };
+    recorder: { settled: () => Promise.resolve(), stopped: false },
+    notice: () => {},
+  };
+  const nothing = { position: 0, state: null };
   const first = new PartitionRun(3, { ...parts, before: Promise.resolve() });
-  await new Promise((resolve) => setTimeout(resolve));
+  await time.pass(0);
   assertEquals(asked, 1);
   const ending = first.abandon();
   const second = new PartitionRun(3, { ...parts, before: first.ended });
-  answers[1].resolve(null);
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  answers[1].resolve(nothing);
+  await time.pass(60_000);
   assertEquals([asked, calls], [1, []]);
-  answers[0].resolve(null);
-  await ending;
-  await consumed.promise;
+  answers[0].resolve(nothing);
+  await time.during(ending);
+  await time.until(() => calls.length === 3);
   assertEquals(calls, ["open", "close", "open"]);
-  await second.abandon();
+  await time.during(second.abandon());
   assertEquals(calls, ["open", "close", "open", "close"]);
 });

@@ -1,8 +1,10 @@
 import type { JsMsg } from "@nats-io/jetstream";
 import { assertEquals } from "../../../../tests/assert.ts";
-import { eventually } from "../../../../tests/support/fleet_cli.ts";
+import { FakeTime } from "../../../../tests/support/fake_time.ts";
 import type { NatsLink } from "./connection.ts";
 import { StreamReader } from "./reader.ts";
+
+const SILENT_MS = 2000;
 
 interface Status {
   type: string;
@@ -55,6 +57,7 @@ class FakeConsumer {
 
 /** A stream of which each consumer is another one. */
 class FakeStream implements AsyncDisposable {
+  readonly time = new FakeTime();
   readonly consumers: FakeConsumer[] = [];
   readonly handled: number[] = [];
   readonly settled: number[] = [];
@@ -80,7 +83,7 @@ class FakeStream implements AsyncDisposable {
       client: { consumers: { getConsumerFromInfo: () => ({ consume: () => Promise.resolve(this.consumers.at(-1)) }) } },
     };
     this.reader = new StreamReader(link as unknown as NatsLink, {
-      ...{ stream: "STREAM", subject: "subject", name: "test", from: 1, silentMs: 2000 },
+      ...{ stream: "STREAM", subject: "subject", name: "test", from: 1, silentMs: SILENT_MS },
       handle: async ({ seq }, settled) => {
         this.settled.push(settled);
         await this.handle(seq);
@@ -93,12 +96,13 @@ class FakeStream implements AsyncDisposable {
 
   /** Waits for the consumer that is the nth to be made. */
   async consumer(nth: number): Promise<FakeConsumer> {
-    return await eventually(() => this.consumers[nth], () => `consumer ${nth}`);
+    return await this.time.until(() => this.consumers[nth]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    using time = this.time;
     this.#stop.abort();
-    await this.#running;
+    await time.during(this.#running);
   }
 }
 
@@ -112,7 +116,7 @@ Deno.test("StreamReader reads what a consumer left out from another one, each me
   const second = await stream.consumer(1);
   assertEquals([first.isClosed, second.from], [true, 5]);
   for (const seq of [6, 7, 9]) second.send(seq);
-  await eventually(() => stream.handled.length === 5, () => "five messages");
+  await stream.time.until(() => stream.handled.length === 5);
   assertEquals(stream.handled, [1, 4, 6, 7, 9]);
   assertEquals(second.acknowledged, [6, 7, 9]);
 });
@@ -121,7 +125,7 @@ Deno.test("StreamReader leaves out what comes once more after a change of leader
   await using stream = new FakeStream();
   const first = await stream.consumer(0);
   for (const seq of [1, 2, 1, 2, 3]) first.send(seq);
-  await eventually(() => stream.handled.length === 3, () => "three messages");
+  await stream.time.until(() => stream.handled.length === 3);
   assertEquals(stream.handled, [1, 2, 3]);
 });
 
@@ -130,8 +134,9 @@ Deno.test("StreamReader gives up a consumer that says nothing, and keeps one tha
   const first = await stream.consumer(0);
   first.send(1);
   const beats = setInterval(() => first.tell("heartbeat"), 100);
-  await new Promise((resolve) => setTimeout(resolve, 3500));
+  await stream.time.pass(3500);
   clearInterval(beats);
+  await stream.time.pass(SILENT_MS);
   assertEquals(stream.consumers.length, 1);
   const second = await stream.consumer(1);
   assertEquals([first.isClosed, second.from], [true, 2]);
@@ -154,7 +159,7 @@ Deno.test("StreamReader gives a message again whose handling failed, though noth
   const second = await stream.consumer(1);
   assertEquals([second.from, stream.notices], [2, ["cannot read STREAM subject: disk full"]]);
   second.send(2);
-  await eventually(() => stream.handled.length === 2, () => "two messages");
+  await stream.time.until(() => stream.handled.length === 2);
   assertEquals(stream.handled, [1, 2]);
 });
 
@@ -164,12 +169,12 @@ Deno.test("StreamReader goes on after a restart behind what is handled, not behi
   stream.handle = (seq) => seq === 3 ? slow.promise : Promise.resolve();
   const first = await stream.consumer(0);
   for (const seq of [1, 3, 5, 8]) first.send(seq);
-  await eventually(() => stream.handled.length === 3, () => "three messages");
+  await stream.time.until(() => stream.handled.length === 3);
   assertEquals(stream.reader.caughtUp, false);
   slow.resolve();
-  await eventually(() => stream.reader.caughtUp, () => "the end");
+  await stream.time.until(() => stream.reader.caughtUp);
   first.send(9);
-  await eventually(() => stream.handled.length === 5, () => "the last message");
+  await stream.time.until(() => stream.handled.length === 5);
   assertEquals(stream.settled.at(-1), 9);
   assertEquals(stream.settled.slice(2, 4), [2, 2]);
 });

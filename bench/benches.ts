@@ -1,0 +1,23 @@
+/** The benches in the order of the data path. Each is the file of its name beside this one, a `BenchModule`. */
+export const BENCHES = [
+  "packet_cost",
+  "overflow",
+  "drain",
+  "forward",
+  "double_buffer",
+  "ring_read",
+  "open_cost",
+  "syscall_cost",
+  "socket_cost",
+  "critical_latency",
+  "critical_loss",
+  "channels",
+  "stages",
+  "enrich",
+  "pipeline",
+  "history",
+  "replay",
+  "correlation",
+  "fleet",
+  "fleet_serve",
+] as const;

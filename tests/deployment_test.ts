@@ -8,7 +8,7 @@ import { renderServerMetrics } from "../lib/fleet/server/metrics.ts";
 import { assert, assertEquals, assertGreater, assertMatch } from "./assert.ts";
 import { fullMetricsSnapshot, fullServerSnapshot } from "./support/full_snapshots.ts";
 
-const PACKAGING = decodeURIComponent(new URL("../packaging", import.meta.url).pathname);
+const PACKAGING = decodeURIComponent(new URL("../packaging/", import.meta.url).pathname);
 const CAPABILITIES = ["BPF", "NET_ADMIN", "PERFMON"];
 const read = (path: string) => Deno.readTextFileSync(PACKAGING + path);
 

@@ -9,7 +9,7 @@ const FLOODERS = 3;
 const FLOOD = 100_000;
 const EXECS = 1_000;
 
-/** The equations of DESIGN section 3, once nothing runs and everything is read. */
+/** The equations of the rings in docs/reference.md, section Accounting, once nothing runs and everything is read. */
 function assertAccounted(watch: Watch): void {
   const count = watch.probe.counters();
   const attempts = sumOf(count.attempts);

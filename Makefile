@@ -182,8 +182,12 @@ build/stamps/newest-clang: $(BPF_OBJECTS) $(wildcard bpf/*.[ch])
 	$(Q)touch $@
 
 .PHONY: kernel-tables
-kernel-tables: | $(DENO) ## Write the README's and ARCHITECTURE's tables of kernels from tests/kernels/expected.json
+kernel-tables: | $(DENO) ## Write the tables of kernels in README.md and ARCHITECTURE.md from tests/kernels/expected.json
 	$(Q)$(RUN) --allow-write=README.md,ARCHITECTURE.md tools/kernel_table.ts
+
+.PHONY: reference
+reference: native ebpfmon ## Write the tables of docs/reference.md from the program's help and metrics
+	$(Q)$(RUN) --allow-run=./ebpfmon --allow-write=docs tools/reference.ts
 
 .PHONY: lint
 lint: build/stamps/node_modules build/stamps/layouts build/stamps/test-packages ## Check types, style and format

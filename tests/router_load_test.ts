@@ -12,7 +12,7 @@ const EXECS = 1_000;
 /** How often a load is sent before a test gives up that needs it to show something. */
 const ROUNDS_MAX = 20;
 
-/** The equations of DESIGN section 3, once nothing runs and everything is read. */
+/** The equations of the rings in docs/reference.md, section Accounting, once nothing runs and everything is read. */
 function assertAccounted(watch: Watch): void {
   const count = watch.probe.counters();
   const attempts = sumOf(count.attempts);

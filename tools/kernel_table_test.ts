@@ -1,6 +1,7 @@
-import { assertEquals, assertThrows } from "../tests/assert.ts";
+import { assertEquals } from "../tests/assert.ts";
 import { EXPECTED, type Expected } from "../tests/kernels/expected.ts";
-import { commandTable, featureTable, TABLES, withTable } from "./kernel_table.ts";
+import { commandTable, featureTable, TABLES } from "./kernel_table.ts";
+import { withPart } from "./marked_part.ts";
 
 const SAMPLE: Expected = {
   distributions: { "5.10": "Debian 11", "6.12": "Debian 13" },
@@ -32,17 +33,9 @@ Deno.test("featureTable() says how each feature is done on each kernel, and what
   ]);
 });
 
-Deno.test("withTable() replaces what stands between its markers, and needs them", () => {
-  const text = "before\n<!-- x: made by tools/kernel_table.ts -->\nold\n<!-- end of x -->\nafter\n";
-  const made = withTable(text, "x", "new");
-  assertEquals(made.includes("old"), false);
-  assertEquals(withTable(made, "x", "new"), made);
-  assertThrows(() => withTable("no markers", "x", "new"), Error, 'Cannot find the place of the table "x"');
-});
-
 for (const { file, marker, make } of TABLES) {
-  Deno.test(`${file} has the table "${marker}" that tests/kernels/expected.json makes`, async () => {
+  Deno.test(`${file} has the table "${marker.name}" that tests/kernels/expected.json makes`, async () => {
     const text = await Deno.readTextFile(file);
-    assertEquals(text, withTable(text, marker, make(EXPECTED)), 'run "make kernel-tables"');
+    assertEquals(text, withPart(text, marker, make(EXPECTED)), 'run "make kernel-tables"');
   });
 }

@@ -85,7 +85,7 @@ export class UnsupportedError extends Error {
   override readonly name = "UnsupportedError";
 }
 
-/** The exit code that DESIGN section 2 gives to a failure while running. */
+/** The exit code of a failure while running, as docs/reference.md has it: 3 for a missing privilege, 4 for a missing feature, else 1. */
 export function exitCodeOf(error: unknown): 1 | 3 | 4 {
   if (error instanceof PrivilegeError) return 3;
   if (error instanceof UnsupportedError) return 4;

@@ -1,4 +1,10 @@
 /** Snapshots in which nothing is absent, so that every metric there is stands on the page. */
+import { addActivityWindow, emptyActivityTotals } from "../../lib/aggregate/activity/activity_totals.ts";
+import { addWindow, emptyTotals } from "../../lib/aggregate/flows/totals.ts";
+import type { IpfixCounts } from "../../lib/export/ipfix_exporter.ts";
+import type { ActivitySnapshot } from "../../lib/export/process_activity_metrics.ts";
+import type { HistoryCounts } from "../../lib/history/history.ts";
+import { processRow, processWindow } from "./activity.ts";
 import { addAgentMetrics, type AgentCounts } from "../../lib/fleet/agent/agent_metrics.ts";
 import type { MetricsSnapshot } from "../../lib/export/metrics.ts";
 import { bySeverity } from "../../lib/fleet/by_severity.ts";
@@ -7,7 +13,31 @@ import { CorrelationEngine } from "../../lib/fleet/correlation/engine.ts";
 import type { ServerSnapshot } from "../../lib/fleet/server/metrics.ts";
 import { healthReport } from "./events.ts";
 import { pipelineStats } from "./pipeline.ts";
-import { metricsSnapshot } from "./windows.ts";
+import { flowWindow, metricsSnapshot, RETRANSMITS } from "./windows.ts";
+
+const TRAFFIC = { packets: 1n, bytes: 100n };
+
+const IPFIX_COUNTS: IpfixCounts = {
+  messagesSent: 1,
+  bytesSent: 2,
+  flowsSent: 3,
+  flowsDropped: 4,
+  packetsDropped: 5n,
+  octetsDropped: 6n,
+  failures: 7,
+  queuedBytes: 8,
+  connected: true,
+};
+
+const HISTORY_COUNTS: HistoryCounts = {
+  windowsStored: 1,
+  rowsStored: 2,
+  windowsDropped: 3,
+  rowsDropped: 4,
+  windowsEvicted: 5,
+  sizeBytes: 4096,
+  lastBatchSeconds: 0.0025,
+};
 
 const spooled = () => ({ appended: 10, recovered: 1, acknowledged: 5, dropped: bySeverity(1), spooled: 1 });
 
@@ -39,10 +69,28 @@ export function fullMetricsSnapshot({ debugSampling = 4 }: { debugSampling?: num
       pipelineStats({ eventCounts: [{ event: "process_exec", severity: "info", records: 3, estimated: 4 }] }),
   });
   events.addHealth(healthReport({ droppedByType: [{ event: "file_open", count: 2n }] }));
+  const window = flowWindow({ retransmits: RETRANSMITS });
+  const totals = emptyTotals();
+  addWindow(totals, window);
   return metricsSnapshot({
+    totals,
+    lastWindow: window,
     events,
+    ipfix: IPFIX_COUNTS,
+    history: HISTORY_COUNTS,
+    attribution: { attributed: TRAFFIC, unattributed: TRAFFIC, unasked: TRAFFIC },
+    activity: activitySnapshot(),
     addFamilies: (text) => addAgentMetrics(text, { ...agentCounts(), debugSampling }),
   });
+}
+
+function activitySnapshot(): ActivitySnapshot {
+  const { pid, startedNs, comm, totalNs } = processRow();
+  const process = { pid, startedNs, comm, calls: 60n, errors: 6n, totalNs, bytesIn: 4_000n, bytesOut: 70_000n };
+  const lastWindow = processWindow({ totals: [process] });
+  const totals = emptyActivityTotals();
+  addActivityWindow(totals, lastWindow);
+  return { totals, lastWindow };
 }
 
 export function fullServerSnapshot(): ServerSnapshot {

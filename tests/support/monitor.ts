@@ -104,7 +104,7 @@ export interface Totals {
   other: Traffic;
 }
 
-/** Adds windows up, and lists what in them breaks the law of DESIGN section 3. */
+/** Adds windows up, and lists where they break the equations of docs/reference.md, section Accounting. */
 export function totalsOf(windows: FlowWindow[]): { totals: Totals; broken: string[] } {
   const none = (): Traffic => ({ packets: 0, bytes: 0 });
   const totals: Totals = {

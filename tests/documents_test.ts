@@ -1,7 +1,7 @@
 /** Documents name files that exist. */
 import { assertEquals, assertGreater } from "./assert.ts";
 
-const DOCUMENTS = ["README.md", "ARCHITECTURE.md", "docs/reference.md"];
+const DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/reference.md"];
 const FOLDERS = ["bench", "bpf", "docs", "lib", "packaging", "tests", "tools"];
 
 /** A path below one of FOLDERS, or the name of a source file; none with a placeholder or a wildcard. */

@@ -27,7 +27,7 @@ enum event_limit {
 	EVENT_TYPES_MAX = 8,
 };
 
-_Static_assert(EVENT_TYPES <= EVENT_TYPES_MAX, "every type has its place in arrays by type");
+_Static_assert((int)EVENT_TYPES <= (int)EVENT_TYPES_MAX, "every type has its place in arrays by type");
 _Static_assert((EVENT_TYPES_MAX & (EVENT_TYPES_MAX - 1)) == 0, "a mask keeps an index within EVENT_TYPES_MAX elements");
 
 /* Programs that submit. Each has its own counters and scratch space on every CPU, since one may interrupt another. */

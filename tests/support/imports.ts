@@ -1,8 +1,11 @@
 /** Which module imports which, read from the text of the modules: imports of types alone count as others do. */
 
-/** `from "./a.ts"`, `import "./a.ts"` and `import("./a.ts")`. */
-const IMPORT = /(?:\bfrom\s*|\bimport\s*\(?\s*)"(\.{1,2}\/[^"]+)"/g;
-const COMMENT = /\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm;
+/** A comment, or a text in quotes, which may look like a comment or hold the path of a module. */
+const COMMENT_OR_TEXT = /\/\*[\s\S]*?\*\/|\/\/[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\[\s\S])*`/g;
+/** What stands before the path of a module: `from`, `import`, `import(`, `import.meta.resolve(` or `new URL(`. */
+const BEFORE_PATH = /(?:\bfrom|\bimport|\bimport\s*\(|\bresolve\s*\(|\bnew\s+URL\s*\()\s*$/;
+const RELATIVE_MODULE = /^\.{1,2}\/.*\.[mc]?[jt]sx?$/;
+const MODULE = /\.[mc]?[jt]sx?$/;
 
 /** Every module below a folder of the project, by its path, as in `lib/net/address.ts`. */
 export async function modulesBelow(folder: string): Promise<string[]> {
@@ -10,17 +13,32 @@ export async function modulesBelow(folder: string): Promise<string[]> {
   for await (const { name, isDirectory } of Deno.readDir(folder)) {
     const path = `${folder}/${name}`;
     if (isDirectory) found.push(...await modulesBelow(path));
-    else if (name.endsWith(".ts")) found.push(path);
+    else if (MODULE.test(name)) found.push(path);
   }
   return found.sort();
 }
 
-/** The modules of the project that a module imports, by their paths. @param text of the module */
+/**
+ * The modules of the project that a module imports, by their paths: statically, dynamically, or as a worker's module.
+ * Only a path that is written out is seen.
+ *
+ * @param text of the module
+ */
 export function importsOf(path: string, text: string): string[] {
   const base = new URL(path, "file:///");
-  return [...text.replaceAll(COMMENT, "").matchAll(IMPORT)].map(([, target]) =>
-    new URL(target, base).pathname.slice(1)
-  );
+  const found: string[] = [];
+  let code = "";
+  let end = 0;
+  for (const { 0: token, index } of text.matchAll(COMMENT_OR_TEXT)) {
+    code += text.slice(end, index);
+    end = index + token.length;
+    if (token.startsWith("/")) continue;
+    const content = token.slice(1, -1);
+    if (RELATIVE_MODULE.test(content) && BEFORE_PATH.test(code)) found.push(new URL(content, base).pathname.slice(1));
+    // A text is no code, whatever it says.
+    code += '""';
+  }
+  return found;
 }
 
 /** The folder of a module below `lib/`: `aggregate/flows` of `lib/aggregate/flows/flow_watch.ts`. */

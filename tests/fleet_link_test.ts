@@ -202,8 +202,9 @@ Deno.test("A second stream of an agent takes over from the first", async () => {
   await until(() => first.link.stats.connected, "the first connection");
   await using second = new TestAgent({ port: server.port });
   await until(() => second.link.stats.connected && !first.link.stats.connected, "the second connection");
-  assertStringIncludes(first.notices.join(), "another stream of this agent has taken over");
-  assertEquals(server.stats.agentsConnected, 1);
+  const notice = "another stream of this agent has taken over";
+  await until(() => first.notices.join().includes(notice), "the first one's notice");
+  await until(() => server.stats.agentsConnected === 1, "the end of the first stream");
   assertEquals(server.stats.agents[0].connects, 2);
 });
 

@@ -84,7 +84,7 @@ class HostRun {
     const { durationSeconds, events, apiTokenFile, ...flows } = this.#options;
     const handlers = this.#handlers;
     try {
-      const result = await runFlows(
+      return await runFlows(
         {
           ...flows,
           durationMs: durationMs(durationSeconds),
@@ -102,9 +102,6 @@ class HostRun {
         },
         AbortSignal.any([signal, this.#failed.signal]),
       );
-      this.#eventsStop.abort();
-      await this.#watching;
-      return result;
     } finally {
       this.#eventsStop.abort();
       await this.#watching;

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertGreater, assertStringIncludes } from "./assert.ts";
 import { Cli, type JsonObject, monitorArgs } from "./support/cli.ts";
 import { delay } from "../lib/runtime/timers.ts";
+import { until } from "./support/until.ts";
 import { ENDS, TestNet } from "./support/namespaces.ts";
 
 const COLLECTOR = "127.0.0.1";
@@ -39,13 +40,8 @@ function summaryOf(objects: JsonObject[]): JsonObject {
   return summary;
 }
 
-async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 100; tries++) {
-    if (await isSo()) return;
-    await delay(50);
-  }
-  throw new Error(`Cannot go on: ${what} does not come`);
-}
+/** Waits for something of a collector. */
+const collected = (what: string, isSo: () => Promise<boolean>) => until(isSo, what, 5_000);
 
 interface NfdumpFlow {
   proto: number;
@@ -78,10 +74,10 @@ Deno.test("nfcapd gets every flow of monitor --ipfix over UDP, IPv4 and IPv6, pa
       "4000000",
     ]);
     const said = new Response(nfcapd.stderr).text();
-    await until("nfcapd", async () => (await net.run("watched", "ss", ["-lunH"])).includes(`${COLLECTOR}:${PORT}`));
+    await collected("nfcapd", async () => (await net.run("watched", "ss", ["-lunH"])).includes(`${COLLECTOR}:${PORT}`));
     const objects = await monitorInto(net, `udp://${COLLECTOR}:${PORT}`);
     // Read by the collector: nothing waits in its socket, whose second column ss shows first.
-    await until("all of it", async () => {
+    await collected("all of it", async () => {
       const sockets = (await net.run("watched", "ss", ["-luanH"])).split("\n");
       return sockets.some((line) => line.includes(`${COLLECTOR}:${PORT}`) && /^\w+\s+0\s/.test(line));
     });
@@ -124,7 +120,7 @@ Deno.test("nfcapd gets every flow of monitor --ipfix over UDP, IPv4 and IPv6, pa
 Deno.test("a collector over TCP gets every flow of monitor --ipfix and what belongs to none", async () => {
   await using net = await TestNet.create();
   const collector = net.spawnScript("watched", "ipfix_collector.ts", [COLLECTOR, `${PORT}`]);
-  await until(
+  await collected(
     "the collector",
     async () => (await net.run("watched", "ss", ["-ltnH"])).includes(`${COLLECTOR}:${PORT}`),
   );

@@ -11,6 +11,7 @@ import {
 import { percentile, samplingError } from "../lib/aggregate/activity/process_histogram.ts";
 import { fileExists, readKernelFile } from "../lib/ffi/libc.ts";
 import { delay } from "../lib/runtime/timers.ts";
+import { until } from "./support/until.ts";
 import { PROCESS_WAYS, type ProcessWay } from "../lib/aggregate/activity/process_probe.ts";
 import { callsOf, loadableWays, ProcessWatch, rowsOf, SyscallActor } from "./support/processes.ts";
 
@@ -179,11 +180,8 @@ function kernelObjects(): Map<string, number> {
   return new Map(lines.map((line) => line.split(/\s+/)).map(([cache, active]) => [cache, Number(active)]));
 }
 
-/** Waits for what threads that have ended leave behind for a moment. */
-async function until(holds: () => boolean): Promise<void> {
-  for (let tries = 0; !holds() && tries < 100; tries++) await delay(50);
-  assert(holds());
-}
+/** How long it may take until the entries are those of the threads that there are. */
+const LEFT_BEHIND_MS = 5_000;
 
 Deno.test("nothing is kept of threads that have ended: task storage", async () => {
   await using actor = await SyscallActor.build();
@@ -241,12 +239,22 @@ testEachHashWay("nothing is kept of threads that have ended, and one entry of ea
   await sleepers.until("S");
   for (const pid of sleepers.pids) assertEquals(entriesOf(pid), 1);
   await using busy = new Busy(actor);
-  await until(() => threadsOf(busy.pid) === 65 && entriesOf(busy.pid) === 65);
+  await until(
+    () => threadsOf(busy.pid) === 65 && entriesOf(busy.pid) === 65,
+    "an entry for each thread",
+    LEFT_BEHIND_MS,
+  );
   await Promise.all([busy.end(), sleepers.end()]);
-  for (const pid of [busy.pid, ...sleepers.pids]) await until(() => entriesOf(pid) === 0);
+  for (const pid of [busy.pid, ...sleepers.pids]) {
+    await until(() => entriesOf(pid) === 0, "the end of the entries that ended threads left", LEFT_BEHIND_MS);
+  }
   // Of none at all that has ended, whoever it was.
   const exists = (pid: number) => readKernelFileOrNull(`/proc/${pid}/stat`) !== null;
-  await until(() => watch.probe.heldCalls()!.every(exists));
+  await until(
+    () => watch.probe.heldCalls()!.every(exists),
+    "the end of the entries that ended threads left",
+    LEFT_BEHIND_MS,
+  );
 });
 
 testEachHashWay("a full hash of calls is overflow, and the window's equation holds", async (way) => {

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "../../tests/assert.ts";
 import { FakeTime } from "../../tests/support/fake_time.ts";
+import { until } from "../../tests/support/until.ts";
 import { IpfixDecoder, type IpfixMessage } from "../../tests/support/ipfix.ts";
 import { FLOW_TEMPLATES, RECORDS_AT, writeMessageHeader } from "../aggregate/flows/ipfix_layout.ts";
 import { IpfixExporter, type IpfixExporterOptions } from "./ipfix_exporter.ts";
@@ -83,13 +84,6 @@ function exporterOf(collector: FakeCollector, target = UDP, more: Partial<IpfixE
 
 const NONE = { packets: 0n, octets: 0n };
 
-async function until(condition: () => boolean): Promise<void> {
-  for (let tries = 0; !condition(); tries++) {
-    assert(tries < 1_000, "it does not come");
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
 /** The statistics records of a session: ignored packets and octets, flows, packets and octets not sent. */
 function statistics(session: IpfixMessage[]): bigint[][] {
   return session.flatMap(({ data }) => data).filter(({ templateId }) => templateId === 258).map(({ record }) =>
@@ -149,7 +143,7 @@ Deno.test("IpfixExporter begins a new session over TCP: templates again, sequenc
   exporter.add(flowMessages(5));
   exporter.add(flowMessages(6));
   exporter.endWindow(NONE);
-  await until(() => collector.sessions[1]?.length === 4);
+  await until(() => collector.sessions[1]?.length === 4, "the second session", 5_000);
   collector.ended = true;
   exporter.add(flowMessages(7));
   await exporter.close();

@@ -61,9 +61,10 @@ export class Monitor {
 
   /** Waits until its windows have so many packets of ingress in all. */
   async counted(packets: number): Promise<void> {
-    const { windows } = this;
-    const seen = () => totalsOf(windows).totals.seen.ingress.packets;
-    while (seen() < packets) await this.nextWindow();
+    const seenOf = ({ interfaces }: FlowWindow) =>
+      interfaces.reduce((sum, { direction, seen }) => direction === "ingress" ? sum + seen.packets : sum, 0);
+    let seen = this.windows.reduce((sum, window) => sum + seenOf(window), 0);
+    while (seen < packets) seen += seenOf(await this.nextWindow());
   }
 
   /** The report's window; null where it has none. */
